@@ -1,0 +1,156 @@
+//! A chat's whole state: its outline, its words, and what the running turn knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::chat::history::History;
+use crate::chat::outline::{Outline, Status};
+use crate::event::{ApprovalDecision, CompactionSource, EffectClass, ToolDefinition, ToolPolicy};
+use crate::ids::{AttemptId, Digest, QueuedId, Version};
+use crate::part::Part;
+
+/// What was fixed when the chat began.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChatConfig {
+    /// Instructions for the model.
+    pub system_prompt: Option<String>,
+    /// Tools that the client runs.
+    pub tools: Vec<ToolDefinition>,
+    /// Names of the server's tools it may use; all where absent.
+    pub server_tools: Option<Vec<String>>,
+    /// Names of configured MCP servers.
+    pub mcp_servers: Vec<String>,
+    /// Policy by tool name, or `*`.
+    pub tool_policy: BTreeMap<String, ToolPolicy>,
+}
+
+/// A message that waits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueuedMessage {
+    /// Its id: the version of its `MessageQueued`.
+    pub id: QueuedId,
+    /// What it says.
+    pub parts: Vec<Part>,
+    /// Who wrote it.
+    pub author: String,
+    /// The model it was sent to.
+    pub model: Option<String>,
+    /// The effort it was sent with.
+    pub effort: Option<String>,
+    /// It enters at the next step boundary.
+    pub steer: bool,
+    /// When it was queued.
+    pub created_at: DateTime<Utc>,
+}
+
+/// What is known of a tool call that was started in the running turn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallRecord {
+    /// It started and has not ended as far as the log knows.
+    Started {
+        /// In this attempt.
+        attempt_id: AttemptId,
+        /// What to do after a crash.
+        effect_class: EffectClass,
+    },
+    /// It ended.
+    Finished {
+        /// Its answer.
+        result: Value,
+        /// The answer is an error.
+        is_error: bool,
+    },
+}
+
+/// A chat's whole state. Cheap to clone: what is large is shared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chat {
+    /// Everything but what was said.
+    pub outline: Outline,
+    /// What was fixed at the beginning.
+    pub config: Arc<ChatConfig>,
+    /// The live messages.
+    pub history: History,
+    /// The messages that wait, in order; same ids as `outline.queue`.
+    pub queue: Vec<Arc<QueuedMessage>>,
+    /// The hash of the last event.
+    pub head_hash: Digest,
+    /// The version of the newest `ContextCompacted` or `ContextCleared`; prompts start after it. 0 for none.
+    pub boundary: Version,
+    /// The newest boundary is a compaction's (not a clearing's).
+    pub boundary_is_compaction: bool,
+    /// A compaction was asked for and not yet done.
+    pub compaction_requested: Option<CompactionSource>,
+    /// Tool calls started in the running turn, by call id.
+    pub calls: Arc<BTreeMap<String, CallRecord>>,
+    /// Decisions on the running turn's calls, by call id.
+    pub approvals: Arc<BTreeMap<String, ApprovalDecision>>,
+    /// The workspace whose context files are in history.
+    pub context_workspace: Option<String>,
+}
+
+/// The thirteen states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(
+    missing_docs,
+    reason = "the table in ARCHITECTURE.md names them: status letter, then 0 for an empty queue, 1 for a filled one"
+)]
+pub enum StateName {
+    N,
+    W,
+    E0,
+    E1,
+    R0,
+    R1,
+    I0,
+    I1,
+    A0,
+    A1,
+    XW,
+    XE0,
+    XE1,
+}
+
+impl StateName {
+    /// All thirteen.
+    pub const ALL: [StateName; 13] = [
+        StateName::N,
+        StateName::W,
+        StateName::E0,
+        StateName::E1,
+        StateName::R0,
+        StateName::R1,
+        StateName::I0,
+        StateName::I1,
+        StateName::A0,
+        StateName::A1,
+        StateName::XW,
+        StateName::XE0,
+        StateName::XE1,
+    ];
+
+    /// The state of an outline, or `None` for a combination that must not exist.
+    pub fn of(outline: &Outline) -> Option<StateName> {
+        let queued = !outline.queue.is_empty();
+        match (outline.status, outline.archived, queued) {
+            (Status::Waiting, false, false) => Some(StateName::W),
+            (Status::Waiting, true, false) => Some(StateName::XW),
+            (Status::Error, false, false) => Some(StateName::E0),
+            (Status::Error, false, true) => Some(StateName::E1),
+            (Status::Error, true, false) => Some(StateName::XE0),
+            (Status::Error, true, true) => Some(StateName::XE1),
+            (Status::Running, false, false) => Some(StateName::R0),
+            (Status::Running, false, true) => Some(StateName::R1),
+            (Status::Interrupting, false, false) => Some(StateName::I0),
+            (Status::Interrupting, false, true) => Some(StateName::I1),
+            (Status::RequiresAction, false, false) => Some(StateName::A0),
+            (Status::RequiresAction, false, true) => Some(StateName::A1),
+            (Status::Waiting, _, true) | (Status::Running | Status::Interrupting | Status::RequiresAction, true, _) => {
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The functional core of Verbatim: what can happen to a chat and what follows from it.
+//!
+//! **Invariant:** nothing here does I/O, awaits, reads a clock or draws a random number. Time and ids come in as
+//! arguments. The ports (`log`, `journal`, `model`) are traits alone; `memory` is the log's reference implementation.
+
+pub mod chat;
+pub mod command;
+pub mod envelope;
+pub mod episode;
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod journal;
+pub mod limits;
+pub mod log;
+pub mod message;
+pub mod model;
+pub mod outcome;
+pub mod part;
+pub mod prompt;
+pub mod rejection;
+pub mod retry;
+pub mod wire;

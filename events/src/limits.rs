@@ -1,0 +1,92 @@
+//! Every number that bounds a chat, in one place, with its default. All of them are settings.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $default:expr;)+) => {
+        /// The bounds in force. Durations are in milliseconds.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $type,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Limits {
+                Limits { $($name: $default,)+ }
+            }
+        }
+    };
+}
+
+limits! {
+    /// How long a chat waits for a client to run its tools, in ms.
+    action_deadline_ms: u64 = 5 * 60 * 1000;
+    /// How long a chat waits for an approval, in ms.
+    approval_deadline_ms: u64 = 24 * 60 * 60 * 1000;
+    /// Queued messages per chat; one more is refused.
+    queue_max: usize = 20;
+    /// Assistant messages since the last user prompt; the turn then ends with `max_steps`.
+    steps_max: u32 = 1200;
+    /// Attempts per history version; the turn then fails.
+    attempts_max: u32 = 25;
+    /// Silence of an open model stream after which the attempt is retried, in ms. 0 switches the guard off.
+    silence_ms: u64 = 10 * 60 * 1000;
+    /// The first backoff, in ms; it doubles with each attempt.
+    retry_base_ms: u64 = 1000;
+    /// The longest backoff, in ms.
+    retry_cap_ms: u64 = 60 * 1000;
+    /// A `Retry-After` above this fails the turn instead of waiting, in ms.
+    retry_after_max_ms: u64 = 15 * 60 * 1000;
+    /// How often flowing parts are written to the part journal, in ms.
+    journal_flush_ms: u64 = 100;
+    /// Bytes of parts one attempt may produce; beyond it the attempt fails.
+    attempt_bytes_max: usize = 16 * 1024 * 1024;
+    /// An idle chat's actor is put to rest after this, in ms.
+    passivate_after_ms: u64 = 60 * 1000;
+    /// Chats held in memory at once; the least recently used idle ones rest first.
+    chats_in_memory_max: usize = 10_000;
+    /// Commands waiting for one chat; one more is answered 503.
+    mailbox_max: usize = 64;
+    /// Commands under way on the whole node; one more is answered 503.
+    commands_max: usize = 4096;
+    /// How often a chat that panicked is rebuilt from the log within a minute before it is given up for that minute.
+    restarts_max: u32 = 5;
+    /// How long a graceful stop may take, in ms.
+    shutdown_ms: u64 = 10 * 1000;
+    /// The largest request body, in bytes.
+    body_max_bytes: usize = 256 * 1024;
+    /// The largest body of submitted tool results, in bytes.
+    tool_results_max_bytes: usize = 2 * 1024 * 1024;
+    /// Tools of one batch that run at once.
+    tools_parallel_max: usize = 16;
+    /// How long receipts of idempotency keys are kept, in days.
+    receipts_days: u32 = 7;
+    /// The context share, in percent, from which compaction is due. 100 switches it off.
+    compaction_percent: u8 = 70;
+    /// A read that names a position waits this long for its projection, in ms.
+    read_wait_ms: u64 = 2000;
+    /// How often an event stream says that it lives, in ms.
+    heartbeat_ms: u64 = 15 * 1000;
+}
+
+/// The longest title, in characters.
+pub const TITLE_MAX_CHARACTERS: usize = 200;
+/// The longest title that is made from a message, in characters.
+pub const FALLBACK_TITLE_MAX_CHARACTERS: usize = 80;
+/// Words of the first message that make a title.
+pub const FALLBACK_TITLE_WORDS: usize = 6;
+/// Labels per chat.
+pub const LABELS_MAX: usize = 50;
+/// The longest label key, in bytes.
+pub const LABEL_KEY_MAX_BYTES: usize = 64;
+/// The longest label value, in bytes.
+pub const LABEL_VALUE_MAX_BYTES: usize = 256;
+/// The longest system prompt, in bytes.
+pub const SYSTEM_PROMPT_MAX_BYTES: usize = 128 * 1024;
+/// Client tools per chat.
+pub const CLIENT_TOOLS_MAX: usize = 250;
+/// The largest single tool result a client may submit, in bytes of JSON.
+pub const TOOL_RESULT_MAX_BYTES: usize = 1024 * 1024;
+/// Idempotency keys longer than this are refused, in bytes.
+pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;

@@ -1,0 +1,92 @@
+//! The port to model providers. Encoding a prompt is pure and separate from the call, so that the digest of the exact
+//! bytes is in the log before anything is sent.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::error::{CallError, ChatError};
+use crate::event::{RequestRecipe, ToolDefinition};
+use crate::ids::{AttemptId, ChatId, Digest};
+use crate::log::BoxFuture;
+use crate::message::{FinishReason, Message, Usage};
+use crate::part::LivePart;
+
+/// What a model is asked, independent of any provider (see `prompt::assemble`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prompt {
+    /// Instructions.
+    pub system: Option<String>,
+    /// The conversation, valid for every provider: each call has its answer, no answer lacks its call.
+    pub messages: Vec<Arc<Message>>,
+    /// Tools the model may call.
+    pub tools: Vec<ToolDefinition>,
+}
+
+/// A model as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSettings {
+    /// The configured name.
+    pub name: String,
+    /// The configured provider's name.
+    pub provider: String,
+    /// What the provider calls it.
+    pub provider_model: String,
+    /// Tokens it can take in.
+    pub context_window: Option<u64>,
+    /// Tokens it may put out.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// A prompt in the exact bytes that are sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncodedRequest {
+    /// The request's body.
+    pub body: Vec<u8>,
+    /// SHA-256 of the body.
+    pub digest: Digest,
+    /// How the body can be made again.
+    pub recipe: RequestRecipe,
+}
+
+/// Identifies a call to the provider, for its own deduplication and for traces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallIdentity {
+    /// The chat.
+    pub chat_id: ChatId,
+    /// The attempt: the fence.
+    pub attempt_id: AttemptId,
+    /// A fresh id of this call.
+    pub request_id: Uuid,
+}
+
+/// How a model call ended well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFinished {
+    /// Why the model stopped.
+    pub finish_reason: FinishReason,
+    /// Tokens, if the provider said.
+    pub usage: Option<Usage>,
+    /// The provider's id of the response.
+    pub response_id: Option<String>,
+    /// The provider's own words where it refused.
+    pub refusal: Option<String>,
+}
+
+/// Takes each part as it comes. Never blocks. Returns `false` when nobody wants more; the call may then end early.
+pub type PartSink = Box<dyn FnMut(LivePart) -> bool + Send>;
+
+/// A model provider. Dropping the future of `call` cancels the call.
+pub trait ModelProvider: Send + Sync {
+    /// The exact bytes for a prompt. Pure: the same arguments give the same bytes.
+    fn encode(&self, prompt: &Prompt, model: &ModelSettings, effort: Option<&str>)
+    -> Result<EncodedRequest, ChatError>;
+
+    /// Calls the model and feeds its output to `sink`, in order.
+    fn call(
+        &self,
+        request: EncodedRequest,
+        identity: CallIdentity,
+        sink: PartSink,
+    ) -> BoxFuture<'static, Result<ModelFinished, CallError>>;
+}
