@@ -1,0 +1,33 @@
+//! How events written with an old schema number are read: each step raises one event type's JSON by one number, and a
+//! step, once released, is never changed. Frozen samples in `golden/` hold every number to it.
+
+use serde_json::Value;
+
+/// Raises the JSON of one event type from one schema number to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The event type's stored name.
+    pub event_type: &'static str,
+    /// The schema number it reads; it yields the next one.
+    pub from: u32,
+    /// Rewrites the JSON, or says what is wrong with it.
+    pub raise: fn(Value) -> Result<Value, String>,
+}
+
+/// Every step there is. Empty while every event type is at its first schema number.
+pub const STEPS: &[Step] = &[];
+
+/// Raises `data` of `event_type` from schema number `from` to `to` along `steps`. Fails, naming the number, where a step
+/// is missing or refuses.
+pub fn raise(steps: &[Step], event_type: &str, from: u32, to: u32, data: Value) -> Result<Value, String> {
+    (from..to).try_fold(data, |data, number| {
+        let step = steps
+            .iter()
+            .find(|step| step.event_type == event_type && step.from == number)
+            .ok_or_else(|| format!("nothing raises schema {number} of {event_type:?}"))?;
+        (step.raise)(data).map_err(|problem| format!("schema {number} of {event_type:?} cannot be raised: {problem}"))
+    })
+}
+
+#[cfg(test)]
+mod tests;
