@@ -1,13 +1,110 @@
 //! From a chat's state to what a model is asked: a pure function, so that every prompt can be made again from the log.
+//!
+//! Histories are repaired here and nowhere else, since providers refuse a conversation for the smallest flaw and a chat
+//! must never be stuck on one. Messages that need no repair are shared, not copied.
+
+use std::sync::Arc;
 
 use crate::chat::Chat;
 use crate::event::ToolDefinition;
+use crate::ids::MessageId;
+use crate::message::{Message, Origin, Role, Visibility};
 use crate::model::Prompt;
+use crate::part::Part;
+
+mod problems;
+mod repair;
+
+pub use problems::problems;
+
+/// The result that stands in for one that the history lacks.
+pub const NO_RESULT: &str = "no result was recorded";
+/// What a conversation is opened with whose first message would be the model's own.
+pub const OPENING: &str = "(Earlier messages are left out.)";
+/// What a conversation is ended with that would leave nothing to answer.
+pub const CONTINUE: &str = "Continue.";
 
 /// The prompt of the chat's next model call. `server_tools` are the definitions of the server's tools the chat may use.
 /// Valid for every provider: each call has its answer directly after it, no answer lacks its call, and the conversation
 /// ends with something to answer.
+///
+/// A call that the provider executed itself stays only with its result behind it in the same message: a provider that
+/// reports no result must be given an empty one when the answer is recorded.
 pub fn assemble(chat: &Chat, server_tools: &[ToolDefinition]) -> Prompt {
-    let _ = (chat, server_tools);
-    unimplemented!()
+    let mut messages = repair::repaired(visible(chat));
+    if messages.last().is_none_or(|last| !matches!(last.role, Role::User | Role::Tool)) {
+        let nudge = words(CONTINUE, messages.last(), chat);
+        messages.push(nudge);
+    }
+    prompt(chat, server_tools, messages)
 }
+
+/// The prompt that asks for a summary of the chat: the prompt of the next model call with the same beginning, so that the
+/// provider's cache holds, but without the user messages that nobody has answered yet, and `instruction` at its end.
+pub fn assemble_summary(chat: &Chat, server_tools: &[ToolDefinition], instruction: &str) -> Prompt {
+    let is_answer = |message: &&Arc<Message>| message.role == Role::Assistant && !message.compressed;
+    let answered_to: MessageId = visible(chat).filter(is_answer).last().map_or(0, |message| message.id);
+    let is_waiting =
+        |message: &Message| message.id > answered_to && message.role == Role::User && message.origin == Origin::User;
+    let mut messages = repair::repaired(visible(chat).filter(|message| !is_waiting(message)));
+    let instruction = words(instruction, messages.last(), chat);
+    messages.push(instruction);
+    prompt(chat, server_tools, messages)
+}
+
+fn prompt(chat: &Chat, server_tools: &[ToolDefinition], mut messages: Vec<Arc<Message>>) -> Prompt {
+    let first = messages.iter().position(|message| message.role != Role::System);
+    if let Some(first) = first.filter(|&first| messages[first].role != Role::User) {
+        let opening = words(OPENING, messages.get(first), chat);
+        messages.insert(first, opening);
+    }
+    let system = chat.config.system_prompt.clone().filter(|text| !text.trim().is_empty());
+    Prompt { system, messages, tools: tools(chat, server_tools) }
+}
+
+/// What the model may see: all system messages, and everything after the newest boundary.
+fn visible(chat: &Chat) -> impl Iterator<Item = &Arc<Message>> {
+    let boundary = chat.boundary;
+    let before = chat.history.iter().take_while(move |message| message.id <= boundary);
+    let instructions = before.filter(|message| message.role == Role::System);
+    instructions.chain(chat.history.after(boundary)).filter(|message| message.for_model())
+}
+
+/// The client's tools, then the server's that the chat names; of two with one name the first.
+fn tools(chat: &Chat, server_tools: &[ToolDefinition]) -> Vec<ToolDefinition> {
+    let named = |tool: &&ToolDefinition| match &chat.config.server_tools {
+        Some(names) => names.iter().any(|name| *name == tool.name || name == "*"),
+        None => true,
+    };
+    let mut tools = chat.config.tools.clone();
+    for tool in server_tools.iter().filter(named) {
+        if tools.iter().all(|other| other.name != tool.name) {
+            tools.push(tool.clone());
+        }
+    }
+    tools
+}
+
+/// A user message of our own beside `neighbour`.
+fn words(text: &str, neighbour: Option<&Arc<Message>>, chat: &Chat) -> Arc<Message> {
+    Arc::new(Message {
+        id: neighbour.map_or(chat.outline.version, |message| message.id),
+        role: Role::User,
+        parts: vec![Part::text(text)],
+        visibility: Visibility::Model,
+        origin: Origin::Synthetic,
+        author: None,
+        model: None,
+        effort: None,
+        usage: None,
+        finish_reason: None,
+        response_id: None,
+        compressed: false,
+        created_at: neighbour.map_or(chat.outline.updated_at, |message| message.created_at),
+        turn_id: None,
+        queued_id: None,
+    })
+}
+
+#[cfg(test)]
+mod tests;
