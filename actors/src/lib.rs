@@ -1,1 +1,18 @@
-//! (skeleton)
+//! The imperative shell of Verbatim: each chat is an actor whose state is rebuilt from the log; a supervisor routes
+//! commands to actors; attempts do what a running turn needs; a hub shows it live.
+//!
+//! **Invariants:** events are appended before anything they imply is done. Only this crate names `actix::`. Nobody outside
+//! sees an actor's address: callers hold a `Handle`.
+
+mod attempt;
+mod chat;
+pub mod clock;
+mod core;
+pub mod handle;
+pub mod hub;
+mod hydrate;
+mod messages;
+pub mod node;
+mod plan;
+pub mod ports;
+mod supervisor;

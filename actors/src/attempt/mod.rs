@@ -1,0 +1,172 @@
+//! Attempts: what a running turn needs from the world. Each runs as its own task on the shared runtime and ends in one
+//! command to its chat, with its own id as the fence.
+
+mod generate;
+mod journaling;
+mod run_tools;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use verbatim_events::command::{Command, Step};
+use verbatim_events::episode;
+use verbatim_events::error::{ChatError, ErrorKind};
+use verbatim_events::ids::{AttemptId, ChatId};
+use verbatim_events::part::Part;
+use verbatim_events::retry::{Backoff, backoff};
+
+use crate::core::Tell;
+use crate::hub::Channel;
+use crate::messages::ChatMessage;
+use crate::node::Deps;
+use crate::plan::{Prepared, Work};
+
+/// Why an attempt is told to stop. It is data, so that nobody has to guess it from a broken connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CancelCause {
+    /// The chat has moved on: an interrupt, an edit. The chat itself has taken what it wanted of the output.
+    Superseded,
+    /// The server stops: keep what was said, change nothing.
+    Shutdown,
+}
+
+/// What an attempt works with.
+pub(crate) struct Scope {
+    pub(crate) deps: Arc<Deps>,
+    pub(crate) chat_id: ChatId,
+    pub(crate) attempt_id: AttemptId,
+    pub(crate) number: u32,
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) tell: Tell,
+    pub(crate) cancelled: watch::Receiver<Option<CancelCause>>,
+    /// Something of the attempt is in the journal.
+    pub(crate) journaled: Arc<AtomicBool>,
+}
+
+/// An attempt under way.
+pub(crate) struct RunningAttempt {
+    pub(crate) attempt_id: AttemptId,
+    cancel: watch::Sender<Option<CancelCause>>,
+    task: tokio::task::JoinHandle<()>,
+    journaled: Arc<AtomicBool>,
+}
+
+impl RunningAttempt {
+    /// Stops it; what it journaled is of no more use.
+    pub(crate) fn cancel(self, deps: &Arc<Deps>, chat_id: ChatId) {
+        self.cancel.send_replace(Some(CancelCause::Superseded));
+        let deps = Arc::clone(deps);
+        deps.runtime.clone().spawn(async move {
+            // Its last write to the journal comes before the forgetting.
+            let _ = self.task.await;
+            if self.journaled.load(Ordering::Acquire)
+                && let Err(error) = deps.journal.forget(chat_id, self.attempt_id).await
+            {
+                tracing::debug!(%error, "Parts of a closed attempt stay in the journal.");
+            }
+        });
+    }
+
+    /// Stops it because the server stops: returns when the journal has what it said.
+    pub(crate) async fn leave(self) {
+        self.cancel.send_replace(Some(CancelCause::Shutdown));
+        let _ = self.task.await;
+    }
+}
+
+/// Starts an attempt whose record is durable.
+pub(crate) fn start(
+    deps: &Arc<Deps>,
+    chat_id: ChatId,
+    prepared: Prepared,
+    channel: &Arc<Channel>,
+    tell: &Tell,
+    runtime: &tokio::runtime::Handle,
+) -> RunningAttempt {
+    let (cancel, cancelled) = watch::channel(None);
+    let journaled = Arc::new(AtomicBool::new(false));
+    let attempt_id = prepared.attempt_id;
+    let scope = Scope {
+        deps: Arc::clone(deps),
+        chat_id,
+        attempt_id,
+        number: prepared.number,
+        channel: Arc::clone(channel),
+        tell: Arc::clone(tell),
+        cancelled,
+        journaled: Arc::clone(&journaled),
+    };
+    let tell = Arc::clone(tell);
+    let task = runtime.spawn(async move {
+        // A bug in a provider or a tool fails its own turn and nothing else.
+        let command = match std::panic::AssertUnwindSafe(run(&scope, prepared.work)).catch_unwind().await {
+            Ok(command) => command,
+            Err(_) => Some(scope.failed(ChatError::retryable(ErrorKind::Generic, "The attempt crashed."), None)),
+        };
+        if let Some(command) = command {
+            tell(ChatMessage::AttemptEnded { attempt_id, command: Box::new(command) });
+        }
+    });
+    RunningAttempt { attempt_id, cancel, task, journaled }
+}
+
+/// Does the work. `None` where it was cancelled: then there is nothing to say.
+async fn run(scope: &Scope, work: Work) -> Option<Command> {
+    match work {
+        Work::Generate { model, request } => generate::run(scope, model, request).await,
+        Work::RunTools(calls) => run_tools::run(scope, calls).await,
+        Work::LoadContext => {
+            Some(Command::CommitStep { attempt_id: scope.attempt_id, step: Step::ContextLoaded { files: Vec::new() } })
+        }
+    }
+}
+
+impl Scope {
+    /// What the attempt has said that can stand in a message.
+    pub(crate) fn shown(&self) -> Vec<Part> {
+        let frames = self.channel.parts_after(self.attempt_id, 0);
+        episode::interrupted(frames.iter().map(|frame| &frame.part.part))
+    }
+
+    /// The command after a failure: another try, if it is worth one.
+    pub(crate) fn failed(&self, error: ChatError, retry_after_ms: Option<u64>) -> Command {
+        let partial = self.shown();
+        let attempt_id = self.attempt_id;
+        if !error.retryable {
+            return Command::FailTurn { attempt_id: Some(attempt_id), error, partial };
+        }
+        let final_word = |addition: String| ChatError {
+            message: format!("{} {addition}", error.message),
+            retryable: false,
+            ..error.clone()
+        };
+        match backoff(self.number, retry_after_ms, self.seed(), &self.deps.limits) {
+            Backoff::Wait { delay_ms } => Command::ScheduleRetry { attempt_id, error, delay_ms, partial },
+            Backoff::GiveUp => Command::FailTurn {
+                attempt_id: Some(attempt_id),
+                error: final_word(format!("It was tried {} times.", self.number)),
+                partial,
+            },
+            Backoff::TooLong { retry_after_ms } => {
+                let moment = self.deps.clock.now()
+                    + chrono::TimeDelta::milliseconds(i64::try_from(retry_after_ms).unwrap_or(i64::MAX / 2_000_000));
+                Command::FailTurn {
+                    attempt_id: Some(attempt_id),
+                    error: final_word(format!(
+                        "The provider asks to come back after {}.",
+                        moment.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+                    )),
+                    partial,
+                }
+            }
+        }
+    }
+
+    /// A number that spreads the retries of many chats and is the same in a replay.
+    fn seed(&self) -> u64 {
+        let (high, low) = self.chat_id.0.as_u64_pair();
+        (high ^ low.rotate_left(32) ^ self.attempt_id).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}

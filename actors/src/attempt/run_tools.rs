@@ -1,0 +1,138 @@
+//! Answers the calls of one message: at once, each recorded before it runs and when it ends, results in call order.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::{FutureExt, StreamExt, stream};
+use serde_json::{Value, json};
+use verbatim_events::chat::{CallRecord, CallToRun};
+use verbatim_events::command::{Command, Step};
+use verbatim_events::event::EffectClass;
+use verbatim_events::part::{LivePart, Part};
+
+use crate::attempt::Scope;
+use crate::core::ask;
+use crate::handle::SendError;
+use crate::ports::{OutputSink, ToolAnswer, ToolInvocation};
+
+/// What the model reads where nobody knows whether a tool did its work.
+const OUTCOME_UNKNOWN: &str = "outcome unknown: the server stopped while this ran";
+
+pub(super) async fn run(scope: &Scope, calls: Vec<CallToRun>) -> Option<Command> {
+    let mut cancelled = scope.cancelled.clone();
+    let answers = stream::iter(calls)
+        .map(|call| answer(scope, call))
+        .buffered(scope.deps.limits.tools_parallel_max.max(1))
+        .collect::<Vec<Option<Part>>>();
+    tokio::select! {
+        biased;
+        () = async { drop(cancelled.wait_for(Option::is_some).await) } => None,
+        answers = answers => {
+            // A call that was fenced off has no answer; then the whole attempt is void.
+            let results: Vec<Part> = answers.into_iter().collect::<Option<_>>()?;
+            Some(Command::CommitStep { attempt_id: scope.attempt_id, step: Step::ToolResults { results } })
+        }
+    }
+}
+
+fn result(call: &CallToRun, result: Value, is_error: bool) -> Part {
+    Part::ToolResult {
+        call_id: call.call_id.clone(),
+        name: call.name.clone(),
+        result,
+        is_error,
+        provider_executed: false,
+        metadata: None,
+    }
+}
+
+/// One call's answer; `None` if the attempt is no longer the chat's current one.
+async fn answer(scope: &Scope, call: CallToRun) -> Option<Part> {
+    if let Some(reason) = &call.refused {
+        return Some(result(&call, json!(reason), true));
+    }
+    if let Some(decision) = call.decision.as_ref().filter(|decision| !decision.approved) {
+        let reason = decision.reason.as_deref().unwrap_or("no reason was given");
+        return Some(result(&call, json!(format!("the call was denied: {reason}")), true));
+    }
+    if let Some(CallRecord::Finished { result: value, is_error }) = &call.record {
+        return Some(result(&call, value.clone(), *is_error));
+    }
+    let Some(effect_class) = scope.deps.tools.effect_class(&call.name) else {
+        return Some(result(&call, json!(format!("there is no tool named {:?}", call.name)), true));
+    };
+    let reattach = match &call.record {
+        Some(CallRecord::Started { effect_class: EffectClass::AtMostOnce, .. }) => {
+            return Some(result(&call, json!(OUTCOME_UNKNOWN), true));
+        }
+        Some(CallRecord::Started { effect_class: EffectClass::Resumable, .. }) => true,
+        Some(CallRecord::Started { effect_class: EffectClass::Idempotent, .. }) | None => false,
+        Some(CallRecord::Finished { .. }) => false,
+    };
+    if call.record.is_none() {
+        let started = Command::StartToolCall {
+            attempt_id: scope.attempt_id,
+            call_id: call.call_id.clone(),
+            name: call.name.clone(),
+            effect_class,
+        };
+        recorded(scope, started).await?;
+    }
+    let began = scope.deps.clock.now();
+    let answer = run_one(scope, &call, reattach).await;
+    let duration_ms = u64::try_from((scope.deps.clock.now() - began).num_milliseconds()).unwrap_or(0);
+    let finished = Command::FinishToolCall {
+        attempt_id: scope.attempt_id,
+        call_id: call.call_id.clone(),
+        name: call.name.clone(),
+        result: answer.result.clone(),
+        is_error: answer.is_error,
+        duration_ms,
+    };
+    recorded(scope, finished).await?;
+    Some(result(&call, answer.result, answer.is_error))
+}
+
+async fn run_one(scope: &Scope, call: &CallToRun, reattach: bool) -> ToolAnswer {
+    let invocation = ToolInvocation {
+        chat_id: scope.chat_id,
+        attempt_id: scope.attempt_id,
+        call_id: call.call_id.clone(),
+        name: call.name.clone(),
+        args: call.args.clone(),
+        reattach,
+    };
+    let (channel, attempt_id) = (Arc::clone(&scope.channel), scope.attempt_id);
+    let (call_id, bytes_max) = (call.call_id.clone(), scope.deps.limits.attempt_bytes_max);
+    let output: OutputSink = Box::new(move |output| {
+        // Progress is for watchers; a tool that prints more than is shown goes on all the same.
+        let _ =
+            channel.publish_part(attempt_id, LivePart::ToolOutputDelta { call_id: call_id.clone(), output }, bytes_max);
+    });
+    let tools = Arc::clone(&scope.deps.tools);
+    let work = AssertUnwindSafe(async move { tools.run(invocation, output).await });
+    work.catch_unwind().await.unwrap_or_else(|_| ToolAnswer { result: json!("the tool crashed"), is_error: true })
+}
+
+/// Records a call's start or end before anything else is done. `None` if the attempt is void. While the log cannot be
+/// written it waits: a tool must not run unrecorded, and an answer must not be lost.
+async fn recorded(scope: &Scope, command: Command) -> Option<()> {
+    let mut wait_ms = 100;
+    loop {
+        match ask(&scope.tell, command.clone(), &scope.deps.node_name).await {
+            Ok(_) => return Some(()),
+            Err(SendError::Busy { .. } | SendError::LogUnavailable { .. }) => {
+                scope.deps.clock.sleep_ms(wait_ms).await;
+                wait_ms = (wait_ms * 2).min(5_000);
+            }
+            Err(
+                SendError::Rejected(_)
+                | SendError::KeyReused
+                | SendError::Damaged { .. }
+                | SendError::Died
+                | SendError::GivenUp
+                | SendError::Stopping,
+            ) => return None,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The only way in: a handle that is cheap to clone and hides how chats are kept.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+use verbatim_events::command::Command;
+use verbatim_events::envelope::Actor;
+use verbatim_events::ids::{ChatId, Digest, Position};
+use verbatim_events::outcome::Outcome;
+use verbatim_events::rejection::Rejection;
+
+use crate::hub::Opened;
+use crate::supervisor::Supervisor;
+
+/// An idempotency key with what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// Whose key it is.
+    pub owner: String,
+    /// The key.
+    pub key: String,
+    /// Digest over method, route, chat and body.
+    pub request_hash: Digest,
+}
+
+/// What accompanies a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Who sends it.
+    pub actor: Actor,
+    /// Its id.
+    pub command_id: Uuid,
+    /// Its idempotency key.
+    pub idempotency: Option<IdempotencyKey>,
+    /// The trace it belongs to.
+    pub trace_id: Option<String>,
+}
+
+impl Meta {
+    /// A user's command without a key.
+    pub fn user(name: impl Into<String>) -> Meta {
+        Meta { actor: Actor::User(name.into()), command_id: Uuid::now_v7(), idempotency: None, trace_id: None }
+    }
+}
+
+/// What a command achieved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The position of the append; the log's known head if it appended nothing.
+    pub position: Position,
+    /// The key was used before: this is what it achieved then, and nothing happened now.
+    pub replayed: bool,
+}
+
+/// Why a command was not done. Unless a variant says otherwise nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The chat refused.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// The key was used for something else.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// Too much waits already.
+    #[error("the server is busy; try again in {retry_after_ms} ms")]
+    Busy {
+        /// When to try again, in ms.
+        retry_after_ms: u64,
+    },
+    /// The log does not answer or cannot be written. What was asked may have been done if the error came at the very
+    /// end; the same idempotency key tells.
+    #[error("the log is not available: {problem}")]
+    LogUnavailable {
+        /// What the log said.
+        problem: String,
+    },
+    /// The chat's events cannot be read. Other chats are not touched.
+    #[error("the chat's log is damaged: {problem}")]
+    Damaged {
+        /// What is wrong, and where.
+        problem: String,
+    },
+    /// The chat's actor died while the command was under way. It is rebuilt from the log; whether the command was done
+    /// first, the same idempotency key tells.
+    #[error("the chat failed while the command was under way; send it again with the same idempotency key")]
+    Died,
+    /// The chat's actor died too often and is left alone for now.
+    #[error("the chat fails again and again; it is left alone for a minute")]
+    GivenUp,
+    /// The server stops.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// The way to the chats of this node.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) supervisor: Arc<Supervisor>,
+}
+
+impl Handle {
+    /// Sends a command to a chat and waits for its outcome. A caller that goes away cancels nothing.
+    pub async fn send(&self, chat_id: ChatId, command: Command, meta: Meta) -> Result<Answer, SendError> {
+        self.supervisor.send(chat_id, command, meta).await
+    }
+
+    /// The chat as it is now, and everything that happens to it from now on. `ChatNotFound` for one that does not exist.
+    pub async fn open(&self, chat_id: ChatId) -> Result<Opened, SendError> {
+        self.supervisor.open(chat_id).await
+    }
+
+    /// Wakes a chat so that it does what it owes; how recovery works through its list.
+    pub async fn wake(&self, chat_id: ChatId) -> Result<(), SendError> {
+        self.supervisor.open(chat_id).await.map(drop)
+    }
+
+    /// Figures for health checks and metrics.
+    pub fn stats(&self) -> Stats {
+        self.supervisor.stats()
+    }
+
+    /// Stops: no more commands, attempts are left to the next start, watches end. Returns when every chat rests or
+    /// `Limits::shutdown_ms` has passed.
+    pub async fn shutdown(&self) {
+        self.supervisor.shutdown().await;
+    }
+}
+
+/// Figures of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Chats held in memory.
+    pub chats_in_memory: usize,
+    /// Commands under way.
+    pub commands_under_way: usize,
+    /// Actors rebuilt after a panic since the start.
+    pub restarts: u64,
+}

@@ -1,0 +1,44 @@
+//! Everything a chat's actor can be told: one closed list.
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use verbatim_events::command::Command;
+use verbatim_events::ids::AttemptId;
+
+use crate::handle::{Answer, Meta, SendError};
+use crate::hub::Opened;
+
+/// A place in the mailbox of a chat and one on the node; given back when the message has been dealt with.
+pub(crate) type Permits = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+
+/// A message to a chat's actor.
+pub(crate) enum ChatMessage {
+    /// Do this.
+    Command {
+        command: Box<Command>,
+        meta: Box<Meta>,
+        reply: oneshot::Sender<Result<Answer, SendError>>,
+        /// Absent for what the chat's own attempts send: they are bounded by the attempt.
+        permits: Option<Permits>,
+    },
+    /// Show yourself.
+    Open { reply: oneshot::Sender<Result<Opened, SendError>>, permits: Permits },
+    /// The attempt is over, and this is what it wants done.
+    AttemptEnded { attempt_id: AttemptId, command: Box<Command> },
+    /// Time has passed, or somebody thinks you owe something: look.
+    Wake,
+    /// Rest: no more messages come. A running attempt is left to the next incarnation.
+    Retire { done: oneshot::Sender<()> },
+}
+
+impl ChatMessage {
+    /// The message's name, for its span.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            ChatMessage::Command { command, .. } => command.name(),
+            ChatMessage::Open { .. } => "Open",
+            ChatMessage::AttemptEnded { .. } => "AttemptEnded",
+            ChatMessage::Wake => "Wake",
+            ChatMessage::Retire { .. } => "Retire",
+        }
+    }
+}

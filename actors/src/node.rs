@@ -1,0 +1,71 @@
+//! A node: what the actors share, and how they start.
+
+use std::sync::Arc;
+
+use verbatim_events::journal::PartJournal;
+use verbatim_events::limits::Limits;
+use verbatim_events::log::EventLog;
+
+use crate::clock::Clock;
+use crate::handle::Handle;
+use crate::hub::Hub;
+use crate::ports::{ModelCatalog, ToolBox};
+use crate::supervisor::Supervisor;
+
+/// What a node is made of.
+#[derive(Clone)]
+pub struct NodeOptions {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The part journal.
+    pub journal: Arc<dyn PartJournal>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The models.
+    pub models: Arc<dyn ModelCatalog>,
+    /// The server's tools.
+    pub tools: Arc<dyn ToolBox>,
+    /// The bounds.
+    pub limits: Arc<Limits>,
+    /// The node's name, as the events carry it.
+    pub node_name: String,
+    /// The shared runtime, where attempts run: providers, tools, databases.
+    pub runtime: tokio::runtime::Handle,
+    /// Threads that hold actors; at least 1.
+    pub arbiters: usize,
+}
+
+/// What all chats of a node share.
+pub(crate) struct Deps {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) journal: Arc<dyn PartJournal>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) models: Arc<dyn ModelCatalog>,
+    pub(crate) tools: Arc<dyn ToolBox>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) node_name: String,
+    pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) hub: Hub,
+}
+
+/// Starts nodes.
+pub struct Node;
+
+impl Node {
+    /// Starts a node's actors. Must be called on a thread that runs an actix `System`; the node lives until
+    /// `Handle::shutdown`.
+    pub fn start(options: NodeOptions) -> Handle {
+        let deps = Arc::new(Deps {
+            log: options.log,
+            journal: options.journal,
+            clock: options.clock,
+            models: options.models,
+            tools: options.tools,
+            limits: options.limits,
+            node_name: options.node_name,
+            runtime: options.runtime,
+            hub: Hub::default(),
+        });
+        Handle { supervisor: Supervisor::start(deps, options.arbiters.max(1)) }
+    }
+}

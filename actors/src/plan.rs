@@ -1,0 +1,187 @@
+//! What one append holds: the events of a command and of everything that follows from it at once, up to the record of
+//! the attempt that does the next thing. So a step costs one append, and its end and the next attempt's begin share it.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+use verbatim_events::chat::{CallToRun, Chat, Effect, ModelFacts, NextAction, decide, next_action, pending};
+use verbatim_events::command::{Command, Context, RecordAttempt};
+use verbatim_events::envelope::{Actor, Cause, NewEvent};
+use verbatim_events::error::{ChatError, ErrorKind};
+use verbatim_events::event::{AttemptAction, Event};
+use verbatim_events::ids::{AttemptId, Digest};
+use verbatim_events::message::Origin;
+use verbatim_events::model::EncodedRequest;
+use verbatim_events::outcome::Outcome;
+use verbatim_events::rejection::Rejection;
+use verbatim_events::{prompt, wire};
+
+use crate::handle::{Meta, SendError};
+use crate::hydrate::{Witnessed, witness};
+use crate::node::Deps;
+use crate::ports::ResolvedModel;
+
+/// Follow-ups in one append: a turn's end, its promotion, the next attempt, with room for a queue of failing turns.
+const FOLLOW_UPS_MAX: usize = 64;
+
+/// What an attempt needs, made before it is recorded.
+pub(crate) enum Work {
+    /// Calls the model.
+    Generate { model: ResolvedModel, request: EncodedRequest },
+    /// Answers calls.
+    RunTools(Vec<CallToRun>),
+    /// Finds no context files, and says so.
+    LoadContext,
+}
+
+/// An attempt that starts once its record is durable.
+pub(crate) struct Prepared {
+    pub(crate) attempt_id: AttemptId,
+    pub(crate) number: u32,
+    pub(crate) work: Work,
+}
+
+/// An append, decided and not yet done.
+pub(crate) struct Plan {
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) witnessed: Vec<Witnessed>,
+    pub(crate) after: Option<Arc<Chat>>,
+    pub(crate) outcome: Option<Outcome>,
+    pub(crate) attempt: Option<Prepared>,
+}
+
+struct Draft<'a> {
+    deps: &'a Deps,
+    now: DateTime<Utc>,
+    chat: Option<Chat>,
+    events: Vec<NewEvent>,
+    witnessed: Vec<Witnessed>,
+}
+
+impl Draft<'_> {
+    fn add(
+        &mut self,
+        chat_id: verbatim_events::ids::ChatId,
+        events: Vec<Event>,
+        cause: &Cause,
+    ) -> Result<(), SendError> {
+        let (version, hash) =
+            self.chat.as_ref().map_or((0, Digest::ZERO), |chat| (chat.outline.version, chat.head_hash));
+        for (new, recorded) in wire::seal(chat_id, version, hash, events, cause, self.now, &mut Uuid::now_v7) {
+            let (chat, witnessed) = witness(self.chat.take(), recorded)?;
+            self.chat = Some(chat);
+            self.witnessed.push(witnessed);
+            self.events.push(new);
+        }
+        Ok(())
+    }
+
+    fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
+        decide(self.chat.as_ref(), command, Context { now: self.now, limits: &self.deps.limits })
+    }
+}
+
+/// Plans the append of a command, or, without one, of what the chat owes by itself.
+pub(crate) fn plan(
+    deps: &Deps,
+    chat_id: verbatim_events::ids::ChatId,
+    before: Option<&Arc<Chat>>,
+    command: Option<&Command>,
+    meta: &Meta,
+    now: DateTime<Utc>,
+) -> Result<Plan, SendError> {
+    let state = before.map(|chat| chat.as_ref().clone());
+    let mut draft = Draft { deps, now, chat: state, events: Vec::new(), witnessed: Vec::new() };
+    let cause = Cause {
+        actor: meta.actor.clone(),
+        command_id: meta.command_id,
+        causation_id: None,
+        trace_id: meta.trace_id.clone(),
+    };
+    let mut outcome = None;
+    if let Some(command) = command {
+        let events = draft.decide(command)?;
+        draft.add(chat_id, events, &cause)?;
+        let recorded: Vec<_> = draft.witnessed.iter().map(|(recorded, _, _)| recorded.clone()).collect();
+        outcome = draft.chat.as_ref().map(|after| Outcome::of(before.map(Arc::as_ref), &recorded, after));
+    }
+    let follow = |draft: &Draft<'_>| Cause {
+        actor: Actor::Node(deps.node_name.clone()),
+        causation_id: draft.events.last().map(|event| event.event_id).or(cause.causation_id),
+        ..cause.clone()
+    };
+    let mut attempt = None;
+    for _ in 0..FOLLOW_UPS_MAX {
+        let Some((command, work)) = draft.chat.as_ref().and_then(|chat| follow_up(deps, chat, now)) else { break };
+        let events = match draft.decide(&command) {
+            Ok(events) => events,
+            Err(rejection) => draft.decide(&Command::FailTurn {
+                attempt_id: None,
+                error: ChatError::terminal(ErrorKind::Generic, format!("The turn was stopped: {rejection}.")),
+                partial: Vec::new(),
+            })?,
+        };
+        let next = follow(&draft);
+        draft.add(chat_id, events, &next)?;
+        let open = draft.chat.as_ref().and_then(|chat| chat.outline.attempt.as_ref());
+        if let (Some(work), Some(open)) = (work, open) {
+            attempt = Some(Prepared { attempt_id: open.id, number: open.number, work });
+            break;
+        }
+    }
+    Ok(Plan { events: draft.events, witnessed: draft.witnessed, after: draft.chat.map(Arc::new), outcome, attempt })
+}
+
+/// The command that a chat gives itself now, with the work of the attempt that it records.
+fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>) -> Option<(Command, Option<Work>)> {
+    let due = pending(chat).into_iter().any(|effect| match effect {
+        Effect::Act => true,
+        Effect::ActAt(moment) => moment <= now,
+        Effect::Attend(_) | Effect::FinishInterruption(_) | Effect::ExpireAt(_) => false,
+    });
+    if !due {
+        return None;
+    }
+    let fail = |error| (Command::FailTurn { attempt_id: None, error, partial: Vec::new() }, None);
+    Some(match next_action(chat, &ModelFacts::default(), &deps.limits) {
+        NextAction::Generate => match prepare_generate(deps, chat) {
+            Ok((record, work)) => (Command::RecordAttempt(record), Some(work)),
+            Err(error) => fail(error),
+        },
+        NextAction::RunTools(calls) => {
+            (Command::RecordAttempt(record(deps, AttemptAction::RunTools)), Some(Work::RunTools(calls)))
+        }
+        NextAction::LoadContext => {
+            (Command::RecordAttempt(record(deps, AttemptAction::LoadContext)), Some(Work::LoadContext))
+        }
+        NextAction::RequireAction => (Command::RequireAction, None),
+        NextAction::Finish(outcome) => (Command::FinishTurn { attempt_id: None, outcome, usage: None }, None),
+        NextAction::Fail(error) => fail(error),
+        NextAction::Compact(_) => fail(ChatError::terminal(
+            ErrorKind::Config,
+            "This version of the server cannot summarise a conversation. Clear the context or begin a new chat.",
+        )),
+    })
+}
+
+fn record(deps: &Deps, action: AttemptAction) -> RecordAttempt {
+    RecordAttempt { action, model: None, prompt_digest: None, request: None, node: deps.node_name.clone() }
+}
+
+/// The model call that comes next, in the exact bytes that will be sent.
+fn prepare_generate(deps: &Deps, chat: &Chat) -> Result<(RecordAttempt, Work), ChatError> {
+    let asked = chat.history.iter().rev().find(|message| message.origin == Origin::User);
+    let name = asked.and_then(|message| message.model.as_deref()).or(chat.outline.model.as_deref());
+    let effort = asked.and_then(|message| message.effort.as_deref()).or(chat.outline.effort.as_deref());
+    let model = deps.models.resolve(name)?;
+    let prompt = prompt::assemble(chat, &deps.tools.definitions(chat));
+    let request = model.provider.encode(&prompt, &model.settings, effort)?;
+    let record = RecordAttempt {
+        model: Some(model.settings.name.clone()),
+        prompt_digest: Some(request.digest),
+        request: Some(request.recipe.clone()),
+        ..record(deps, AttemptAction::Generate)
+    };
+    Ok((record, Work::Generate { model, request }))
+}
