@@ -1,0 +1,83 @@
+//! The shape of the settings file. Everything may be left out; what is not named here is refused.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use verbatim_events::limits::Limits;
+
+/// The keys of the first level.
+pub(super) const KEYS: [&str; 7] = ["listen", "database", "data_dir", "node_name", "providers", "models", "limits"];
+
+/// Keys of the first level that have a meaning but no engine yet.
+pub(super) const NOT_YET: [(&str, &str); 2] = [
+    ("mcp", "MCP servers are not available in this version"),
+    ("templates", "workspaces are not available in this version"),
+];
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Layer {
+    pub listen: Option<String>,
+    pub database: Option<String>,
+    pub data_dir: Option<PathBuf>,
+    pub node_name: Option<String>,
+    pub providers: BTreeMap<String, ProviderLayer>,
+    pub models: BTreeMap<String, ModelLayer>,
+    pub limits: Limits,
+}
+
+/// `[providers.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ProviderLayer {
+    pub kind: Option<ProviderKind>,
+    pub base_url: Option<String>,
+    pub api_key_env: Option<String>,
+}
+
+/// `[models.NAME]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ModelLayer {
+    pub provider: Option<String>,
+    pub model: Option<String>,
+    pub context_window: Option<u64>,
+    pub max_output_tokens: Option<u64>,
+    pub default: bool,
+}
+
+/// A provider's wire protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProviderKind {
+    /// OpenAI's Responses.
+    #[serde(rename = "openai_responses")]
+    OpenAiResponses,
+    /// OpenAI's Chat Completions, and every server compatible with it.
+    #[serde(rename = "openai_chat")]
+    OpenAiChat,
+    /// Anthropic's Messages.
+    #[serde(rename = "anthropic")]
+    Anthropic,
+    /// The built-in model that needs neither key nor network.
+    #[serde(rename = "demo")]
+    Demo,
+}
+
+impl ProviderKind {
+    /// Its name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProviderKind::OpenAiResponses => "openai_responses",
+            ProviderKind::OpenAiChat => "openai_chat",
+            ProviderKind::Anthropic => "anthropic",
+            ProviderKind::Demo => "demo",
+        }
+    }
+
+    /// Whether this version can speak it.
+    pub fn is_available(self) -> bool {
+        matches!(self, ProviderKind::OpenAiChat | ProviderKind::Demo)
+    }
+}

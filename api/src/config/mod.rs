@@ -1,0 +1,151 @@
+//! Settings: defaults, then `verbatim.toml`, then `VERBATIM_*` variables, then flags. A mistake is named with its place.
+
+mod database;
+mod environment;
+mod file;
+mod layer;
+mod settle;
+mod show;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use verbatim_events::limits::Limits;
+
+pub use database::Database;
+pub use environment::Environment;
+pub use layer::ProviderKind;
+pub use show::effective;
+
+/// The name of the settings file.
+pub const FILE_NAME: &str = "verbatim.toml";
+
+/// The data directory without any setting.
+pub const DATA_DIR: &str = "./verbatim-data";
+
+/// Where the server listens without any setting.
+pub const LISTEN: &str = "127.0.0.1:8080";
+
+/// The provider and the model that are always there.
+pub const DEMO: &str = "demo";
+
+/// What flags say. They win over everything else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// The settings file to read instead of the usual ones.
+    pub config: Option<PathBuf>,
+    /// The data directory.
+    pub data_dir: Option<PathBuf>,
+    /// The log's home.
+    pub database: Option<String>,
+    /// Where to listen.
+    pub listen: Option<String>,
+}
+
+/// A model provider as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provider {
+    /// Its wire protocol.
+    pub kind: ProviderKind,
+    /// Where it is; as its own client libraries take it.
+    pub base_url: Option<String>,
+    /// The variable that holds its key.
+    pub api_key_env: Option<String>,
+}
+
+/// A model as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// The provider's configured name.
+    pub provider: String,
+    /// What the provider calls it.
+    pub provider_model: String,
+    /// Tokens it can take in.
+    pub context_window: Option<u64>,
+    /// Tokens it may put out.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// The settings in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// Where to listen: host and port.
+    pub listen: String,
+    /// Where everything lies that is not elsewhere by setting.
+    pub data_dir: PathBuf,
+    /// The log's home.
+    pub database: Database,
+    /// This node's name in the log.
+    pub node_name: String,
+    /// Providers by name.
+    pub providers: BTreeMap<String, Provider>,
+    /// Models by name.
+    pub models: BTreeMap<String, Model>,
+    /// The model of a chat that names none.
+    pub default_model: String,
+    /// Every bound.
+    pub limits: Limits,
+    /// What is odd but no error, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Why there are no settings. Says where the mistake is.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file is not there or cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is wrong.
+    #[error("{}:{line}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A variable is wrong.
+    #[error("environment variable {name}: {problem}")]
+    Variable {
+        /// The variable.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A flag is wrong.
+    #[error("--{name}: {problem}")]
+    Flag {
+        /// The flag, without dashes.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A setting is wrong and nothing but the program itself set it.
+    #[error("{key}: {problem}")]
+    Setting {
+        /// The setting, levels joined by dots.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Settings {
+    /// Reads the settings that are in force. Touches nothing: the data directory need not exist.
+    pub fn load(flags: &Flags, environment: &Environment) -> Result<Settings, ConfigError> {
+        let file = file::find(flags, environment)?;
+        let mut table = file.as_ref().map(|file| file.table.clone()).unwrap_or_default();
+        let overlay = environment.overlay(&mut table)?;
+        settle::settle(table, settle::Sources { flags, environment, file, overlay })
+    }
+}

@@ -1,0 +1,92 @@
+//! The settings in force, as a person reads them and as the file could hold them. No secrets.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use verbatim_events::limits::Limits;
+
+use super::database::without_password;
+use super::{Environment, ProviderKind, Settings};
+
+#[derive(Serialize)]
+struct View<'a> {
+    listen: &'a str,
+    database: String,
+    data_dir: String,
+    node_name: &'a str,
+    providers: BTreeMap<&'a str, ProviderView<'a>>,
+    models: BTreeMap<&'a str, ModelView<'a>>,
+    limits: &'a Limits,
+}
+
+#[derive(Serialize)]
+struct ProviderView<'a> {
+    kind: ProviderKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_key_env: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ModelView<'a> {
+    provider: &'a str,
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context_window: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    default: bool,
+}
+
+/// The settings in the file's own notation, with comments on what came from where. Passwords are `***`, keys are named
+/// by their variables alone.
+pub fn effective(settings: &Settings, environment: &Environment) -> String {
+    let mut text = String::new();
+    match &settings.file {
+        Some(path) => writeln!(text, "# read from {}", path.display()),
+        None => writeln!(text, "# no settings file"),
+    }
+    .ok();
+    for provider in settings.providers.values() {
+        if let Some(variable) = &provider.api_key_env {
+            let state = if environment.get(variable).is_some() { "set" } else { "NOT set" };
+            writeln!(text, "# {variable} is {state}").ok();
+        }
+    }
+    text.push('\n');
+    text.push_str(&toml::to_string(&view(settings)).unwrap_or_else(|error| format!("# cannot be shown: {error}\n")));
+    text
+}
+
+fn view(settings: &Settings) -> View<'_> {
+    let providers = settings.providers.iter().map(|(name, provider)| {
+        let view = ProviderView {
+            kind: provider.kind,
+            base_url: provider.base_url.as_deref().map(without_password),
+            api_key_env: provider.api_key_env.as_deref(),
+        };
+        (name.as_str(), view)
+    });
+    let models = settings.models.iter().map(|(name, model)| {
+        let view = ModelView {
+            provider: &model.provider,
+            model: &model.provider_model,
+            context_window: model.context_window,
+            max_output_tokens: model.max_output_tokens,
+            default: *name == settings.default_model,
+        };
+        (name.as_str(), view)
+    });
+    View {
+        listen: &settings.listen,
+        database: settings.database.to_string(),
+        data_dir: settings.data_dir.display().to_string(),
+        node_name: &settings.node_name,
+        providers: providers.collect(),
+        models: models.collect(),
+        limits: &settings.limits,
+    }
+}
