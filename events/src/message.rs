@@ -144,10 +144,7 @@ impl Message {
 
     /// The ids of the calls that this message answers.
     pub fn answered_call_ids(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::ToolResult { call_id, .. } => Some(call_id.as_str()),
-            _ => None,
-        })
+        self.parts.iter().filter_map(Part::answered_call_id)
     }
 
     /// A model reads it.

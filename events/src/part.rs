@@ -95,6 +95,14 @@ impl Part {
             _ => None,
         }
     }
+
+    /// The id of the call that this part answers.
+    pub fn answered_call_id(&self) -> Option<&str> {
+        match self {
+            Part::ToolResult { call_id, .. } => Some(call_id),
+            _ => None,
+        }
+    }
 }
 
 /// A streamed piece of an attempt's output. An attempt numbers its pieces 1, 2, 3 ….

@@ -110,4 +110,10 @@ pub enum Rejection {
         /// In what way.
         problem: String,
     },
+    /// The decision contradicts the state machine: a defect of this program, never of the request. Nothing was written.
+    #[error("the decision contradicts the chat's state: {problem}")]
+    Inconsistent {
+        /// In what way.
+        problem: String,
+    },
 }

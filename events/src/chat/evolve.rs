@@ -1,8 +1,14 @@
-//! From a state and an event to the next state.
+//! From a state and an event to the next state: the outline's fold, and the words beside it.
 
-use crate::chat::Chat;
+use std::sync::Arc;
+
+use crate::chat::history::History;
+use crate::chat::outline::Outline;
+use crate::chat::state::{Boundary, CallRecord, Chat, ChatConfig, QueuedMessage};
 use crate::envelope::Recorded;
-use crate::ids::{ChatId, Version};
+use crate::event::{ChatCreated, Event, MessageCommitted, MessageQueued, PromotedTo, QueuedMessagePromoted};
+use crate::ids::{ChatId, MessageId, QueuedId, Version};
+use crate::message::{Message, Origin, Role};
 
 /// An event that cannot have happened in the state it is applied to: the log or the program is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +24,228 @@ pub struct IllegalEvent {
     pub problem: String,
 }
 
+/// Says why `recorded` is illegal.
+pub(super) fn illegal(recorded: &Recorded, problem: String) -> IllegalEvent {
+    IllegalEvent {
+        chat_id: recorded.chat_id,
+        version: recorded.version,
+        event_type: crate::wire::event_type(&recorded.event),
+        problem,
+    }
+}
+
 /// Applies an event. `state` is `None` for a chat that does not exist yet.
 pub fn evolve(state: Option<Chat>, recorded: &Recorded) -> Result<Chat, IllegalEvent> {
-    let _ = (state, recorded);
-    unimplemented!()
+    match state {
+        None => Chat::begin(recorded),
+        Some(mut chat) => {
+            chat.advance(recorded)?;
+            Ok(chat)
+        }
+    }
+}
+
+impl Chat {
+    /// The chat whose first event this is.
+    pub(super) fn begin(recorded: &Recorded) -> Result<Chat, IllegalEvent> {
+        let outline = Outline::begin(recorded)?;
+        let config = match &recorded.event {
+            Event::ChatCreated(created) => config_of(created),
+            _ => ChatConfig::default(),
+        };
+        Ok(Chat {
+            outline,
+            config: Arc::new(config),
+            history: History::default(),
+            queue: Vec::new(),
+            head_hash: recorded.hash,
+            boundary: 0,
+            boundary_is_compaction: false,
+            earlier_boundaries: Arc::default(),
+            compaction_requested: None,
+            calls: Arc::default(),
+            approvals: Arc::default(),
+            context_workspace: None,
+            context_message: None,
+        })
+    }
+
+    /// Applies a later event in place. After an error the chat is not to be used any more.
+    pub(super) fn advance(&mut self, recorded: &Recorded) -> Result<(), IllegalEvent> {
+        self.outline.advance(recorded)?;
+        self.fold_words(recorded).map_err(|problem| illegal(recorded, problem))?;
+        self.head_hash = recorded.hash;
+        Ok(())
+    }
+
+    fn fold_words(&mut self, recorded: &Recorded) -> Result<(), String> {
+        let version = recorded.version;
+        match &recorded.event {
+            Event::MessageCommitted(committed) => self.message_committed(recorded, committed),
+            Event::MessagesWithdrawn(withdrawn) => self.messages_withdrawn(withdrawn.from)?,
+            Event::MessageQueued(queued) => self.queue.push(Arc::new(queued_message(recorded, queued))),
+            Event::QueuedMessageDeleted(deleted) => {
+                self.take_queued(deleted.queued_id);
+            }
+            Event::QueuedMessagePromoted(QueuedMessagePromoted { queued_id, to }) => {
+                let message = self.take_queued(*queued_id);
+                if let (PromotedTo::Head, Some(message)) = (to, message) {
+                    self.queue.insert(0, message);
+                }
+            }
+            Event::TurnStarted(_) => {
+                self.compaction_requested = None;
+                self.calls = Arc::default();
+                self.approvals = Arc::default();
+            }
+            Event::ToolCallStarted(started) => {
+                let record = CallRecord::Started { attempt_id: started.attempt_id, effect_class: started.effect_class };
+                Arc::make_mut(&mut self.calls).insert(started.call_id.clone(), record);
+            }
+            Event::ToolCallFinished(finished) => {
+                let record = CallRecord::Finished { result: finished.result.clone(), is_error: finished.is_error };
+                Arc::make_mut(&mut self.calls).insert(finished.call_id.clone(), record);
+            }
+            Event::ApprovalsDecided(decided) => {
+                let approvals = Arc::make_mut(&mut self.approvals);
+                for decision in &decided.decisions {
+                    approvals.insert(decision.call_id.clone(), decision.clone());
+                }
+            }
+            Event::TurnFinished(_) => self.compaction_requested = None,
+            Event::CompactionRequested(requested) => self.compaction_requested = Some(requested.source),
+            Event::ContextCompacted(_) => {
+                self.compaction_requested = None;
+                self.set_boundary(Boundary { version, is_compaction: true });
+            }
+            Event::ContextCleared(_) => self.set_boundary(Boundary { version, is_compaction: false }),
+            Event::ChatErased(_) => self.forget_words(),
+            Event::ChatCreated(_)
+            | Event::AttemptRecorded(_)
+            | Event::RetryScheduled(_)
+            | Event::AttemptAbandoned(_)
+            | Event::ActionRequired(_)
+            | Event::ActionResolved(_)
+            | Event::InterruptRequested(_)
+            | Event::SettingsChanged(_)
+            | Event::ChatArchived(_)
+            | Event::ChatUnarchived(_)
+            | Event::ChildSpawned(_) => {}
+        }
+        Ok(())
+    }
+
+    fn message_committed(&mut self, recorded: &Recorded, committed: &MessageCommitted) {
+        let message = Message {
+            id: recorded.version,
+            role: committed.role,
+            parts: committed.parts.clone(),
+            visibility: committed.visibility,
+            origin: committed.origin,
+            author: committed.author.clone(),
+            model: committed.model.clone(),
+            effort: committed.effort.clone(),
+            usage: committed.usage,
+            finish_reason: committed.finish_reason,
+            response_id: committed.response_id.clone(),
+            compressed: committed.compressed,
+            created_at: recorded.recorded_at,
+            turn_id: self.outline.turn.as_ref().map(|turn| turn.id),
+            queued_id: committed.queued_id,
+        };
+        if message.role == Role::Tool {
+            self.forget_answered(&message);
+        }
+        if message.origin == Origin::Context {
+            self.context_workspace = self.outline.workspace.as_ref().and_then(|workspace| workspace.id.clone());
+            self.context_message = Some(message.id);
+        }
+        self.history.push(Arc::new(message));
+    }
+
+    /// A later answer of the model may use the same call ids again, so an answered call's records must not outlive it.
+    fn forget_answered(&mut self, message: &Message) {
+        for call_id in message.answered_call_ids() {
+            if self.calls.contains_key(call_id) {
+                Arc::make_mut(&mut self.calls).remove(call_id);
+            }
+            if self.approvals.contains_key(call_id) {
+                Arc::make_mut(&mut self.approvals).remove(call_id);
+            }
+        }
+    }
+
+    fn messages_withdrawn(&mut self, from: MessageId) -> Result<(), String> {
+        if self.history.get(from).is_none() {
+            return Err(format!("message {from} is not in history"));
+        }
+        self.history.withdraw_from(from);
+        while self.boundary >= from {
+            let earlier = Arc::make_mut(&mut self.earlier_boundaries).pop().unwrap_or_default();
+            self.boundary = earlier.version;
+            self.boundary_is_compaction = earlier.is_compaction;
+        }
+        if self.context_message.is_some_and(|message_id| message_id >= from) {
+            self.forget_context();
+        }
+        self.calls = Arc::default();
+        self.approvals = Arc::default();
+        Ok(())
+    }
+
+    fn take_queued(&mut self, queued_id: QueuedId) -> Option<Arc<QueuedMessage>> {
+        let index = self.queue.iter().position(|queued| queued.id == queued_id)?;
+        Some(self.queue.remove(index))
+    }
+
+    fn set_boundary(&mut self, boundary: Boundary) {
+        if self.boundary > 0 {
+            let earlier = Boundary { version: self.boundary, is_compaction: self.boundary_is_compaction };
+            Arc::make_mut(&mut self.earlier_boundaries).push(earlier);
+        }
+        self.boundary = boundary.version;
+        self.boundary_is_compaction = boundary.is_compaction;
+        // Prompts start after the boundary: what stood before it must be read again.
+        self.forget_context();
+    }
+
+    fn forget_context(&mut self) {
+        self.context_workspace = None;
+        self.context_message = None;
+    }
+
+    fn forget_words(&mut self) {
+        self.config = Arc::default();
+        self.history = History::default();
+        self.queue.clear();
+        self.boundary = 0;
+        self.boundary_is_compaction = false;
+        self.earlier_boundaries = Arc::default();
+        self.compaction_requested = None;
+        self.calls = Arc::default();
+        self.approvals = Arc::default();
+        self.forget_context();
+    }
+}
+
+fn config_of(created: &ChatCreated) -> ChatConfig {
+    ChatConfig {
+        system_prompt: created.system_prompt.clone(),
+        tools: created.tools.clone(),
+        server_tools: created.server_tools.clone(),
+        mcp_servers: created.mcp_servers.clone(),
+        tool_policy: created.tool_policy.clone(),
+    }
+}
+
+fn queued_message(recorded: &Recorded, queued: &MessageQueued) -> QueuedMessage {
+    QueuedMessage {
+        id: recorded.version,
+        parts: queued.parts.clone(),
+        author: queued.author.clone(),
+        model: queued.model.clone(),
+        effort: queued.effort.clone(),
+        steer: queued.steer,
+        created_at: recorded.recorded_at,
+    }
 }

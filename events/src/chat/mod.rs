@@ -1,17 +1,24 @@
 //! The chat: the aggregate. Its state, the commands it takes, the events it yields. Pure.
 
+mod calls;
+mod compaction;
 mod decide;
 mod evolve;
+mod fold;
 mod history;
 mod next_action;
 mod outline;
 mod pending;
 mod state;
+mod tool_rules;
 
+pub use calls::{OpenCall, SortedCalls, open_calls, sort_open_calls};
+pub use compaction::{context_tokens, threshold_percent};
 pub use decide::decide;
 pub use evolve::{IllegalEvent, evolve};
 pub use history::History;
 pub use next_action::{CallToRun, ModelFacts, NextAction, next_action};
 pub use outline::{OpenAttempt, OpenTurn, Outline, PendingAction, PendingRetry, Status};
 pub use pending::{Effect, pending};
-pub use state::{CallRecord, Chat, ChatConfig, QueuedMessage, StateName};
+pub use state::{Boundary, CallRecord, Chat, ChatConfig, QueuedMessage, StateName};
+pub use tool_rules::{is_exclusive, policy_of, stops_turn};

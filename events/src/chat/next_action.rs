@@ -1,11 +1,18 @@
 //! What a running turn does next: computed from the state, never from the news.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
+use crate::chat::calls::sort_open_calls;
+use crate::chat::compaction::{answers_since_boundary, is_answer, is_over_threshold};
+use crate::chat::tool_rules::stops_turn;
 use crate::chat::{CallRecord, Chat};
-use crate::error::ChatError;
-use crate::event::{ApprovalDecision, CompactionSource, TurnOutcome};
+use crate::error::{ChatError, ErrorKind};
+use crate::event::{ApprovalDecision, CompactionSource, TurnOutcome, TurnReason};
 use crate::limits::Limits;
+use crate::message::{Message, Origin, Role};
+use crate::part::Part;
 
 /// What the decision needs to know of the model that would be called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +59,77 @@ pub enum NextAction {
 
 /// The next action of a running turn.
 pub fn next_action(chat: &Chat, facts: &ModelFacts, limits: &Limits) -> NextAction {
-    let _ = (chat, facts, limits);
-    unimplemented!()
+    let calls = sort_open_calls(chat);
+    if !calls.server.is_empty() {
+        return NextAction::RunTools(calls.server);
+    }
+    if !calls.waiting.is_empty() {
+        return NextAction::RequireAction;
+    }
+    if let Some(source) = chat.compaction_requested
+        && answers_since_boundary(chat) > 0
+    {
+        return NextAction::Compact(source);
+    }
+    if chat.outline.turn.as_ref().is_some_and(|turn| turn.reason == TurnReason::Compaction) {
+        return NextAction::Finish(TurnOutcome::Complete);
+    }
+    if stop_after_tool_succeeded(chat) {
+        return NextAction::Finish(TurnOutcome::StopAfterTool);
+    }
+    if is_complete(chat) {
+        return NextAction::Finish(TurnOutcome::Complete);
+    }
+    if steps_since_prompt(chat) >= limits.steps_max {
+        return NextAction::Finish(TurnOutcome::MaxSteps);
+    }
+    if context_is_missing(chat) {
+        return NextAction::LoadContext;
+    }
+    if is_over_threshold(chat, facts.context_window, limits) {
+        // A summary that did not help will not help a second time.
+        if chat.boundary_is_compaction && answers_since_boundary(chat) == 1 {
+            return NextAction::Fail(ChatError::terminal(ErrorKind::Config, STILL_TOO_LONG));
+        }
+        return NextAction::Compact(CompactionSource::Automatic);
+    }
+    NextAction::Generate
+}
+
+const STILL_TOO_LONG: &str = "the conversation is still too long after it was summarised; start a new chat, or choose a \
+                              model with a larger context window or a higher compaction threshold";
+
+/// The messages since the last user's prompt, newest first, without the prompt.
+fn since_prompt(chat: &Chat) -> impl Iterator<Item = &Message> {
+    let is_prompt =
+        |message: &Message| message.role == Role::User && message.origin == Origin::User && message.for_user();
+    chat.history.iter().rev().map(Arc::as_ref).take_while(move |message| !is_prompt(message))
+}
+
+/// A server's tool that ends the turn succeeded in this turn, and no user spoke since.
+fn stop_after_tool_succeeded(chat: &Chat) -> bool {
+    let turn_id = chat.outline.turn.as_ref().map(|turn| turn.id);
+    let is_client = |name: &str| chat.config.tools.iter().any(|tool| tool.name == name);
+    since_prompt(chat)
+        .take_while(|message| message.turn_id == turn_id)
+        .filter(|message| message.role == Role::Tool)
+        .flat_map(|message| &message.parts)
+        .any(|part| matches!(part, Part::ToolResult { name, is_error: false, .. } if stops_turn(name) && !is_client(name)))
+}
+
+/// The conversation ends with the model's answer. Its calls are known to be answered.
+fn is_complete(chat: &Chat) -> bool {
+    let last = chat.history.iter().rev().find(|message| !message.compressed && message.for_model());
+    last.is_some_and(|message| message.role == Role::Assistant && message.id > chat.boundary)
+}
+
+fn steps_since_prompt(chat: &Chat) -> u32 {
+    let steps = since_prompt(chat).filter(|message| is_answer(message)).count();
+    u32::try_from(steps).unwrap_or(u32::MAX)
+}
+
+/// A workspace is attached whose context files the prompt does not hold.
+fn context_is_missing(chat: &Chat) -> bool {
+    let attached = chat.outline.workspace.as_ref().and_then(|workspace| workspace.id.as_ref());
+    attached.is_some() && attached != chat.context_workspace.as_ref()
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::chat::{Chat, OpenAttempt};
+use crate::chat::{Chat, OpenAttempt, Status};
 
 /// Something the shell must see to.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,15 @@ pub enum Effect {
 
 /// What the chat owes.
 pub fn pending(chat: &Chat) -> Vec<Effect> {
-    let _ = chat;
-    unimplemented!()
+    let outline = &chat.outline;
+    match outline.status {
+        Status::Waiting | Status::Error => Vec::new(),
+        Status::Running => vec![match (&outline.attempt, &outline.retry) {
+            (Some(attempt), _) => Effect::Attend(attempt.clone()),
+            (None, Some(retry)) => Effect::ActAt(retry.retry_at),
+            (None, None) => Effect::Act,
+        }],
+        Status::Interrupting => vec![Effect::FinishInterruption(outline.attempt.clone())],
+        Status::RequiresAction => outline.action.iter().map(|action| Effect::ExpireAt(action.deadline)).collect(),
+    }
 }

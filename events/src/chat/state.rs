@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::chat::history::History;
 use crate::chat::outline::{Outline, Status};
 use crate::event::{ApprovalDecision, CompactionSource, EffectClass, ToolDefinition, ToolPolicy};
-use crate::ids::{AttemptId, Digest, QueuedId, Version};
+use crate::ids::{AttemptId, Digest, MessageId, QueuedId, Version};
 use crate::part::Part;
 
 /// What was fixed when the chat began.
@@ -65,6 +65,15 @@ pub enum CallRecord {
     },
 }
 
+/// Where prompts start: a compaction or a clearing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Boundary {
+    /// The version of its `ContextCompacted` or `ContextCleared`.
+    pub version: Version,
+    /// It is a compaction's, not a clearing's.
+    pub is_compaction: bool,
+}
+
 /// A chat's whole state. Cheap to clone: what is large is shared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chat {
@@ -82,14 +91,18 @@ pub struct Chat {
     pub boundary: Version,
     /// The newest boundary is a compaction's (not a clearing's).
     pub boundary_is_compaction: bool,
+    /// The boundaries before the newest, oldest first: an edit may withdraw the newest.
+    pub earlier_boundaries: Arc<Vec<Boundary>>,
     /// A compaction was asked for and not yet done.
     pub compaction_requested: Option<CompactionSource>,
-    /// Tool calls started in the running turn, by call id.
+    /// Tool calls started in the running turn and not yet answered in history, by call id.
     pub calls: Arc<BTreeMap<String, CallRecord>>,
-    /// Decisions on the running turn's calls, by call id.
+    /// Decisions on calls not yet answered in history, by call id.
     pub approvals: Arc<BTreeMap<String, ApprovalDecision>>,
-    /// The workspace whose context files are in history.
+    /// The workspace whose context files are in history, after the newest boundary.
     pub context_workspace: Option<String>,
+    /// The message that holds them.
+    pub context_message: Option<MessageId>,
 }
 
 /// The thirteen states.

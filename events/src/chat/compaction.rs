@@ -1,0 +1,71 @@
+//! When the history must be summarised, and what a summary must not swallow.
+
+use std::sync::Arc;
+
+use crate::chat::Chat;
+use crate::limits::Limits;
+use crate::message::{Message, Origin, Role};
+
+/// Windows from here on are large.
+const LARGE_WINDOW_TOKENS: u64 = 500_000;
+
+/// The share of a large window from which compaction is due, in percent.
+const LARGE_WINDOW_PERCENT: u8 = 30;
+
+/// From which share of the window on compaction is due, in percent; `None` where it is switched off.
+pub fn threshold_percent(window_tokens: u64, limits: &Limits) -> Option<u8> {
+    match limits.compaction_percent {
+        100.. => None,
+        percent if window_tokens >= LARGE_WINDOW_TOKENS => Some(percent.min(LARGE_WINDOW_PERCENT)),
+        percent => Some(percent),
+    }
+}
+
+/// Tokens of the newest prompt since the boundary, as its provider counted them; `None` before the first answer.
+pub fn context_tokens(chat: &Chat) -> Option<u64> {
+    let since_boundary = chat.history.iter().rev().take_while(|message| message.id > chat.boundary);
+    since_boundary
+        .filter(|message| is_answer(message))
+        .filter_map(|message| message.usage)
+        .map(|usage| match usage.context_tokens() {
+            0 => usage.output_tokens,
+            tokens => tokens,
+        })
+        .next()
+}
+
+/// The context has reached the window's threshold. Never for an unknown window.
+pub fn is_over_threshold(chat: &Chat, window_tokens: Option<u64>, limits: &Limits) -> bool {
+    let Some(window_tokens) = window_tokens.filter(|tokens| *tokens > 0) else {
+        return false;
+    };
+    let Some(percent) = threshold_percent(window_tokens, limits) else {
+        return false;
+    };
+    let Some(tokens) = context_tokens(chat) else {
+        return false;
+    };
+    u128::from(tokens) * 100 >= u128::from(window_tokens) * u128::from(percent)
+}
+
+/// The model's own words in the conversation, not a compaction's.
+pub fn is_answer(message: &Message) -> bool {
+    message.role == Role::Assistant && !message.compressed
+}
+
+/// How many answers stand after the newest boundary.
+pub fn answers_since_boundary(chat: &Chat) -> usize {
+    chat.history.after(chat.boundary).filter(|message| is_answer(message)).count()
+}
+
+/// The user messages since the boundary that no answer follows: a summary must not swallow them.
+pub fn unanswered_messages(chat: &Chat) -> Vec<Arc<Message>> {
+    let since_boundary = chat.history.iter().rev().take_while(|message| message.id > chat.boundary);
+    let mut unanswered: Vec<_> = since_boundary
+        .take_while(|message| !is_answer(message))
+        .filter(|message| message.role == Role::User && message.origin == Origin::User)
+        .cloned()
+        .collect();
+    unanswered.reverse();
+    unanswered
+}

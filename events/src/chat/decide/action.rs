@@ -1,0 +1,121 @@
+//! Waiting for a client or for approvals: how a turn comes to wait, and the ways out.
+
+use super::draft::{Decided, Draft};
+use super::moves::message;
+use crate::chat::calls::{Unanswered, sort_open_calls, synthetic_result};
+use crate::chat::{PendingAction, Status};
+use crate::command::SubmittedResult;
+use crate::event::{
+    ActionRequired, ActionResolution, ActionResolved, ApprovalDecision, ApprovalsDecided, CallNeed, Event, PendingCall,
+};
+use crate::limits::TOOL_RESULT_MAX_BYTES;
+use crate::message::{Origin, Role};
+use crate::part::Part;
+use crate::rejection::Rejection;
+
+pub(super) fn require_action(draft: &mut Draft<'_>) -> Decided {
+    draft.require(&[Status::Running])?;
+    draft.fence_optional(None)?;
+    let calls = sort_open_calls(&draft.chat);
+    if !calls.server.is_empty() || calls.waiting.is_empty() {
+        let problem = if calls.waiting.is_empty() { "no call waits" } else { "the server has calls of its own to run" };
+        return Err(Rejection::StepMismatch { problem: problem.to_owned() });
+    }
+    let for_client = calls.waiting.iter().any(|call| call.needs == CallNeed::Result);
+    let wait_ms = if for_client { draft.limits.action_deadline_ms } else { draft.limits.approval_deadline_ms };
+    let deadline = draft.after_ms(wait_ms);
+    draft.push(Event::ActionRequired(ActionRequired { calls: calls.waiting, deadline }))?;
+    Ok(())
+}
+
+pub(super) fn submit_tool_results(draft: &mut Draft<'_>, results: &[SubmittedResult]) -> Decided {
+    let waiting = waiting_calls(draft, CallNeed::Result)?;
+    check_calls(&waiting, results.iter().map(|result| result.call_id.as_str()))?;
+    let mut parts = Vec::with_capacity(waiting.len());
+    for call in &waiting {
+        let Some(submitted) = results.iter().find(|result| result.call_id == call.call_id) else {
+            return Err(Rejection::MissingCall { call_id: call.call_id.clone() });
+        };
+        parts.push(checked_result(call, submitted)?);
+    }
+    resolve_if_last(draft, waiting.len())?;
+    draft.push(Event::MessageCommitted(message(Role::Tool, parts, Origin::Tool)))?;
+    Ok(())
+}
+
+pub(super) fn decide_approvals(draft: &mut Draft<'_>, decisions: &[ApprovalDecision], by: &str) -> Decided {
+    let waiting = waiting_calls(draft, CallNeed::Approval)?;
+    check_calls(&waiting, decisions.iter().map(|decision| decision.call_id.as_str()))?;
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    draft.push(Event::ApprovalsDecided(ApprovalsDecided { decisions: decisions.to_vec(), by: by.to_owned() }))?;
+    resolve_if_last(draft, 0)
+}
+
+pub(super) fn expire_action(draft: &mut Draft<'_>) -> Decided {
+    let PendingAction { calls, deadline } = pending_action(draft)?;
+    if draft.now < deadline {
+        return Err(Rejection::DeadlineNotPassed { deadline });
+    }
+    draft.leave_action(ActionResolution::Expired)?;
+    let parts = calls.iter().map(|call| synthetic_result(&call.call_id, &call.name, Unanswered::TimedOut)).collect();
+    draft.push(Event::MessageCommitted(message(Role::Tool, parts, Origin::Synthetic)))?;
+    Ok(())
+}
+
+fn pending_action(draft: &Draft<'_>) -> Decided<PendingAction> {
+    draft.require(&[Status::RequiresAction])?;
+    draft.chat.outline.action.clone().ok_or_else(|| draft.not_allowed())
+}
+
+/// The calls that wait for this; the command is refused where there are none, because somebody else was first.
+fn waiting_calls(draft: &Draft<'_>, needs: CallNeed) -> Decided<Vec<PendingCall>> {
+    let mut calls = pending_action(draft)?.calls;
+    calls.retain(|call| call.needs == needs);
+    if calls.is_empty() { Err(draft.not_allowed()) } else { Ok(calls) }
+}
+
+/// Refuses calls that are named twice or that do not wait.
+fn check_calls<'a>(waiting: &[PendingCall], named: impl Iterator<Item = &'a str>) -> Decided {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut unknown = None;
+    for call_id in named {
+        if !seen.insert(call_id) {
+            return Err(Rejection::DuplicateCall { call_id: call_id.to_owned() });
+        }
+        if unknown.is_none() && waiting.iter().all(|call| call.call_id != call_id) {
+            unknown = Some(call_id);
+        }
+    }
+    match unknown {
+        Some(call_id) => Err(Rejection::UnknownCall { call_id: call_id.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn checked_result(call: &PendingCall, submitted: &SubmittedResult) -> Decided<Part> {
+    let invalid = |problem: String| Rejection::InvalidResult { call_id: call.call_id.clone(), problem };
+    let result = submitted.result.clone().ok_or_else(|| invalid("missing".to_owned()))?;
+    let size_bytes = serde_json::to_vec(&result).map_err(|error| invalid(error.to_string()))?.len();
+    if size_bytes > TOOL_RESULT_MAX_BYTES {
+        return Err(invalid(format!("{size_bytes} bytes long; at most {TOOL_RESULT_MAX_BYTES} are taken")));
+    }
+    Ok(Part::ToolResult {
+        call_id: call.call_id.clone(),
+        name: call.name.clone(),
+        result,
+        is_error: submitted.is_error,
+        provider_executed: false,
+        metadata: None,
+    })
+}
+
+/// Ends the wait where no more than `about_to_leave` calls still wait.
+fn resolve_if_last(draft: &mut Draft<'_>, about_to_leave: usize) -> Decided {
+    let waiting = draft.chat.outline.action.as_ref().map_or(0, |action| action.calls.len());
+    if waiting <= about_to_leave {
+        draft.push(Event::ActionResolved(ActionResolved { resolution: ActionResolution::Submitted }))?;
+    }
+    Ok(())
+}

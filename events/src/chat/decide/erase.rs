@@ -1,0 +1,14 @@
+//! `Erase`: the content goes, the fact stays. A busy chat's turn ends first.
+
+use super::draft::{Decided, Draft};
+use super::moves::Ending;
+use crate::event::{ActionResolution, ChatErased, Event, TurnOutcome};
+
+pub(super) fn erase(draft: &mut Draft<'_>, by: &str, reason: Option<&str>) -> Decided {
+    draft.leave_action(ActionResolution::Cancelled)?;
+    if draft.chat.outline.turn.is_some() {
+        draft.finish_turn(TurnOutcome::Interrupted, Ending::default())?;
+    }
+    draft.push(Event::ChatErased(ChatErased { by: by.to_owned(), reason: reason.map(str::to_owned) }))?;
+    Ok(())
+}

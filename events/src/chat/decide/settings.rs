@@ -1,0 +1,56 @@
+//! `ChangeSettings`, `Archive` and `Unarchive`: what is so already appends nothing and is no error.
+
+use super::draft::{Decided, Draft};
+use crate::chat::{Outline, Status};
+use crate::event::{ChatArchived, ChatUnarchived, Event, SettingsChanged, TitleChange, TitleSource};
+
+pub(super) fn archive(draft: &mut Draft<'_>) -> Decided {
+    if draft.chat.outline.archived {
+        return Ok(());
+    }
+    draft.require(&[Status::Waiting, Status::Error])?;
+    draft.push(Event::ChatArchived(ChatArchived {}))?;
+    Ok(())
+}
+
+pub(super) fn unarchive(draft: &mut Draft<'_>) -> Decided {
+    if draft.chat.outline.archived {
+        draft.push(Event::ChatUnarchived(ChatUnarchived {}))?;
+    }
+    Ok(())
+}
+
+pub(super) fn change_settings(draft: &mut Draft<'_>, patch: &SettingsChanged, archived: Option<bool>) -> Decided {
+    let news = news(&draft.chat.outline, patch);
+    if !news.is_empty() {
+        draft.push(Event::SettingsChanged(news))?;
+    }
+    match archived {
+        Some(true) => archive(draft),
+        Some(false) => unarchive(draft),
+        None => Ok(()),
+    }
+}
+
+/// The patch without what is so already.
+fn news(outline: &Outline, patch: &SettingsChanged) -> SettingsChanged {
+    let SettingsChanged { title, labels, pinned, model, effort, plan_mode, workspace, diff_status } = patch.clone();
+    SettingsChanged {
+        title: title.filter(|change| is_new_title(outline, change)),
+        labels: labels.filter(|labels| *labels != outline.labels),
+        pinned: pinned.filter(|pinned| *pinned != outline.pinned),
+        model: model.filter(|model| Some(model) != outline.model.as_ref()),
+        effort: effort.filter(|effort| Some(effort) != outline.effort.as_ref()),
+        plan_mode: plan_mode.filter(|plan_mode| *plan_mode != outline.plan_mode),
+        workspace: workspace.filter(|workspace| Some(workspace) != outline.workspace.as_ref()),
+        diff_status: diff_status.filter(|diff_status| Some(diff_status) != outline.diff_status.as_ref()),
+    }
+}
+
+/// A model's title counts only until somebody else has written one.
+fn is_new_title(outline: &Outline, change: &TitleChange) -> bool {
+    match change.source {
+        TitleSource::User => change.title != outline.title || outline.title_source != TitleSource::User,
+        TitleSource::Model | TitleSource::Fallback => outline.title_source == TitleSource::Fallback,
+    }
+}
