@@ -117,7 +117,7 @@ pub struct WorkspaceBinding {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The template's parameters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::part::given")]
     pub parameters: Option<Value>,
 }
 

@@ -1,6 +1,6 @@
 //! What messages are made of, and the pieces that stream while one is being made.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// One part of a message, tagged by `type` in JSON.
@@ -17,7 +17,7 @@ pub enum Part {
         /// The readable text; may be empty when the provider hides it.
         text: String,
         /// The provider's own fields that must go back unchanged (signature, encrypted content …).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
         metadata: Option<Value>,
     },
     /// The model calls a tool.
@@ -32,7 +32,7 @@ pub enum Part {
         #[serde(default, skip_serializing_if = "is_false")]
         provider_executed: bool,
         /// The provider's own fields that must go back unchanged.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
         metadata: Option<Value>,
     },
     /// A tool's answer.
@@ -49,7 +49,7 @@ pub enum Part {
         #[serde(default, skip_serializing_if = "is_false")]
         provider_executed: bool,
         /// The provider's own fields that must go back unchanged.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
         metadata: Option<Value>,
     },
     /// A source that the model cites.
@@ -76,6 +76,11 @@ pub enum Part {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         text: String,
     },
+}
+
+/// Reads an optional value that is there: JSON's `null` is then a value like any other, not an absence.
+pub(crate) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 fn is_false(value: &bool) -> bool {
@@ -162,3 +167,6 @@ pub struct NumberedPart {
     /// The piece.
     pub part: LivePart,
 }
+
+#[cfg(test)]
+mod tests;
