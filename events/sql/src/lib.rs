@@ -1,1 +1,20 @@
-//! (skeleton)
+//! The event log of Verbatim on SQLite and PostgreSQL, and the part journal beside it.
+//!
+//! Appends go to one writer task per log, which takes what waits, judges each request by itself, commits once and answers
+//! each. Everything that touches a database runs on the runtime that the log was opened with, whoever waits for it.
+
+mod error;
+mod faults;
+mod head;
+mod migrate;
+mod options;
+mod prune;
+mod queue;
+mod raw;
+pub mod sqlite;
+mod task;
+
+pub use error::OpenError;
+pub use faults::{FaultPoint, Faults};
+pub use options::{Clock, LogOptions};
+pub use sqlite::SqliteLog;

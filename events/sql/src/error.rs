@@ -1,0 +1,48 @@
+//! Why a log or a journal could not be opened.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a log or a journal could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process, or another part of this one, has the log open for writing.
+    #[error("{} is in use: another server holds {}", path.display(), lock.display())]
+    InUse {
+        /// The log.
+        path: PathBuf,
+        /// The lock file that is held.
+        lock: PathBuf,
+    },
+    /// The linked SQLite is older than the oldest one without a known way to damage a database.
+    #[error("SQLite {found} is too old: {needed} or newer is needed")]
+    SqliteTooOld {
+        /// What is linked.
+        found: String,
+        /// What is needed.
+        needed: &'static str,
+    },
+    /// A file or directory could not be made or locked.
+    #[error("{} cannot be used: {source}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address is neither `sqlite:PATH` nor `postgres://…`.
+    #[error("{0:?} is no database address: sqlite:PATH or postgres://… is needed")]
+    BadAddress(String),
+    /// The database does not answer, or not as it should.
+    #[error("the database cannot be opened: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The tables could not be brought to this version.
+    #[error("the database cannot be migrated: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// What the log says about itself is not consistent.
+    #[error("the log is damaged: {0}")]
+    Damaged(String),
+    /// The runtime that was to do the work is gone.
+    #[error("the runtime stopped before the log was open")]
+    RuntimeStopped,
+}

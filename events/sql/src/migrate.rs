@@ -1,0 +1,28 @@
+//! Bringing a log's tables to this version.
+
+use sqlx::SqlStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+/// Where a log remembers which migrations it has had; apart from those of the read models.
+const TABLE: &str = "log_migrations";
+
+/// The migrations of a log on SQLite, in order.
+pub(crate) const SQLITE: &[(i64, &str, &str)] =
+    &[(1, "log", include_str!("../../../migrations/log/sqlite/0001_log.sql"))];
+
+/// The migrations of a log on PostgreSQL, in order. Each has a partner of the same name on SQLite.
+pub(crate) const POSTGRES: &[(i64, &str, &str)] =
+    &[(1, "log", include_str!("../../../migrations/log/postgres/0001_log.sql"))];
+
+/// A migrator that runs `migrations`, each in a transaction of its own.
+pub(crate) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = migrations.iter().map(|(number, name, text)| {
+        Migration::new(*number, (*name).into(), MigrationType::Simple, SqlStr::from_static(text), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name(TABLE);
+    migrator
+}
+
+#[cfg(test)]
+mod tests;

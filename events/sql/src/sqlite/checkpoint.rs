@@ -1,0 +1,89 @@
+//! Moving the WAL into the database, on the writing connection alone and at times of its own choice.
+
+use std::path::{Path, PathBuf};
+
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Executor, Row};
+
+use super::connect::BUSY_TIMEOUT;
+
+/// Pages in the WAL after which a checkpoint is due.
+const PAGES_DUE: u64 = 4000;
+/// A WAL file larger than this is cut to nothing, in bytes.
+const WAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// How long a cut may wait for readers, in ms. The writer waits with it.
+const CUT_WAIT_MS: u64 = 50;
+/// The size of a page, in bytes; a WAL frame is a little more.
+const PAGE_BYTES: u64 = 4096;
+
+/// Knows roughly how much is in the WAL, and when to empty it.
+pub(crate) struct Checkpoints {
+    wal: PathBuf,
+    /// Pages written since the last checkpoint, roughly.
+    pages: u64,
+}
+
+impl Checkpoints {
+    /// The checkpoints of the database at `path`. What an earlier process left in the WAL is due when the log is idle.
+    pub(crate) fn new(path: &Path) -> Checkpoints {
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let wal = PathBuf::from(wal);
+        let pages = file_bytes(&wal) / PAGE_BYTES;
+        Checkpoints { wal, pages }
+    }
+
+    /// Notes a committed batch: how many events, how many bytes of data.
+    pub(crate) fn wrote(&mut self, events: usize, data_bytes: usize) {
+        // A row goes into the table's last page, which is shared, and into a page of each of two indexes, which mostly is not.
+        self.pages += 3 + 2 * events as u64 + data_bytes as u64 / PAGE_BYTES;
+    }
+
+    /// Whether there is something to do when nothing else is.
+    pub(crate) fn is_due_when_idle(&self) -> bool {
+        self.pages > 0
+    }
+
+    /// Makes a checkpoint if it is time. A failed one is only logged: nothing is lost, the next one does more.
+    pub(crate) async fn run_if_due(&mut self, connection: &mut SqliteConnection, idle: bool) {
+        if self.pages < PAGES_DUE && !(idle && self.pages > 0) {
+            return;
+        }
+        self.pages = 0;
+        if let Err(error) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await {
+            tracing::warn!(wal = %self.wal.display(), %error, "the checkpoint failed");
+            return;
+        }
+        if file_bytes(&self.wal) > WAL_MAX_BYTES {
+            self.cut(connection).await;
+        }
+    }
+
+    /// The last checkpoint before the connection closes.
+    pub(crate) async fn last(&mut self, connection: &mut SqliteConnection) {
+        self.pages = 0;
+        self.cut(connection).await;
+    }
+
+    /// Empties the WAL and its file, unless readers are in the way.
+    async fn cut(&self, connection: &mut SqliteConnection) {
+        if let Err(error) = self.try_cut(connection).await {
+            tracing::warn!(wal = %self.wal.display(), %error, "the WAL could not be cut");
+        }
+    }
+
+    async fn try_cut(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let wait = |ms: u64| sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {ms}")));
+        wait(CUT_WAIT_MS).execute(&mut *connection).await?;
+        let cut = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+        wait(BUSY_TIMEOUT.as_millis() as u64).execute(&mut *connection).await?;
+        if cut?.try_get::<i64, _>(0)? != 0 {
+            tracing::debug!(wal = %self.wal.display(), "readers are in the way of cutting the WAL");
+        }
+        Ok(())
+    }
+}
+
+fn file_bytes(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}

@@ -1,0 +1,56 @@
+//! Connections to SQLite files, and which SQLite is good enough.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection};
+
+use crate::error::OpenError;
+
+/// Older versions can damage a database in WAL mode when two connections write or checkpoint at the same moment.
+pub(crate) const SQLITE_NEEDED: &str = "3.51.3";
+
+/// How long a statement waits for a lock that a foreign process holds.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The writing connection of a database in WAL mode. It also makes the checkpoints, at times of its own choice.
+pub(crate) fn writer_options(path: &Path, synchronous: SqliteSynchronous) -> SqliteConnectOptions {
+    common_options(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(synchronous)
+        .pragma("wal_autocheckpoint", "0")
+        .statement_cache_capacity(64)
+}
+
+/// A reading connection; it can neither write nor make a checkpoint.
+pub(crate) fn reader_options(path: &Path) -> SqliteConnectOptions {
+    common_options(path).read_only(true).pragma("query_only", "1").row_buffer_size(256)
+}
+
+fn common_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("mmap_size", "0")
+        .disable_statement_logging()
+}
+
+/// Refuses a SQLite that is too old.
+pub(crate) async fn check_version(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    good_enough(&found)
+}
+
+/// Whether a version is at least the needed one. What is no version is not good enough.
+pub(crate) fn good_enough(found: &str) -> Result<(), OpenError> {
+    let numbers = |version: &str| version.split('.').map(str::parse).collect::<Result<Vec<u32>, _>>().ok();
+    match (numbers(found), numbers(SQLITE_NEEDED)) {
+        (Some(is), Some(needed)) if is >= needed => Ok(()),
+        _ => Err(OpenError::SqliteTooOld { found: found.to_owned(), needed: SQLITE_NEEDED }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

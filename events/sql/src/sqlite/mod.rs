@@ -1,0 +1,214 @@
+//! The log in a SQLite file. One process writes it, through one connection; others may read beside it.
+
+mod checkpoint;
+mod connect;
+mod heads;
+
+mod judge;
+mod lock;
+mod look;
+mod open;
+mod read;
+mod round;
+mod statements;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqlitePoolOptions;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use verbatim_events::envelope::Stored;
+use verbatim_events::ids::{ChatId, Position, Version};
+use verbatim_events::log::{Append, AppendError, Appended, BoxFuture, EventLog, LogError, LogPage, Receipt};
+
+use crate::error::OpenError;
+use crate::head::KnownHead;
+use crate::options::LogOptions;
+use crate::queue::Queue;
+use crate::task::{read_on, run_on};
+use lock::LockFile;
+use writer::{Handover, Writer};
+
+/// How often a log that somebody else writes is asked for its head.
+const POLL: Duration = Duration::from_secs(1);
+/// How long a read waits for a free connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A log in a SQLite file.
+pub struct SqliteLog {
+    path: PathBuf,
+    runtime: Handle,
+    /// `None` for a log that was opened for reading.
+    queue: Option<Queue>,
+    closing: watch::Sender<bool>,
+    readers: SqlitePool,
+    known_head: KnownHead,
+    timeline: Uuid,
+    /// The writer, or the poller of a log that was opened for reading.
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteLog {
+    /// Opens the log in the file `path` for reading and writing; makes the file and its directory if need be. Refused if
+    /// another process has it open. All work on the database is done on `runtime`.
+    pub async fn open(path: impl AsRef<Path>, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
+        let path = path.as_ref().to_owned();
+        run_on(&runtime.clone(), async move { SqliteLog::open_here(path, options, runtime).await }).await?
+    }
+
+    /// Opens an existing log for reading alone, beside the process that writes it.
+    pub async fn open_read_only(
+        path: impl AsRef<Path>,
+        options: LogOptions,
+        runtime: Handle,
+    ) -> Result<SqliteLog, OpenError> {
+        let path = path.as_ref().to_owned();
+        run_on(&runtime.clone(), async move { SqliteLog::open_read_only_here(path, options, runtime).await }).await?
+    }
+
+    async fn open_here(path: PathBuf, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
+        make_directory_of(&path)?;
+        let lock = LockFile::take(&path)?;
+        let mut connection = open::connect_writer(&path).await?;
+        let identity = open::prepare(&mut connection, options.now_micros()).await?;
+        let known_head = KnownHead::new(open::read_head(&mut connection).await?);
+        let readers = reader_pool(&path, &options);
+        let (queue, inbox) = Queue::new(options.queue_max);
+        let (closing, closing_receiver) = watch::channel(false);
+        let writer = Writer::new(Handover {
+            path: path.clone(),
+            options,
+            inbox,
+            closing: closing_receiver,
+            known_head: known_head.clone(),
+            incarnation: identity.incarnation,
+            connection,
+            lock,
+        });
+        let task = Mutex::new(Some(runtime.spawn(writer.run())));
+        let timeline = identity.timeline;
+        Ok(SqliteLog { path, runtime, queue: Some(queue), closing, readers, known_head, timeline, task })
+    }
+
+    async fn open_read_only_here(path: PathBuf, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
+        let timeline = open::read_timeline(&path).await?;
+        let readers = reader_pool(&path, &options);
+        let known_head = KnownHead::new(0);
+        let (closing, closing_receiver) = watch::channel(false);
+        let task = runtime.spawn(poll(readers.clone(), known_head.clone(), closing_receiver));
+        let task = Mutex::new(Some(task));
+        Ok(SqliteLog { path, runtime, queue: None, closing, readers, known_head, timeline, task })
+    }
+
+    /// The database's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes no more appends, finishes those that wait, and gives the file back. Reads fail afterwards.
+    pub async fn close(&self) {
+        self.closing.send_replace(true);
+        let (readers, task) = (self.readers.clone(), self.task.lock().take());
+        let closed = run_on(&self.runtime, async move {
+            // Readers go first: the last checkpoint needs the file for itself.
+            readers.close().await;
+            if let Some(task) = task {
+                // A writer that panicked has nothing left to wait for.
+                let _ = task.await;
+            }
+        });
+        // If the runtime is gone, so are the writer and its lock.
+        let _ = closed.await;
+    }
+}
+
+impl EventLog for SqliteLog {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        Box::pin(async move {
+            match &self.queue {
+                Some(queue) => queue.append(append).await,
+                None => Err(AppendError::Failed("the log was opened for reading".to_owned())),
+            }
+        })
+    }
+
+    fn read_chat(&self, chat_id: ChatId, after: Version, limit: usize) -> BoxFuture<'_, Result<Vec<Stored>, LogError>> {
+        let readers = self.readers.clone();
+        Box::pin(read_on(&self.runtime, async move { read::chat(&readers, chat_id, after, limit).await }))
+    }
+
+    fn read_all(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<LogPage, LogError>> {
+        let (readers, known_head) = (self.readers.clone(), self.known_head.clone());
+        Box::pin(read_on(&self.runtime, async move {
+            let page = read::all(&readers, after, limit).await?;
+            known_head.publish(page.head);
+            Ok(page)
+        }))
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
+        let (readers, known_head) = (self.readers.clone(), self.known_head.clone());
+        Box::pin(read_on(&self.runtime, async move {
+            let head = read::head(&readers).await?;
+            known_head.publish(head);
+            Ok(head)
+        }))
+    }
+
+    fn known_head(&self) -> Position {
+        self.known_head.get()
+    }
+
+    fn wait_beyond(&self, position: Position) -> BoxFuture<'_, ()> {
+        Box::pin(self.known_head.wait_beyond(position))
+    }
+
+    fn receipt(&self, owner: &str, key: &str) -> BoxFuture<'_, Result<Option<Receipt>, LogError>> {
+        let (readers, owner, key) = (self.readers.clone(), owner.to_owned(), key.to_owned());
+        Box::pin(read_on(&self.runtime, async move { read::receipt(&readers, &owner, &key).await }))
+    }
+
+    fn timeline(&self) -> Uuid {
+        self.timeline
+    }
+}
+
+/// Looks for a new head now and then, for a log that another process writes.
+async fn poll(readers: SqlitePool, known_head: KnownHead, mut closing: watch::Receiver<bool>) {
+    loop {
+        match read::head(&readers).await {
+            Ok(head) => known_head.publish(head),
+            Err(error) => tracing::warn!(%error, "the log's head could not be read"),
+        }
+        // Done when the log is closed or gone.
+        if tokio::time::timeout(POLL, closing.wait_for(|closing| *closing)).await.is_ok() {
+            return;
+        }
+    }
+}
+
+fn reader_pool(path: &Path, options: &LogOptions) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(options.readers_max.max(1))
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_lazy_with(connect::reader_options(path))
+}
+
+/// Makes the directory a file is to live in.
+fn make_directory_of(path: &Path) -> Result<(), OpenError> {
+    match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => {
+            std::fs::create_dir_all(directory).map_err(|source| OpenError::Io { path: directory.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
