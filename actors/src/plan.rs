@@ -28,11 +28,17 @@ const FOLLOW_UPS_MAX: usize = 64;
 /// What an attempt needs, made before it is recorded.
 pub(crate) enum Work {
     /// Calls the model.
-    Generate { model: ResolvedModel, request: EncodedRequest },
+    Generate(Box<ModelCall>),
     /// Answers calls.
     RunTools(Vec<CallToRun>),
     /// Finds no context files, and says so.
     LoadContext,
+}
+
+/// A model call in the exact bytes that will be sent.
+pub(crate) struct ModelCall {
+    pub(crate) model: ResolvedModel,
+    pub(crate) request: EncodedRequest,
 }
 
 /// An attempt that starts once its record is durable.
@@ -183,5 +189,5 @@ fn prepare_generate(deps: &Deps, chat: &Chat) -> Result<(RecordAttempt, Work), C
         request: Some(request.recipe.clone()),
         ..record(deps, AttemptAction::Generate)
     };
-    Ok((record, Work::Generate { model, request }))
+    Ok((record, Work::Generate(Box::new(ModelCall { model, request }))))
 }

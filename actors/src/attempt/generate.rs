@@ -11,11 +11,12 @@ use verbatim_events::episode;
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
 use verbatim_events::event::TurnOutcome;
 use verbatim_events::message::FinishReason;
-use verbatim_events::model::{CallIdentity, EncodedRequest, ModelFinished, PartSink};
+use verbatim_events::model::{CallIdentity, ModelFinished, PartSink};
 
 use crate::attempt::journaling::Journaling;
 use crate::attempt::{CancelCause, Scope};
 use crate::hub::Published;
+use crate::plan::ModelCall;
 use crate::ports::ResolvedModel;
 
 /// When the model last said something.
@@ -27,7 +28,7 @@ struct Activity {
     too_much: AtomicBool,
 }
 
-pub(super) async fn run(scope: &Scope, model: ResolvedModel, request: EncodedRequest) -> Option<Command> {
+pub(super) async fn run(scope: &Scope, ModelCall { model, request }: ModelCall) -> Option<Command> {
     let clock = Arc::clone(&scope.deps.clock);
     let started = clock.now();
     let activity = Arc::new(Activity {

@@ -115,7 +115,7 @@ pub(crate) fn start(
 /// Does the work. `None` where it was cancelled: then there is nothing to say.
 async fn run(scope: &Scope, work: Work) -> Option<Command> {
     match work {
-        Work::Generate { model, request } => generate::run(scope, model, request).await,
+        Work::Generate(call) => generate::run(scope, *call).await,
         Work::RunTools(calls) => run_tools::run(scope, calls).await,
         Work::LoadContext => {
             Some(Command::CommitStep { attempt_id: scope.attempt_id, step: Step::ContextLoaded { files: Vec::new() } })
