@@ -1,0 +1,6 @@
+//! The actors over a log in memory, with scripted models and a clock moved by hand.
+
+mod bounds;
+mod crash;
+mod tools;
+mod turn;
