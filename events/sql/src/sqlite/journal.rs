@@ -1,1 +1,204 @@
+//! The part journal in a SQLite file of its own. Nothing waits for the disk: it survives the server's death, not the
+//! machine's.
 
+use std::path::{Path, PathBuf};
+
+use futures_util::TryStreamExt;
+use parking_lot::Mutex;
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow, SqliteSynchronous};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlitePool};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use verbatim_events::ids::{AttemptId, ChatId};
+use verbatim_events::journal::PartJournal;
+use verbatim_events::log::{BoxFuture, LogError};
+use verbatim_events::part::NumberedPart;
+
+use super::connect::{check_version, writer_options};
+use super::lock::LockFile;
+use super::{make_directory_of, reader_pool};
+use crate::error::OpenError;
+use crate::options::{LogOptions, PAGE_ROWS_MAX};
+use crate::parts::{self, Batch, PartQueue, PartStore};
+use crate::raw::read_error;
+use crate::task::{read_on, run_on};
+
+/// The table's shape, as the file's `user_version`. A file of another shape is emptied: parts are no truth.
+const SHAPE: i64 = 1;
+
+/// Parts written by one statement, at most; others go in the next.
+const ROWS_MAX: usize = 64;
+
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS parts (chat_id BLOB NOT NULL, attempt_id INTEGER NOT NULL, \
+                      n INTEGER NOT NULL, after_version INTEGER NOT NULL, part BLOB NOT NULL, \
+                      PRIMARY KEY (chat_id, attempt_id, n)) STRICT, WITHOUT ROWID";
+
+/// Parts of open attempts in a SQLite file.
+pub struct SqliteJournal {
+    runtime: Handle,
+    readers: SqlitePool,
+    queue: Mutex<Option<PartQueue>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteJournal {
+    /// Opens the journal in the file `path`; makes the file and its directory if need be. Refused if another process has
+    /// it open. All work on the database is done on `runtime`.
+    pub async fn open(path: impl AsRef<Path>, runtime: Handle) -> Result<SqliteJournal, OpenError> {
+        let path = path.as_ref().to_owned();
+        run_on(&runtime.clone(), async move { SqliteJournal::open_here(path, runtime).await }).await?
+    }
+
+    async fn open_here(path: PathBuf, runtime: Handle) -> Result<SqliteJournal, OpenError> {
+        make_directory_of(&path)?;
+        let lock = LockFile::take(&path)?;
+        let mut connection = writer_options(&path, SqliteSynchronous::Off)
+            // Nothing here is worth choosing the moment of a checkpoint; none of them waits for the disk.
+            .pragma("wal_autocheckpoint", "1000")
+            .connect()
+            .await?;
+        check_version(&mut connection).await?;
+        let shape: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
+        if shape != SHAPE {
+            connection.execute("DROP TABLE IF EXISTS parts").await?;
+            connection.execute(AssertSqlSafe(format!("PRAGMA user_version = {SHAPE}"))).await?;
+        }
+        connection.execute(CREATE).await?;
+        let readers = reader_pool(&path, &LogOptions::default());
+        let (queue, writer) = PartQueue::new(Store { connection, _lock: lock });
+        let writer = Mutex::new(Some(runtime.spawn(writer)));
+        Ok(SqliteJournal { runtime, readers, queue: Mutex::new(Some(queue)), writer })
+    }
+
+    /// Finishes what waits and gives the file back.
+    pub async fn close(&self) {
+        let (readers, queue, writer) = (self.readers.clone(), self.queue.lock().take(), self.writer.lock().take());
+        let closed = run_on(&self.runtime, async move {
+            drop(queue);
+            readers.close().await;
+            if let Some(writer) = writer {
+                // A writer that panicked has nothing left to wait for.
+                let _ = writer.await;
+            }
+        });
+        // If the runtime is gone, so are the writer and its lock.
+        let _ = closed.await;
+    }
+
+    fn queue(&self) -> Result<PartQueue, LogError> {
+        self.queue.lock().clone().ok_or_else(|| LogError::Unavailable("the part journal is closed".to_owned()))
+    }
+}
+
+impl PartJournal for SqliteJournal {
+    fn write(
+        &self,
+        chat_id: ChatId,
+        attempt_id: AttemptId,
+        parts: Vec<NumberedPart>,
+    ) -> BoxFuture<'_, Result<(), LogError>> {
+        Box::pin(async move { self.queue()?.write(chat_id, attempt_id, parts).await })
+    }
+
+    fn read(&self, chat_id: ChatId, attempt_id: AttemptId) -> BoxFuture<'_, Result<Vec<NumberedPart>, LogError>> {
+        let readers = self.readers.clone();
+        Box::pin(read_on(&self.runtime, async move { read(&readers, chat_id, attempt_id).await }))
+    }
+
+    fn forget(&self, chat_id: ChatId, up_to: AttemptId) -> BoxFuture<'_, Result<(), LogError>> {
+        Box::pin(async move { self.queue()?.forget(chat_id, up_to).await })
+    }
+}
+
+/// The writer's side.
+struct Store {
+    connection: SqliteConnection,
+    _lock: LockFile,
+}
+
+impl PartStore for Store {
+    async fn apply(&mut self, batch: Batch) -> Result<(), LogError> {
+        let result = write(&mut self.connection, batch).await;
+        if result.is_err() {
+            // Nothing to roll back if the transaction did not begin: then this fails, and that is all right.
+            let _ = self.connection.execute("ROLLBACK").await;
+        }
+        result.map_err(|error| LogError::Unavailable(error.to_string()))
+    }
+
+    async fn close(self) {
+        if let Err(error) = self.connection.close().await {
+            tracing::warn!(%error, "the part journal's connection did not close well");
+        }
+    }
+}
+
+async fn write(connection: &mut SqliteConnection, batch: Batch) -> Result<(), sqlx::Error> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+    let rows: Vec<_> = batch.parts.into_iter().collect();
+    for rows in rows.chunks(ROWS_MAX) {
+        // Two sizes, so that there are two statements.
+        let size = if rows.len() == 1 { 1 } else { ROWS_MAX };
+        let mut arguments = SqliteArguments::default();
+        for ((chat_id, attempt_id, n), (after_version, json)) in rows {
+            arguments.add(chat_id.0).map_err(sqlx::Error::Encode)?;
+            for number in [attempt_id, n, after_version] {
+                arguments.add(signed(*number)).map_err(sqlx::Error::Encode)?;
+            }
+            arguments.add(json.clone()).map_err(sqlx::Error::Encode)?;
+        }
+        let text = if size == 1 { insert(1) } else { insert(ROWS_MAX) };
+        sqlx::query_with(AssertSqlSafe(text), arguments).execute(&mut *connection).await?;
+    }
+    for (chat_id, up_to) in batch.forgotten {
+        sqlx::query("DELETE FROM parts WHERE chat_id = ? AND attempt_id <= ?")
+            .bind(chat_id.0)
+            .bind(signed(up_to))
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query("COMMIT").execute(connection).await?;
+    Ok(())
+}
+
+/// A statement that writes `rows` parts; missing ones are null and not written.
+fn insert(rows: usize) -> String {
+    let values = vec!["(?,?,?,?,?)"; rows].join(",");
+    format!(
+        "INSERT INTO parts (chat_id, attempt_id, n, after_version, part) \
+         SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL \
+         ON CONFLICT (chat_id, attempt_id, n) DO UPDATE SET after_version = excluded.after_version, part = excluded.part"
+    )
+}
+
+async fn read(readers: &SqlitePool, chat_id: ChatId, attempt_id: AttemptId) -> Result<Vec<NumberedPart>, LogError> {
+    let query = "SELECT n, after_version, part FROM parts WHERE chat_id = ? AND attempt_id = ? AND n > ? \
+                 ORDER BY n LIMIT ?";
+    let mut parts: Vec<NumberedPart> = Vec::new();
+    loop {
+        let before = parts.len();
+        let mut rows = sqlx::query(query)
+            .bind(chat_id.0)
+            .bind(signed(attempt_id))
+            .bind(parts.last().map_or(0, |part| signed(part.n)))
+            .bind(PAGE_ROWS_MAX as i64)
+            .fetch(readers);
+        while let Some(row) = rows.try_next().await.map_err(|error| read_error(error, 0))? {
+            parts.push(part(&row)?);
+        }
+        if parts.len() - before < PAGE_ROWS_MAX {
+            return Ok(parts);
+        }
+    }
+}
+
+fn part(row: &SqliteRow) -> Result<NumberedPart, LogError> {
+    let columns = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get::<Vec<u8>, _>(2)?));
+    let (n, after_version, json) = columns().map_err(|error| read_error(error, 0))?;
+    parts::part(n, after_version, &json)
+}
+
+/// Versions and numbers are far below the database's integers.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod connect;
 mod heads;
+mod journal;
 
 mod judge;
 mod lock;
@@ -26,6 +27,8 @@ use uuid::Uuid;
 use verbatim_events::envelope::Stored;
 use verbatim_events::ids::{ChatId, Position, Version};
 use verbatim_events::log::{Append, AppendError, Appended, BoxFuture, EventLog, LogError, LogPage, Receipt};
+
+pub use journal::SqliteJournal;
 
 use crate::error::OpenError;
 use crate::head::KnownHead;
