@@ -1,0 +1,107 @@
+-- One generation of the read models, made inside a schema of its own. Everything here is computed from the log and may
+-- be thrown away. Times are microseconds since 1970 in UTC; versions, positions and ids inside a chat are the log's.
+-- Texts that are compared or sorted use the "C" collation, so that both databases agree.
+
+-- How far the rows have come, and what they were made by. One row; it moves in the transaction that writes the rows.
+CREATE TABLE checkpoint (
+    one         BIGINT  PRIMARY KEY CHECK (one = 1),
+    fingerprint TEXT    NOT NULL,
+    timeline    UUID    NOT NULL,
+    position    BIGINT  NOT NULL,
+    recorded_at BIGINT,
+    retired     BOOLEAN NOT NULL
+) WITH (fillfactor = 10);
+
+-- A chat's outline, with the columns that lists filter and sort by.
+CREATE TABLE chats (
+    chat_id  UUID    PRIMARY KEY,
+    owner    TEXT    COLLATE "C" NOT NULL,
+    parent   UUID,
+    root     UUID    NOT NULL,
+    title    TEXT    COLLATE "C" NOT NULL,
+    status   TEXT    COLLATE "C" NOT NULL,
+    archived BOOLEAN NOT NULL,
+    pinned   BOOLEAN NOT NULL,
+    erased   BOOLEAN NOT NULL,
+    version  BIGINT  NOT NULL,
+    position BIGINT  NOT NULL,
+    outline  TEXT    NOT NULL
+) WITH (fillfactor = 70);
+CREATE INDEX chats_by_activity ON chats (pinned DESC, position DESC);
+CREATE INDEX chats_by_owner ON chats (owner, pinned DESC, position DESC);
+CREATE INDEX chats_by_parent ON chats (parent) WHERE parent IS NOT NULL;
+CREATE INDEX chats_by_root ON chats (root);
+
+CREATE TABLE labels (
+    chat_id UUID NOT NULL,
+    name    TEXT COLLATE "C" NOT NULL,
+    value   TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (chat_id, name)
+);
+CREATE INDEX labels_by_value ON labels (name, value);
+
+-- Messages, withdrawn ones too. `position` is the committing event's.
+CREATE TABLE messages (
+    position     BIGINT PRIMARY KEY,
+    chat_id      UUID   NOT NULL,
+    id           BIGINT NOT NULL,
+    role         TEXT   COLLATE "C" NOT NULL,
+    visibility   TEXT   COLLATE "C" NOT NULL,
+    origin       TEXT   COLLATE "C" NOT NULL,
+    turn_id      BIGINT,
+    withdrawn_by BIGINT,
+    message      TEXT   NOT NULL
+);
+CREATE UNIQUE INDEX messages_by_id ON messages (chat_id, id);
+
+-- The words of messages that users may see.
+CREATE TABLE search (
+    position BIGINT   PRIMARY KEY,
+    words    TSVECTOR NOT NULL
+);
+CREATE INDEX search_words ON search USING gin (words);
+
+-- Messages that wait. Lower seats come first.
+CREATE TABLE queue (
+    chat_id   UUID   NOT NULL,
+    id        BIGINT NOT NULL,
+    seat      BIGINT NOT NULL,
+    queued_at BIGINT NOT NULL,
+    message   TEXT   NOT NULL,
+    PRIMARY KEY (chat_id, id)
+);
+
+CREATE TABLE turns (
+    chat_id     UUID   NOT NULL,
+    turn_id     BIGINT NOT NULL,
+    reason      TEXT   COLLATE "C" NOT NULL,
+    started_at  BIGINT NOT NULL,
+    finished_at BIGINT,
+    outcome     TEXT   COLLATE "C",
+    error       TEXT,
+    usage       TEXT   NOT NULL,
+    cost_micros BIGINT,
+    steps       BIGINT NOT NULL,
+    attempts    BIGINT NOT NULL,
+    retries     BIGINT NOT NULL,
+    tool_calls  BIGINT NOT NULL,
+    duration_ms BIGINT,
+    PRIMARY KEY (chat_id, turn_id)
+) WITH (fillfactor = 80);
+
+-- Chats that owe something: after a crash these are looked at.
+CREATE TABLE work (
+    chat_id UUID   PRIMARY KEY,
+    status  TEXT   COLLATE "C" NOT NULL,
+    since   BIGINT NOT NULL
+);
+
+-- Chats whose projection stopped at an event that cannot be applied.
+CREATE TABLE dead_letters (
+    chat_id     UUID   PRIMARY KEY,
+    position    BIGINT NOT NULL,
+    version     BIGINT NOT NULL,
+    event_type  TEXT   COLLATE "C" NOT NULL,
+    recorded_at BIGINT NOT NULL,
+    problem     TEXT   NOT NULL
+);

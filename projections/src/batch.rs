@@ -1,0 +1,146 @@
+//! From a page of the log to what the projections need: decoded events, and each touched chat's outline before and
+//! after. An event that cannot be applied poisons its chat from there on, and only its chat.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use verbatim_events::chat::Outline;
+use verbatim_events::envelope::{Recorded, Stored};
+use verbatim_events::ids::{ChatId, Position, TurnId, Version};
+use verbatim_events::wire;
+
+/// What is known of a chat before a page.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// Its outline; absent for a chat that has no event yet.
+    pub(crate) outline: Option<Arc<Outline>>,
+    /// Its projection stopped at an earlier event.
+    pub(crate) poisoned: bool,
+}
+
+/// One event that was applied.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) recorded: Recorded,
+    /// The turn it belongs to: the one under way before or after it.
+    pub(crate) turn_id: Option<TurnId>,
+}
+
+/// A chat that a page changed.
+#[derive(Debug)]
+pub(crate) struct Touched {
+    pub(crate) before: Option<Arc<Outline>>,
+    pub(crate) after: Arc<Outline>,
+    /// The position of its last applied event.
+    pub(crate) position: Position,
+}
+
+/// An event that could not be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its chat, whose rows stay as they were before it.
+    pub chat_id: ChatId,
+    /// Its place in the log.
+    pub position: Position,
+    /// Its place in the chat.
+    pub version: Version,
+    /// Its stored type.
+    pub event_type: String,
+    /// When it was decided.
+    pub recorded_at: DateTime<Utc>,
+    /// Why it could not be applied.
+    pub problem: String,
+}
+
+/// What a page comes to.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// The applied events in order.
+    pub(crate) steps: Vec<Step>,
+    /// The changed chats.
+    pub(crate) chats: BTreeMap<ChatId, Touched>,
+    /// The events that stopped a chat's projection, at most one per chat.
+    pub(crate) dead_letters: Vec<DeadLetter>,
+    /// Events of chats whose projection had stopped before.
+    pub(crate) skipped: usize,
+}
+
+/// A chat while a page is folded.
+struct Folding {
+    before: Option<Arc<Outline>>,
+    current: Option<Outline>,
+    poisoned: bool,
+    /// The indexes of its steps.
+    steps: Vec<usize>,
+    position: Position,
+}
+
+impl Batch {
+    /// Folds a page. `known` holds every chat of the page that has rows.
+    pub(crate) fn fold(events: Vec<Stored>, known: &HashMap<ChatId, Known>) -> Batch {
+        let mut batch = Batch::default();
+        let mut chats: BTreeMap<ChatId, Folding> = BTreeMap::new();
+        for stored in events {
+            let chat = chats.entry(stored.event.chat_id).or_insert_with(|| {
+                let known = known.get(&stored.event.chat_id).cloned().unwrap_or_default();
+                Folding {
+                    current: known.outline.as_deref().cloned(),
+                    before: known.outline,
+                    poisoned: known.poisoned,
+                    steps: Vec::new(),
+                    position: 0,
+                }
+            });
+            if chat.poisoned {
+                batch.skipped += 1;
+                continue;
+            }
+            match apply(chat.current.take(), &stored) {
+                Ok((recorded, outline, turn_id)) => {
+                    chat.current = Some(outline);
+                    chat.position = stored.position;
+                    chat.steps.push(batch.steps.len());
+                    batch.steps.push(Step { recorded, turn_id });
+                }
+                Err(problem) => {
+                    chat.poisoned = true;
+                    chat.current = refold(chat.before.as_deref(), &chat.steps, &batch.steps);
+                    batch.dead_letters.push(DeadLetter {
+                        chat_id: stored.event.chat_id,
+                        position: stored.position,
+                        version: stored.event.version,
+                        event_type: stored.event.event_type,
+                        recorded_at: stored.event.recorded_at,
+                        problem,
+                    });
+                }
+            }
+        }
+        for (chat_id, Folding { before, current, steps, position, .. }) in chats {
+            if let (Some(outline), false) = (current, steps.is_empty()) {
+                batch.chats.insert(chat_id, Touched { before, after: Arc::new(outline), position });
+            }
+        }
+        batch
+    }
+}
+
+/// Decodes and applies one event. A panic in there is a fault of the program, but one chat's, not the runner's.
+fn apply(outline: Option<Outline>, stored: &Stored) -> Result<(Recorded, Outline, Option<TurnId>), String> {
+    let turn_before = outline.as_ref().and_then(|outline| outline.turn.as_ref()).map(|turn| turn.id);
+    let folded = catch_unwind(AssertUnwindSafe(|| {
+        let recorded = wire::decode(stored).map_err(|error| error.to_string())?;
+        let outline = Outline::apply(outline, &recorded).map_err(|error| error.to_string())?;
+        Ok::<_, String>((recorded, outline))
+    }));
+    let (recorded, outline) = folded.unwrap_or_else(|_| Err("applying it panicked".to_owned()))?;
+    let turn_id = outline.turn.as_ref().map(|turn| turn.id).or(turn_before);
+    Ok((recorded, outline, turn_id))
+}
+
+/// A chat's outline after its own steps, which were applied once already.
+fn refold(before: Option<&Outline>, own: &[usize], steps: &[Step]) -> Option<Outline> {
+    own.iter().fold(before.cloned(), |outline, index| Outline::apply(outline, &steps[*index].recorded).ok())
+}

@@ -1,0 +1,162 @@
+//! One generation's database, SQLite or PostgreSQL, behind two operations: read rows, and write a list of statements in
+//! one transaction guarded by the checkpoint.
+
+mod postgres;
+mod row;
+mod sqlite;
+mod statement;
+
+pub(crate) use postgres::PostgresHome;
+pub(crate) use row::Row;
+pub(crate) use sqlite::{SqliteHome, close_session};
+pub(crate) use statement::{Dialect, Statement, Value, in_list, multi_row, signed};
+
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use verbatim_events::ids::Position;
+
+use crate::error::ReadError;
+
+/// An open database of one generation. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) enum Database {
+    Sqlite {
+        /// The only connection that writes.
+        writer: SqlitePool,
+        /// Connections that cannot write.
+        readers: SqlitePool,
+    },
+    /// Connections whose search path is the generation's schema.
+    Postgres(PgPool),
+}
+
+/// Binds all values of a statement to a query of any database.
+macro_rules! bind_all {
+    ($query:expr, $values:expr) => {{
+        let mut query = $query;
+        for value in $values {
+            query = match value {
+                Value::Id(id) => query.bind(id),
+                Value::Integer(number) => query.bind(number),
+                Value::Boolean(truth) => query.bind(truth),
+                Value::Text(text) => query.bind(text),
+            };
+        }
+        query
+    }};
+}
+
+/// Runs a statement and returns the number of rows it touched.
+macro_rules! execute {
+    ($connection:expr, $statement:expr, $dialect:expr) => {{
+        let (sql, values, persistent) = $statement.sql_for($dialect);
+        bind_all!(sqlx::query(AssertSqlSafe(sql)).persistent(persistent), values)
+            .execute($connection)
+            .await?
+            .rows_affected()
+    }};
+}
+
+impl Database {
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self {
+            Database::Sqlite { .. } => Dialect::Sqlite,
+            Database::Postgres(_) => Dialect::Postgres,
+        }
+    }
+
+    /// The rows of a statement that only reads.
+    pub(crate) async fn fetch(&self, statement: Statement) -> Result<Vec<Row>, ReadError> {
+        let (sql, values, persistent) = statement.sql_for(self.dialect());
+        Ok(match self {
+            Database::Sqlite { readers, .. } => {
+                let query = bind_all!(sqlx::query(AssertSqlSafe(sql)).persistent(persistent), values);
+                query.fetch_all(readers).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Database::Postgres(pool) => {
+                let query = bind_all!(sqlx::query(AssertSqlSafe(sql)).persistent(persistent), values);
+                query.fetch_all(pool).await?.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// Runs `guard`, which must touch exactly one row, then all statements, in one transaction. Returns whether the
+    /// guard held; if it did not, nothing was written.
+    pub(crate) async fn commit(&self, guard: Statement, statements: Vec<Statement>) -> Result<bool, ReadError> {
+        match self {
+            Database::Sqlite { writer, .. } => {
+                let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+                if execute!(&mut *transaction, guard, Dialect::Sqlite) != 1 {
+                    transaction.rollback().await?;
+                    return Ok(false);
+                }
+                for statement in statements {
+                    execute!(&mut *transaction, statement, Dialect::Sqlite);
+                }
+                transaction.commit().await?;
+            }
+            Database::Postgres(pool) => {
+                let mut transaction = pool.begin().await?;
+                if execute!(&mut *transaction, guard, Dialect::Postgres) != 1 {
+                    transaction.rollback().await?;
+                    return Ok(false);
+                }
+                for statement in statements {
+                    execute!(&mut *transaction, statement, Dialect::Postgres);
+                }
+                transaction.commit().await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The rows as they are now, whatever is written later.
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, ReadError> {
+        Ok(match self {
+            Database::Sqlite { readers, .. } => Snapshot::Sqlite(readers.begin().await?),
+            Database::Postgres(pool) => {
+                Snapshot::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        })
+    }
+
+    /// Closes all connections, waiting for those in use.
+    pub(crate) async fn close(&self) {
+        match self {
+            Database::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Database::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// A transaction that only reads: all its answers show one moment, the one of its first.
+pub(crate) enum Snapshot {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Snapshot {
+    /// The rows of a statement that only reads.
+    pub(crate) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
+        Ok(match self {
+            Snapshot::Sqlite(transaction) => {
+                let (sql, values, persistent) = statement.sql_for(Dialect::Sqlite);
+                let query = bind_all!(sqlx::query(AssertSqlSafe(sql)).persistent(persistent), values);
+                query.fetch_all(&mut **transaction).await?.into_iter().map(Row::Sqlite).collect()
+            }
+            Snapshot::Postgres(transaction) => {
+                let (sql, values, persistent) = statement.sql_for(Dialect::Postgres);
+                let query = bind_all!(sqlx::query(AssertSqlSafe(sql)).persistent(persistent), values);
+                query.fetch_all(&mut **transaction).await?.into_iter().map(Row::Postgres).collect()
+            }
+        })
+    }
+
+    /// The position that it shows.
+    pub(crate) async fn position(&mut self) -> Result<Position, ReadError> {
+        let rows = self.fetch(Statement::new("SELECT position FROM checkpoint WHERE one = 1", Vec::new())).await?;
+        rows.first().ok_or_else(|| ReadError::Damaged("there is no checkpoint".to_owned()))?.unsigned(0)
+    }
+}

@@ -1,0 +1,190 @@
+//! Brings one generation's rows forward, page by page of the log.
+//!
+//! **Invariant:** a page's rows and its checkpoint are one transaction, and the checkpoint moves only from where this
+//! engine believes it to be. Whatever fails, the rows are those of some position of the log.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use verbatim_events::chat::Outline;
+use verbatim_events::envelope::Stored;
+use verbatim_events::ids::{ChatId, Position};
+use verbatim_events::log::EventLog;
+
+use crate::batch::{Batch, DeadLetter, Known};
+use crate::database::in_list;
+use crate::error::ReadError;
+use crate::fingerprint::{Stale, fingerprint};
+use crate::generation::{Checkpoint, Generation};
+use crate::models;
+use crate::outlines::Outlines;
+
+/// Outlines kept in memory: a few kilobytes each.
+const OUTLINES_MAX: usize = 8192;
+
+/// What one step came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Events that were looked at.
+    pub events: usize,
+    /// The position up to which the rows stand.
+    pub applied: Position,
+    /// The log's head when the page was read.
+    pub head: Position,
+    /// When the newest applied event was decided.
+    pub recorded_at: Option<DateTime<Utc>>,
+    /// Events that stopped their chat's projection in this step.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Events that were passed over because their chat's projection had stopped before.
+    pub skipped: usize,
+}
+
+impl Progress {
+    /// There is nothing left to apply.
+    pub fn at_head(&self) -> bool {
+        self.applied >= self.head
+    }
+}
+
+/// What to do with an event that cannot be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnPoison {
+    /// Set it aside and go on with the other chats.
+    SetAside,
+    /// Fail.
+    Fail,
+}
+
+/// Applies the log to one generation.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) generation: Arc<Generation>,
+    /// Where the rows stand; absent until it was read, and after a failure.
+    checkpoint: Option<Checkpoint>,
+    outlines: Outlines,
+    on_poison: OnPoison,
+}
+
+impl Engine {
+    pub(crate) fn new(generation: Arc<Generation>, on_poison: OnPoison) -> Engine {
+        Engine { generation, checkpoint: None, outlines: Outlines::new(OUTLINES_MAX), on_poison }
+    }
+
+    /// From now on an event that cannot be applied is set aside.
+    pub(crate) fn go_live(&mut self) {
+        self.on_poison = OnPoison::SetAside;
+    }
+
+    /// Where the rows stand.
+    pub(crate) async fn checkpoint(&mut self) -> Result<&Checkpoint, ReadError> {
+        let checkpoint = match self.checkpoint.take() {
+            Some(checkpoint) => checkpoint,
+            None => self.generation.checkpoint().await?,
+        };
+        Ok(self.checkpoint.insert(checkpoint))
+    }
+
+    /// Applies one page of at most `page_events` events.
+    pub(crate) async fn step(&mut self, log: &dyn EventLog, page_events: usize) -> Result<Progress, ReadError> {
+        let progress = self.try_step(log, page_events).await;
+        if progress.is_err() {
+            // Nobody knows what the database holds now: look again.
+            self.checkpoint = None;
+            self.outlines = Outlines::new(OUTLINES_MAX);
+        }
+        progress
+    }
+
+    async fn try_step(&mut self, log: &dyn EventLog, page_events: usize) -> Result<Progress, ReadError> {
+        let checkpoint = self.checkpoint().await?.clone();
+        if checkpoint.fingerprint != fingerprint() {
+            return Err(ReadError::Stale(Stale::OtherProgram));
+        }
+        if checkpoint.timeline != log.timeline() {
+            return Err(ReadError::Stale(Stale::OtherTimeline));
+        }
+        if checkpoint.retired {
+            return Err(ReadError::Contended { expected: checkpoint.position });
+        }
+        let page = log.read_all(checkpoint.position, page_events).await?;
+        if page.head < checkpoint.position {
+            return Err(ReadError::Stale(Stale::AheadOfLog { applied: checkpoint.position, head: page.head }));
+        }
+        let mut progress = Progress {
+            events: page.events.len(),
+            applied: checkpoint.position,
+            head: page.head,
+            recorded_at: checkpoint.recorded_at,
+            ..Progress::default()
+        };
+        if page.scanned_to <= checkpoint.position {
+            return Ok(progress);
+        }
+        let recorded_at = page.events.last().map(|stored| stored.event.recorded_at).or(checkpoint.recorded_at);
+        let known = self.known(&page.events).await?;
+        let batch = Batch::fold(page.events, &known);
+        if let (OnPoison::Fail, Some(letter)) = (self.on_poison, batch.dead_letters.first()) {
+            return Err(ReadError::Poison {
+                chat_id: letter.chat_id,
+                position: letter.position,
+                problem: letter.problem.clone(),
+            });
+        }
+        let database = &self.generation.database;
+        let statements = models::statements(&batch, database.dialect());
+        if !database.commit(checkpoint.advance(page.scanned_to, recorded_at), statements).await? {
+            return Err(ReadError::Contended { expected: checkpoint.position });
+        }
+        for touched in batch.chats.into_values() {
+            self.outlines.put(touched.after);
+        }
+        for letter in &batch.dead_letters {
+            // The cache holds sound chats only, so a poisoned one is looked up in the database.
+            self.outlines.forget(letter.chat_id);
+        }
+        self.checkpoint = Some(Checkpoint { position: page.scanned_to, recorded_at, ..checkpoint });
+        progress.applied = page.scanned_to;
+        progress.recorded_at = recorded_at;
+        progress.skipped = batch.skipped;
+        progress.dead_letters = batch.dead_letters;
+        Ok(progress)
+    }
+
+    /// What the rows say of a page's chats before the page.
+    async fn known(&mut self, events: &[Stored]) -> Result<HashMap<ChatId, Known>, ReadError> {
+        let mut known = HashMap::new();
+        let mut unknown = BTreeSet::new();
+        for stored in events {
+            let chat_id = stored.event.chat_id;
+            if known.contains_key(&chat_id) || unknown.contains(&chat_id.0) {
+                continue;
+            }
+            match self.outlines.get(chat_id) {
+                Some(outline) => {
+                    known.insert(chat_id, Known { outline: Some(outline), poisoned: false });
+                }
+                // A chat's first event cannot have rows before it.
+                None if stored.event.version == 1 => {
+                    known.insert(chat_id, Known::default());
+                }
+                None => {
+                    unknown.insert(chat_id.0);
+                }
+            }
+        }
+        let unknown: Vec<_> = unknown.into_iter().collect();
+        for statement in in_list("SELECT chat_id, outline FROM chats WHERE chat_id IN ", "", &unknown) {
+            for row in self.generation.database.fetch(statement).await? {
+                let outline: Outline = row.json(1)?;
+                known.insert(ChatId(row.id(0)?), Known { outline: Some(Arc::new(outline)), poisoned: false });
+            }
+        }
+        for statement in in_list("SELECT chat_id FROM dead_letters WHERE chat_id IN ", "", &unknown) {
+            for row in self.generation.database.fetch(statement).await? {
+                known.entry(ChatId(row.id(0)?)).or_default().poisoned = true;
+            }
+        }
+        Ok(known)
+    }
+}

@@ -1,0 +1,115 @@
+//! Messages: one row per committed message. A withdrawn one stays and says which event withdrew it; an erased chat's go.
+
+use verbatim_events::envelope::Recorded;
+use verbatim_events::event::{Event, MessageCommitted};
+use verbatim_events::ids::TurnId;
+use verbatim_events::message::Message;
+
+use super::{Column, Kind, Projection, Table, column, erased, id, json, key, name};
+use crate::batch::{Batch, Step};
+use crate::database::{Dialect, Statement, Value, in_list, multi_row};
+
+/// The messages.
+pub(super) struct Messages;
+
+const COLUMNS: &[Column] = &[
+    key("position", Kind::Integer),
+    column("chat_id", Kind::Id),
+    column("id", Kind::Integer),
+    column("role", Kind::Text),
+    column("visibility", Kind::Text),
+    column("origin", Kind::Text),
+    column("turn_id", Kind::Integer),
+    column("withdrawn_by", Kind::Integer),
+    column("message", Kind::Text),
+];
+
+impl Projection for Messages {
+    fn name(&self) -> &'static str {
+        "messages"
+    }
+
+    fn tables(&self) -> &'static [Table] {
+        &[Table { name: "messages", columns: COLUMNS }]
+    }
+
+    fn apply(&self, batch: &Batch, _dialect: Dialect) -> Vec<Statement> {
+        let mut statements = multi_row(
+            "INSERT INTO messages (position, chat_id, id, role, visibility, origin, turn_id, message) VALUES ",
+            "(?, ?, ?, ?, ?, ?, ?, ?)",
+            "",
+            batch.steps.iter().filter_map(message_row).collect(),
+        );
+        // After the inserts: a message may come and go within one page. Each reaches only what was there before it.
+        statements.extend(batch.steps.iter().filter_map(|step| match &step.recorded.event {
+            Event::MessagesWithdrawn(withdrawn) => Some(Statement::new(
+                "UPDATE messages SET withdrawn_by = ?
+                 WHERE chat_id = ? AND id >= ? AND id < ? AND withdrawn_by IS NULL",
+                vec![
+                    Value::unsigned(step.recorded.version),
+                    id(step.recorded.chat_id),
+                    Value::unsigned(withdrawn.from),
+                    Value::unsigned(step.recorded.version),
+                ],
+            )),
+            _ => None,
+        }));
+        let gone: Vec<_> = erased(batch).map(|chat_id| chat_id.0).collect();
+        statements.extend(in_list("DELETE FROM messages WHERE chat_id IN ", "", &gone));
+        statements
+    }
+}
+
+fn message_row(step: &Step) -> Option<Vec<Value>> {
+    let recorded = &step.recorded;
+    let Event::MessageCommitted(committed) = &recorded.event else {
+        return None;
+    };
+    Some(vec![
+        Value::unsigned(recorded.position),
+        id(recorded.chat_id),
+        Value::unsigned(recorded.version),
+        name(&committed.role),
+        name(&committed.visibility),
+        name(&committed.origin),
+        Value::optional_unsigned(step.turn_id),
+        json(&message(recorded, committed, step.turn_id)),
+    ])
+}
+
+/// The message as readers see it: what the chat's own state holds.
+fn message(recorded: &Recorded, committed: &MessageCommitted, turn_id: Option<TurnId>) -> Message {
+    let MessageCommitted {
+        role,
+        parts,
+        visibility,
+        origin,
+        author,
+        queued_id,
+        model,
+        effort,
+        usage,
+        finish_reason,
+        response_id,
+        attempt_id: _,
+        first_part_ms: _,
+        compressed,
+    } = committed;
+    Message {
+        id: recorded.version,
+        role: *role,
+        parts: parts.clone(),
+        visibility: *visibility,
+        origin: *origin,
+        author: author.clone(),
+        model: model.clone(),
+        effort: effort.clone(),
+        usage: *usage,
+        finish_reason: *finish_reason,
+        response_id: response_id.clone(),
+        compressed: *compressed,
+        created_at: recorded.recorded_at,
+        turn_id,
+        queued_id: *queued_id,
+    }
+}

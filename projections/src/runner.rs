@@ -1,0 +1,118 @@
+//! Keeps the live generation at the log's head: `run_once` is one step, `run` the loop around it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{Engine, OnPoison, Progress};
+use crate::error::ReadError;
+use crate::fingerprint::Stale;
+use crate::handle::{Inner, ReadModels};
+use crate::rebuild::{PoisonPolicy, RebuildRequest};
+
+/// The first wait after a failure; it doubles with each further one.
+const BACKOFF_BASE: Duration = Duration::from_millis(100);
+/// The longest wait after a failure: a database that is back is noticed soon.
+const BACKOFF_CAP: Duration = Duration::from_secs(10);
+
+impl ReadModels {
+    /// Applies one page of the log to the live generation. Safe to call at any time and from several places.
+    pub async fn run_once(&self) -> Result<Progress, ReadError> {
+        let inner = Arc::clone(&self.inner);
+        self.on_runtime(async move { inner.step().await }).await
+    }
+
+    /// Applies pages until the log's head is reached, and returns the last step.
+    pub async fn catch_up(&self) -> Result<Progress, ReadError> {
+        loop {
+            let progress = self.run_once().await?;
+            if progress.at_head() {
+                return Ok(progress);
+            }
+        }
+    }
+
+    /// Follows the log until `stop` is ready: applies what is new, rebuilds rows that cannot be carried on, and waits
+    /// longer and longer while something fails. Never ends by itself.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = std::pin::pin!(stop);
+        let mut failures = 0u32;
+        loop {
+            let step = async {
+                match self.advance().await {
+                    Ok(Some(progress)) => {
+                        failures = 0;
+                        if progress.at_head() {
+                            // Nothing is lost between the step and this wait: it is over at once if the head has moved.
+                            self.inner.log.wait_beyond(progress.applied).await;
+                        }
+                    }
+                    Ok(None) => failures = 0,
+                    Err(error) => {
+                        let wait = BACKOFF_BASE.saturating_mul(1 << failures.min(10)).min(BACKOFF_CAP);
+                        failures = failures.saturating_add(1);
+                        tracing::warn!(%error, failures, wait_ms = wait.as_millis() as u64, "the read models stand still");
+                        tokio::time::sleep(wait).await;
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                () = step => {}
+            }
+        }
+    }
+
+    /// One turn of the loop: a step, or a rebuild where the rows are stale.
+    async fn advance(&self) -> Result<Option<Progress>, ReadError> {
+        if let Some(stale) = self.stale() {
+            tracing::info!(reason = %stale, "the read models are rebuilt");
+            // One chat's poison must not keep every other chat from being read.
+            let request = RebuildRequest { on_poison: PoisonPolicy::SetAside, ..RebuildRequest::default() };
+            self.rebuild(request).await?;
+            return Ok(None);
+        }
+        match self.run_once().await {
+            Ok(progress) => Ok(Some(progress)),
+            // The next turn of the loop rebuilds, or carries on from where the other process stands.
+            Err(ReadError::Stale(_) | ReadError::Contended { .. }) => Ok(None),
+            Err(error) if error.is_damage() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Inner {
+    /// One page, and what everybody should know of it.
+    pub(crate) async fn step(&self) -> Result<Progress, ReadError> {
+        let mut engine = self.engine.lock().await;
+        if let Some(stale) = self.stale() {
+            return Err(ReadError::Stale(stale));
+        }
+        let stepped = engine.step(self.log.as_ref(), self.settings.page_events).await;
+        match &stepped {
+            Ok(progress) => self.publish(progress),
+            Err(ReadError::Stale(stale)) => self.mark_stale(stale.clone()),
+            Err(ReadError::Contended { .. }) => self.follow_pointer(&mut engine).await?,
+            Err(error) if error.is_damage() => self.mark_stale(Stale::Damaged(error.to_string())),
+            Err(_) => {}
+        }
+        stepped
+    }
+
+    /// Another process moved the checkpoint: carry on from there, in the generation that is current now.
+    async fn follow_pointer(&self, engine: &mut Engine) -> Result<(), ReadError> {
+        if let Some(current) = self.home.current().await?
+            && current != engine.generation.number
+        {
+            let (generation, _) = self.home.open_generation(current, &self.runtime).await?;
+            *engine = Engine::new(Arc::clone(&generation), OnPoison::SetAside);
+            *self.live.write() = generation;
+        }
+        let checkpoint = engine.checkpoint().await?;
+        let (position, recorded_at) = (checkpoint.position, checkpoint.recorded_at);
+        self.publish(&Progress { applied: position, recorded_at, ..Progress::default() });
+        Ok(())
+    }
+}
