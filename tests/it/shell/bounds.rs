@@ -14,7 +14,9 @@ const STOP: Line = Line::End(FinishReason::Stop);
 #[test]
 fn idle_chats_rest_and_busy_ones_do_not() {
     run(async {
-        let world = World::default();
+        let mut world = World::default();
+        // Time passes fast here; the busy model is to be slow, not silent.
+        world.limits.silence_ms = 0;
         let gate = Gate::default();
         let model = ScriptedModel::new(vec![vec![say("a"), Line::Wait(gate.clone()), STOP], vec![say("b"), STOP]]);
         let handle = world.node("n1", &model);
