@@ -1,0 +1,302 @@
+//! The built-in model: no network, no key, and the same answer to the same conversation.
+//!
+//! Directives in the user's message (see `answer::HELP`) make it slow, silent, broken or a caller of tools, so that a chat's
+//! whole behaviour can be seen and tested. Without `slow` it answers at once: what a benchmark then measures is the server.
+//!
+//! `times N` needs to know which attempt this is, which no prompt says. The provider counts per chat and message in
+//! memory, for the newest few thousand messages: a restart forgets, and another node counts for itself.
+
+mod answer;
+mod attempts;
+mod directive;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use serde::{Deserialize, Serialize};
+use verbatim_events::error::{CallError, ChatError, ErrorKind};
+use verbatim_events::event::RequestRecipe;
+use verbatim_events::ids::Digest;
+use verbatim_events::log::BoxFuture;
+use verbatim_events::message::{FinishReason, Role, Usage};
+use verbatim_events::model::{
+    CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
+};
+use verbatim_events::part::{LivePart, Part};
+
+use self::answer::Plan;
+use self::attempts::Attempts;
+use crate::classify::{Failure, Fault, RetryHeaders, classify};
+use crate::http::unwanted;
+
+/// The protocol's name in recipes and settings.
+pub const PROTOCOL: &str = "demo";
+
+/// The number of this encoder. Whoever changes a byte it writes counts it up.
+pub const ENCODER: u32 = 1;
+
+/// Bytes that pass for a token in the usage figures.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// The demo model's provider. Cheap to clone; clones count attempts together.
+#[derive(Clone, Debug)]
+pub struct Demo {
+    name: Arc<str>,
+    attempts: Arc<Attempts>,
+}
+
+impl Demo {
+    /// The provider under its usual name, `demo`.
+    pub fn new() -> Demo {
+        Demo::named("demo")
+    }
+
+    /// The provider under a configured name.
+    pub fn named(name: &str) -> Demo {
+        Demo { name: Arc::from(name), attempts: Arc::default() }
+    }
+}
+
+impl Default for Demo {
+    fn default() -> Demo {
+        Demo::new()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireMessage {
+    role: Role,
+    parts: Vec<Part>,
+}
+
+#[derive(Serialize)]
+struct WireMessageRef<'a> {
+    role: Role,
+    parts: &'a [Part],
+}
+
+#[derive(Serialize)]
+struct WireRequestRef<'a> {
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<&'a str>,
+    messages: Vec<WireMessageRef<'a>>,
+    tools: Vec<&'a str>,
+}
+
+#[derive(Deserialize)]
+struct WireRequest {
+    max_output_tokens: Option<u64>,
+    messages: Vec<WireMessage>,
+}
+
+fn encode(recipe: RequestRecipe, prompt: &Prompt) -> Result<EncodedRequest, ChatError> {
+    let request = WireRequestRef {
+        model: &recipe.provider_model,
+        max_output_tokens: recipe.max_output_tokens,
+        effort: recipe.effort.as_deref(),
+        system: prompt.system.as_deref(),
+        messages: prompt.messages.iter().map(|m| WireMessageRef { role: m.role, parts: &m.parts }).collect(),
+        tools: prompt.tools.iter().map(|tool| tool.name.as_str()).collect(),
+    };
+    let body = serde_json::to_vec(&request).map_err(|error| unusable(&recipe.provider, &error))?;
+    Ok(EncodedRequest { digest: Digest::of(&body), body, recipe })
+}
+
+/// The request that a recipe of this protocol makes of a prompt; nothing if another encoder made the bytes.
+pub(crate) fn encode_with(recipe: &RequestRecipe, prompt: &Prompt) -> Option<EncodedRequest> {
+    (recipe.protocol == PROTOCOL && recipe.encoder == ENCODER).then(|| encode(recipe.clone(), prompt).ok())?
+}
+
+fn unusable(provider: &str, error: &serde_json::Error) -> ChatError {
+    let message = format!("The demo model cannot work with this request: {error}.");
+    ChatError { provider: Some(provider.to_owned()), ..ChatError::terminal(ErrorKind::Generic, message) }
+}
+
+impl ModelProvider for Demo {
+    fn encode(
+        &self,
+        prompt: &Prompt,
+        model: &ModelSettings,
+        effort: Option<&str>,
+    ) -> Result<EncodedRequest, ChatError> {
+        let recipe = RequestRecipe {
+            protocol: PROTOCOL.to_owned(),
+            provider: self.name.to_string(),
+            provider_model: model.provider_model.clone(),
+            max_output_tokens: model.max_output_tokens,
+            effort: effort.map(str::to_owned),
+            encoder: ENCODER,
+        };
+        encode(recipe, prompt)
+    }
+
+    fn call(
+        &self,
+        request: EncodedRequest,
+        identity: CallIdentity,
+        sink: PartSink,
+    ) -> BoxFuture<'static, Result<ModelFinished, CallError>> {
+        let this = self.clone();
+        Box::pin(async move { this.answer(&request, identity, sink).await })
+    }
+}
+
+impl Demo {
+    async fn answer(
+        &self,
+        request: &EncodedRequest,
+        identity: CallIdentity,
+        sink: PartSink,
+    ) -> Result<ModelFinished, CallError> {
+        let wire: WireRequest = serde_json::from_slice(&request.body).map_err(|error| unusable(&self.name, &error))?;
+        let plan = answer::plan(&wire.messages);
+        let attempt = if plan.directives.counts() {
+            // What follows the answered message are steps of one turn: they do not make it another message.
+            let digest = serde_json::to_vec(&wire.messages[..plan.answered]).map(|bytes| Digest::of(&bytes));
+            self.attempts.next(identity.chat_id, digest.unwrap_or(request.digest))
+        } else {
+            1
+        };
+        self.failure(&plan, attempt)?;
+        let mut speech = Speech {
+            sink,
+            slow: Duration::from_millis(plan.directives.slow_ms),
+            stall_after: plan.directives.stall.filter(|stall| befalls(stall.times, attempt)).map(|s| s.after_tokens),
+            cut_after: plan.directives.cut.filter(|cut| befalls(cut.times, attempt)).map(|cut| cut.after_tokens),
+            spoken: 0,
+            bytes: 0,
+        };
+        let limit = wire.max_output_tokens.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let finish_reason = self.speak(&plan, limit, identity, &mut speech).await?;
+        let tokens = |bytes: usize| bytes.div_ceil(BYTES_PER_TOKEN) as u64;
+        let reasoning_bytes = plan.reasoning.as_ref().map_or(0, String::len).min(speech.bytes);
+        Ok(ModelFinished {
+            finish_reason,
+            usage: Some(Usage {
+                input_tokens: tokens(request.body.len()),
+                output_tokens: tokens(speech.bytes),
+                reasoning_tokens: tokens(reasoning_bytes),
+                ..Usage::default()
+            }),
+            response_id: Some(format!("demo_{}", &request.digest.to_string()[..16])),
+            refusal: None,
+        })
+    }
+
+    /// The failure that is due before the answer begins.
+    fn failure(&self, plan: &Plan, attempt: u32) -> Result<(), CallError> {
+        if let Some(fail) = plan.directives.fail.as_ref().filter(|fail| befalls(fail.times, attempt)) {
+            return Err(classify(
+                &Failure {
+                    status: Some(fail.status),
+                    body: "The demo model was told to fail.",
+                    headers: RetryHeaders { retry_after: fail.retry_after.clone(), retry_after_ms: None },
+                    ..self.blank_failure()
+                },
+                DateTime::UNIX_EPOCH,
+            ));
+        }
+        if plan.directives.refuse {
+            let message = format!("The provider {} refused to answer. Word the message differently.", self.name);
+            return Err(CallError::from(ChatError {
+                detail: Some("The demo model was told to refuse.".to_owned()),
+                provider: Some(self.name.to_string()),
+                ..ChatError::terminal(ErrorKind::ContentFilter, message)
+            }));
+        }
+        Ok(())
+    }
+
+    fn blank_failure(&self) -> Failure<'_> {
+        Failure { provider: &self.name, ..Failure::default() }
+    }
+
+    async fn speak(
+        &self,
+        plan: &Plan,
+        limit: usize,
+        identity: CallIdentity,
+        speech: &mut Speech,
+    ) -> Result<FinishReason, CallError> {
+        for word in words(plan.reasoning.as_deref().unwrap_or_default()) {
+            self.step(speech).await?;
+            speech.say(LivePart::ReasoningDelta { text: word.to_owned() }, word.len())?;
+        }
+        for (index, word) in words(&plan.text).enumerate() {
+            if index == limit {
+                return Ok(FinishReason::Length);
+            }
+            self.step(speech).await?;
+            speech.say(LivePart::TextDelta { text: word.to_owned() }, word.len())?;
+        }
+        for (index, (name, args)) in plan.calls.iter().enumerate() {
+            self.step(speech).await?;
+            let call_id = format!("call_{}_{index}", identity.attempt_id);
+            let text = args.to_string();
+            let bytes = text.len();
+            speech.say(LivePart::ToolArgsDelta { call_id: call_id.clone(), name: name.clone(), args: text }, bytes)?;
+            let (name, args) = (name.clone(), args.clone());
+            let call = Part::ToolCall { call_id, name, args, provider_executed: false, metadata: None };
+            speech.say(LivePart::Whole(call), 0)?;
+        }
+        // An interruption ordered beyond the answer's end comes at its end.
+        if speech.stall_after.is_some() || speech.cut_after.is_some() {
+            speech.spoken = usize::MAX;
+            self.step(speech).await?;
+        }
+        Ok(if plan.calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls })
+    }
+
+    /// What comes before a token: the wait, or the interruption that is due.
+    async fn step(&self, speech: &mut Speech) -> Result<(), CallError> {
+        if speech.cut_after.is_some_and(|after| speech.spoken >= after) {
+            let failure = Failure { fault: Some(Fault::EndedEarly), ..self.blank_failure() };
+            return Err(classify(&failure, DateTime::UNIX_EPOCH));
+        }
+        if speech.stall_after.is_some_and(|after| speech.spoken >= after) {
+            std::future::pending::<()>().await;
+        }
+        if speech.slow.is_zero() {
+            // A long answer at full speed lets others work in between.
+            tokio::task::coop::consume_budget().await;
+        } else {
+            tokio::time::sleep(speech.slow).await;
+        }
+        speech.spoken += 1;
+        Ok(())
+    }
+}
+
+/// An order that counts attempts is still in force at this one.
+fn befalls(times: Option<u32>, attempt: u32) -> bool {
+    times.is_none_or(|times| attempt <= times)
+}
+
+struct Speech {
+    sink: PartSink,
+    slow: Duration,
+    stall_after: Option<usize>,
+    cut_after: Option<usize>,
+    spoken: usize,
+    bytes: usize,
+}
+
+impl Speech {
+    fn say(&mut self, part: LivePart, bytes: usize) -> Result<(), CallError> {
+        self.bytes += bytes;
+        if (self.sink)(part) { Ok(()) } else { Err(unwanted()) }
+    }
+}
+
+/// The words of a text, each with the space after it, so that they add up to the text.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive(char::is_whitespace)
+}

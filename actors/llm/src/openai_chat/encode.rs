@@ -1,0 +1,251 @@
+//! From a prompt to the exact bytes of a Chat Completions request.
+//!
+//! Choices that keep the widest range of compatible servers content, all of them functions of the recipe:
+//!
+//! - The output limit is `max_tokens`, which every server knows, except for the model families that accept nothing but
+//!   `max_completion_tokens` (see `limits_by_completion`).
+//! - Content is a plain string, never a list of blocks.
+//! - An error of a tool is marked in its text; the protocol has no field for it.
+//! - Reasoning stays here, except for the families that demand their own back within a turn (see `wants_reasoning`).
+//! - A file that only has an id is named, not sent.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::Value;
+use verbatim_events::error::{ChatError, ErrorKind};
+use verbatim_events::event::{RequestRecipe, ToolDefinition};
+use verbatim_events::ids::Digest;
+use verbatim_events::message::{Message, Role};
+use verbatim_events::model::{EncodedRequest, Prompt};
+use verbatim_events::part::Part;
+
+use super::PROTOCOL;
+
+/// The number of this encoder. Whoever changes a byte it writes counts it up.
+pub const ENCODER: u32 = 1;
+
+/// The longest id of a call that OpenAI accepts; another provider's may be longer.
+const CALL_ID_MAX_BYTES: usize = 40;
+
+/// The model families that accept the output limit as `max_completion_tokens` alone: `o1`, `o3` …, `gpt-5` and later.
+fn limits_by_completion(provider_model: &str) -> bool {
+    let name = base_name(provider_model);
+    let number =
+        |rest: &str| rest.split(|character: char| !character.is_ascii_digit()).next().and_then(|n| n.parse().ok());
+    let reasoning = name.strip_prefix('o').and_then(number).is_some_and(|_: u32| true);
+    reasoning || name.strip_prefix("gpt-").and_then(number).is_some_and(|generation: u32| generation >= 5)
+}
+
+/// The model families that refuse a turn's later steps without the reasoning of its earlier ones.
+fn wants_reasoning(provider_model: &str) -> bool {
+    let name = base_name(provider_model);
+    name.starts_with("deepseek") || name.starts_with("kimi")
+}
+
+/// The model's name in lower case, without the vendor that a gateway puts before it.
+fn base_name(provider_model: &str) -> String {
+    provider_model.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()
+}
+
+/// The request that `recipe` makes of `prompt`.
+pub(super) fn encode(recipe: RequestRecipe, prompt: &Prompt) -> Result<EncodedRequest, ChatError> {
+    let limit = recipe.max_output_tokens;
+    let by_completion = limits_by_completion(&recipe.provider_model);
+    let request = Request {
+        model: &recipe.provider_model,
+        messages: messages(prompt, wants_reasoning(&recipe.provider_model)),
+        tools: prompt.tools.iter().map(Tool::new).collect(),
+        max_tokens: limit.filter(|_| !by_completion),
+        max_completion_tokens: limit.filter(|_| by_completion),
+        reasoning_effort: recipe.effort.as_deref(),
+        stream: true,
+        stream_options: StreamOptions { include_usage: true },
+    };
+    let body = serde_json::to_vec(&request).map_err(|error| {
+        ChatError::terminal(ErrorKind::Generic, format!("The request to the model cannot be written as JSON: {error}."))
+    })?;
+    Ok(EncodedRequest { digest: Digest::of(&body), body, recipe })
+}
+
+/// The recipe's fields for a model.
+pub(super) fn recipe(
+    provider: &str,
+    provider_model: &str,
+    max_output_tokens: Option<u64>,
+    effort: Option<&str>,
+) -> RequestRecipe {
+    RequestRecipe {
+        protocol: PROTOCOL.to_owned(),
+        provider: provider.to_owned(),
+        provider_model: provider_model.to_owned(),
+        max_output_tokens,
+        effort: effort.map(str::to_owned),
+        encoder: ENCODER,
+    }
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    model: &'a str,
+    messages: Vec<WireMessage<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_effort: Option<&'a str>,
+    stream: bool,
+    stream_options: StreamOptions,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+#[derive(Serialize)]
+struct WireMessage<'a> {
+    role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<Cow<'a, str>>,
+    content: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<WireCall<'a>>,
+}
+
+#[derive(Serialize)]
+struct WireCall<'a> {
+    id: Cow<'a, str>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: WireFunction<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct WireFunction<'a> {
+    name: &'a str,
+    arguments: String,
+}
+
+#[derive(Serialize)]
+struct Tool<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: ToolFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct ToolFunction<'a> {
+    name: &'a str,
+    description: &'a str,
+    parameters: &'a Value,
+}
+
+impl<'a> Tool<'a> {
+    fn new(tool: &'a ToolDefinition) -> Tool<'a> {
+        let function = ToolFunction { name: &tool.name, description: &tool.description, parameters: &tool.parameters };
+        Tool { kind: "function", function }
+    }
+}
+
+fn messages(prompt: &Prompt, with_reasoning: bool) -> Vec<WireMessage<'_>> {
+    let mut wire = Vec::with_capacity(prompt.messages.len() + 1);
+    wire.extend(prompt.system.as_deref().map(|text| plain("system", Cow::Borrowed(text))));
+    let turn_from = prompt.messages.iter().rposition(|message| message.role == Role::User).unwrap_or(0);
+    for (index, message) in prompt.messages.iter().enumerate() {
+        match message.role {
+            Role::System => wire.push(plain("system", text_of(message))),
+            Role::User => wire.push(plain("user", text_of(message))),
+            Role::Assistant => wire.extend(assistant(message, with_reasoning && index > turn_from)),
+            Role::Tool => wire.extend(message.parts.iter().filter_map(tool_result)),
+        }
+    }
+    wire
+}
+
+fn plain<'a>(role: &'static str, content: Cow<'a, str>) -> WireMessage<'a> {
+    WireMessage { role, tool_call_id: None, content: Some(content), reasoning_content: None, tool_calls: Vec::new() }
+}
+
+/// An assistant's message; nothing where it holds neither text nor calls, since servers refuse such a message.
+fn assistant(message: &Message, with_reasoning: bool) -> Option<WireMessage<'_>> {
+    let content = text_of(message);
+    let tool_calls: Vec<_> = message.parts.iter().filter_map(tool_call).collect();
+    if content.is_empty() && tool_calls.is_empty() {
+        return None;
+    }
+    let reasoning: String = message
+        .parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Reasoning { text, metadata: None } => Some(text.as_str()),
+            _ => None,
+        })
+        .filter(|_| with_reasoning && !tool_calls.is_empty())
+        .collect();
+    Some(WireMessage {
+        role: "assistant",
+        tool_call_id: None,
+        content: Some(content).filter(|content| !content.is_empty()),
+        reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
+        tool_calls,
+    })
+}
+
+/// A call that somebody other than the provider answers. What a provider ran itself has no place in this protocol.
+fn tool_call(part: &Part) -> Option<WireCall<'_>> {
+    let Part::ToolCall { call_id, name, args, provider_executed: false, metadata } = part else { return None };
+    Some(WireCall {
+        id: wire_call_id(call_id),
+        kind: "function",
+        function: WireFunction { name, arguments: args.to_string() },
+        extra_content: metadata.as_ref().and_then(|metadata| metadata.get("extra_content")),
+    })
+}
+
+fn tool_result(part: &Part) -> Option<WireMessage<'_>> {
+    let Part::ToolResult { call_id, result, is_error, provider_executed: false, .. } = part else { return None };
+    let text = match result {
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        value => Cow::Owned(value.to_string()),
+    };
+    let content = if *is_error { Cow::Owned(format!("Error: {text}")) } else { text };
+    Some(WireMessage { tool_call_id: Some(wire_call_id(call_id)), ..plain("tool", content) })
+}
+
+/// The call's id, or a digest of it where it is too long; the same for the call and its result.
+fn wire_call_id(call_id: &str) -> Cow<'_, str> {
+    if call_id.len() <= CALL_ID_MAX_BYTES {
+        return Cow::Borrowed(call_id);
+    }
+    let mut short = Digest::of(call_id.as_bytes()).to_string();
+    short.truncate(32);
+    Cow::Owned(format!("call_{short}"))
+}
+
+/// All the text of a message, its parts a blank line apart.
+fn text_of(message: &Message) -> Cow<'_, str> {
+    let mut texts = message.parts.iter().filter_map(readable).filter(|text| !text.is_empty());
+    let Some(first) = texts.next() else { return Cow::Borrowed("") };
+    texts.fold(first, |mut all, text| {
+        let _ = write!(all.to_mut(), "\n\n{text}");
+        all
+    })
+}
+
+fn readable(part: &Part) -> Option<Cow<'_, str>> {
+    match part {
+        Part::Text { text } => Some(Cow::Borrowed(text)),
+        Part::File { media_type, name, .. } => Some(Cow::Owned(format!("[attached file {name:?}, {media_type}]"))),
+        Part::ContextFile { path, text } => Some(Cow::Owned(format!("[file {path:?}]\n{text}"))),
+        Part::Reasoning { .. } | Part::ToolCall { .. } | Part::ToolResult { .. } | Part::Source { .. } => None,
+    }
+}
