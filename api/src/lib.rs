@@ -3,4 +3,6 @@
 
 pub mod config;
 pub mod locate;
+pub mod models;
 pub mod telemetry;
+pub mod verify;

@@ -1,0 +1,62 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::config::{FILE_NAME, Flags};
+
+fn catalog(file: &str, variables: &[(&str, &str)]) -> Catalog {
+    verbatim_llm::install_crypto();
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let path = folder.path().join(FILE_NAME);
+    std::fs::write(&path, file).expect("the file is written");
+    let flags = Flags { config: Some(path), data_dir: Some(PathBuf::from("/nowhere")), ..Flags::default() };
+    let environment: Environment =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let settings = Settings::load(&flags, &environment).expect("the settings are right");
+    Catalog::new(&settings, &environment).expect("the providers are right")
+}
+
+fn resolved(catalog: &Catalog, name: Option<&str>) -> (String, String) {
+    let settings = catalog.resolve(name).expect("a model").settings;
+    (settings.provider, settings.provider_model)
+}
+
+fn pair(provider: &str, model: &str) -> (String, String) {
+    (provider.to_owned(), model.to_owned())
+}
+
+const TWO: &str = "\
+[providers.local]
+kind = \"openai_chat\"
+base_url = \"http://127.0.0.1:1/v1\"
+[models.small]
+provider = \"local\"
+model = \"small-1\"
+default = true
+[models.large]
+provider = \"local\"
+context_window = 8192
+";
+
+#[test]
+fn a_model_is_found_by_its_name_and_the_default_one_without() {
+    let catalog = catalog(TWO, &[]);
+    assert_eq!(resolved(&catalog, Some("large")), pair("local", "large"));
+    assert_eq!(resolved(&catalog, None), pair("local", "small-1"));
+    assert_eq!(catalog.resolve(Some("large")).expect("a model").settings.context_window, Some(8192));
+    assert_eq!(catalog.names(), (vec!["demo", "large", "small"], "small"));
+}
+
+#[test]
+fn a_model_that_is_gone_falls_back_to_the_default_one() {
+    let catalog = catalog(TWO, &[]);
+    assert_eq!(resolved(&catalog, Some("gone")), pair("local", "small-1"));
+    assert_eq!(resolved(&catalog, Some("nobody/gone")), pair("local", "small-1"));
+    assert_eq!(resolved(&catalog, Some("local/")), pair("local", "small-1"));
+}
+
+#[test]
+fn a_provider_s_other_models_are_named_with_it() {
+    let catalog = catalog("", &[("OPENAI_API_KEY", "sk-secret")]);
+    assert_eq!(resolved(&catalog, Some("openai/vendor/some-model")), pair("openai", "vendor/some-model"));
+    assert_eq!(resolved(&catalog, None), pair("demo", "demo"));
+}

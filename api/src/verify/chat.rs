@@ -1,0 +1,140 @@
+//! One chat: its chain, its fold, and for every model call whether the log still yields the very bytes that were sent.
+
+use verbatim_events::chat::{Chat, evolve};
+use verbatim_events::envelope::{Recorded, Stored, chain_hash};
+use verbatim_events::event::{AttemptAction, AttemptRecorded, Event};
+use verbatim_events::ids::{AttemptId, ChatId, Digest};
+use verbatim_events::log::{EventLog, LogError};
+use verbatim_events::prompt::assemble;
+use verbatim_events::wire::decode;
+
+use super::{Finding, PAGE};
+
+/// What an audit of one chat found.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ChatAudit {
+    /// Events that were checked.
+    pub events: u64,
+    /// The first bad event; `None` if all is well. Nothing after it was checked.
+    pub finding: Option<Finding>,
+    /// Every attempt that sent something to a provider.
+    pub prompts: Vec<PromptCheck>,
+}
+
+impl ChatAudit {
+    /// Nothing is wrong; prompts that cannot be compared are no fault.
+    pub fn is_clean(&self) -> bool {
+        self.finding.is_none()
+            && self.prompts.iter().all(|check| !matches!(check.verdict, PromptVerdict::Differs { .. }))
+    }
+}
+
+/// The check of one attempt's prompt.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PromptCheck {
+    /// The attempt.
+    pub attempt_id: AttemptId,
+    /// The outcome.
+    #[serde(flatten)]
+    pub verdict: PromptVerdict,
+}
+
+/// Whether a prompt made from the log is the one that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum PromptVerdict {
+    /// It is, byte by byte.
+    Same {
+        /// SHA-256 of the bytes.
+        digest: Digest,
+    },
+    /// It is not.
+    Differs {
+        /// SHA-256 of the bytes that were sent.
+        sent: Digest,
+        /// SHA-256 of the bytes that the log yields.
+        rebuilt: Digest,
+    },
+    /// It cannot be told.
+    NotComparable {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// All events of a chat, in order. Empty for one that does not exist.
+pub async fn read_chat(log: &dyn EventLog, chat_id: ChatId) -> Result<Vec<Stored>, LogError> {
+    let mut events: Vec<Stored> = Vec::new();
+    loop {
+        let after = events.last().map_or(0, |stored| stored.event.version);
+        let page = log.read_chat(chat_id, after, PAGE).await?;
+        if page.is_empty() {
+            return Ok(events);
+        }
+        events.extend(page);
+    }
+}
+
+/// Audits a chat's events, which must begin with its first.
+pub fn audit_chat(events: &[Stored]) -> ChatAudit {
+    let mut audit = ChatAudit { events: 0, finding: None, prompts: Vec::new() };
+    let mut hash = Digest::ZERO;
+    let mut chat: Option<Chat> = None;
+    for stored in events {
+        let event = &stored.event;
+        let checked = if event.version != audit.events + 1 {
+            Err(format!("version {} follows {}", event.version, audit.events))
+        } else if chain_hash(&hash, event) != event.hash {
+            Err("its hash is not that of its content and the chain before it: it was changed".to_owned())
+        } else {
+            decode(stored).map_err(|error| error.problem)
+        };
+        let applied = checked.and_then(|recorded| {
+            audit.prompts.extend(chat.as_ref().and_then(|chat| check_prompt(chat, &recorded)));
+            evolve(chat.take(), &recorded).map_err(|error| format!("it cannot have happened: {}", error.problem))
+        });
+        match applied {
+            Ok(next) => chat = Some(next),
+            Err(problem) => {
+                let (chat_id, version) = (Some(event.chat_id), Some(event.version));
+                audit.finding = Some(Finding { position: stored.position, chat_id, version, problem });
+                return audit;
+            }
+        }
+        hash = event.hash;
+        audit.events += 1;
+    }
+    audit
+}
+
+/// Makes the prompt of an attempt again from the state it was recorded in. `None` if nothing was sent.
+fn check_prompt(before: &Chat, recorded: &Recorded) -> Option<PromptCheck> {
+    let Event::AttemptRecorded(attempt) = &recorded.event else { return None };
+    let sent = attempt.prompt_digest?;
+    let verdict = match rebuild(before, attempt) {
+        Ok(rebuilt) if rebuilt == sent => PromptVerdict::Same { digest: sent },
+        Ok(rebuilt) => PromptVerdict::Differs { sent, rebuilt },
+        Err(reason) => PromptVerdict::NotComparable { reason },
+    };
+    Some(PromptCheck { attempt_id: recorded.version, verdict })
+}
+
+fn rebuild(before: &Chat, attempt: &AttemptRecorded) -> Result<Digest, String> {
+    let Some(recipe) = &attempt.request else {
+        return Err("the log does not say how the request was made".to_owned());
+    };
+    if attempt.action != AttemptAction::Generate {
+        return Err("only prompts of answers are made from the chat's state alone".to_owned());
+    }
+    if before.outline.erased {
+        return Err("the content was erased".to_owned());
+    }
+    // This version has no tools of the server's own, so none were sent.
+    let prompt = assemble(before, &[]);
+    match verbatim_llm::encode_with(recipe, &prompt) {
+        Some(request) => Ok(request.digest),
+        None => {
+            Err(format!("encoder {} of the protocol {:?} is unknown to this version", recipe.encoder, recipe.protocol))
+        }
+    }
+}
