@@ -22,6 +22,14 @@ pub enum OpenError {
         /// What is needed.
         needed: &'static str,
     },
+    /// The PostgreSQL server is older than the log is made for.
+    #[error("PostgreSQL {found} is too old: {needed} or newer is needed")]
+    PostgresTooOld {
+        /// What answers.
+        found: String,
+        /// What is needed.
+        needed: i32,
+    },
     /// A file or directory could not be made or locked.
     #[error("{} cannot be used: {source}", path.display())]
     Io {

@@ -9,13 +9,18 @@ mod head;
 mod migrate;
 mod options;
 mod parts;
+pub mod postgres;
 mod prune;
 mod queue;
 mod raw;
+mod reads;
 pub mod sqlite;
+mod storage;
 mod task;
 
 pub use error::OpenError;
 pub use faults::{FaultPoint, Faults};
 pub use options::{Clock, LogOptions};
+pub use postgres::{PostgresJournal, PostgresLog};
 pub use sqlite::{SqliteJournal, SqliteLog};
+pub use storage::{Storage, open_read_only};

@@ -82,6 +82,11 @@ pub(crate) fn unsigned(value: i64, position: Position, column: &str) -> Result<u
     u64::try_from(value).map_err(|_| LogError::Damaged { position, problem: format!("{column} {value} is negative") })
 }
 
+/// A bound for a comparison: what is beyond the database's integers is beyond every row.
+pub(crate) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
 /// A digest of exactly 32 bytes.
 pub(crate) fn digest(bytes: &[u8], position: Position, column: &str) -> Result<Digest, LogError> {
     Digest::from_bytes(bytes)

@@ -20,7 +20,7 @@ use super::{make_directory_of, reader_pool};
 use crate::error::OpenError;
 use crate::options::{LogOptions, PAGE_ROWS_MAX};
 use crate::parts::{self, Batch, PartQueue, PartStore};
-use crate::raw::read_error;
+use crate::raw::{read_error, signed};
 use crate::task::{read_on, run_on};
 
 /// The table's shape, as the file's `user_version`. A file of another shape is emptied: parts are no truth.
@@ -196,9 +196,4 @@ fn part(row: &SqliteRow) -> Result<NumberedPart, LogError> {
     let columns = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get::<Vec<u8>, _>(2)?));
     let (n, after_version, json) = columns().map_err(|error| read_error(error, 0))?;
     parts::part(n, after_version, &json)
-}
-
-/// Versions and numbers are far below the database's integers.
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,191 @@
+//! The log in a PostgreSQL database. Any number of nodes may write it; the database judges.
+
+mod batch;
+mod connect;
+mod follow;
+mod journal;
+mod read;
+mod writer;
+
+use parking_lot::Mutex;
+use sqlx::Connection;
+use sqlx::postgres::{PgConnection, PgPool};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+use verbatim_events::envelope::Stored;
+use verbatim_events::ids::{ChatId, Position, Version};
+use verbatim_events::log::{Append, AppendError, Appended, BoxFuture, EventLog, LogError, LogPage, Receipt};
+
+pub use journal::PostgresJournal;
+
+use crate::error::OpenError;
+use crate::head::KnownHead;
+use crate::migrate::{POSTGRES, migrator};
+use crate::options::LogOptions;
+use crate::prune::Pruning;
+use crate::queue::Queue;
+use crate::task::{read_on, run_on};
+use writer::Writer;
+
+/// A log in a PostgreSQL database.
+pub struct PostgresLog {
+    runtime: Handle,
+    /// `None` for a log that was opened for reading.
+    queue: Option<Queue>,
+    closing: watch::Sender<bool>,
+    readers: PgPool,
+    known_head: KnownHead,
+    timeline: Uuid,
+    /// The writer, the listener and the poller.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl PostgresLog {
+    /// Connects to the log in the database at `url` and makes its tables if need be. All work is done on `runtime`.
+    pub async fn connect(url: &str, options: LogOptions, runtime: Handle) -> Result<PostgresLog, OpenError> {
+        let url = url.to_owned();
+        run_on(&runtime.clone(), async move { PostgresLog::connect_here(&url, options, runtime, true).await }).await?
+    }
+
+    /// Connects to an existing log for reading alone.
+    pub async fn connect_read_only(url: &str, options: LogOptions, runtime: Handle) -> Result<PostgresLog, OpenError> {
+        let url = url.to_owned();
+        run_on(&runtime.clone(), async move { PostgresLog::connect_here(&url, options, runtime, false).await }).await?
+    }
+
+    async fn connect_here(
+        url: &str,
+        options: LogOptions,
+        runtime: Handle,
+        writing: bool,
+    ) -> Result<PostgresLog, OpenError> {
+        let address = connect::address(url)?;
+        let mut connection = connect::writer(&address).await?;
+        connect::check_version(&mut connection).await?;
+        if writing {
+            prepare(&mut connection, options.now_micros()).await?;
+        }
+        let timeline = sqlx::query_scalar("SELECT timeline FROM log_meta").fetch_one(&mut connection).await?;
+        let known_head = KnownHead::new(read_head(&mut connection).await?);
+        let readers = connect::readers(&address, options.readers_max);
+        let (closing, closed) = watch::channel(false);
+        let mut tasks = vec![
+            runtime.spawn(follow::poll(readers.clone(), known_head.clone(), closed.clone())),
+            runtime.spawn(follow::listen(address.clone(), timeline, known_head.clone(), closed.clone())),
+        ];
+        let mut queue = None;
+        if writing {
+            let (sender, inbox) = Queue::new(options.queue_max);
+            queue = Some(sender);
+            let writer = Writer {
+                address,
+                options,
+                inbox,
+                closing: closed,
+                known_head: known_head.clone(),
+                connection: Some(connection),
+                pruning: Pruning::default(),
+            };
+            tasks.push(runtime.spawn(writer.run()));
+        } else {
+            connection.close().await?;
+        }
+        Ok(PostgresLog { runtime, queue, closing, readers, known_head, timeline, tasks: Mutex::new(tasks) })
+    }
+
+    /// Takes no more appends, finishes those that wait, and leaves the database. Reads fail afterwards.
+    pub async fn close(&self) {
+        self.closing.send_replace(true);
+        let (readers, tasks) = (self.readers.clone(), std::mem::take(&mut *self.tasks.lock()));
+        let closed = run_on(&self.runtime, async move {
+            for task in tasks {
+                // A task that panicked has nothing left to wait for.
+                let _ = task.await;
+            }
+            readers.close().await;
+        });
+        // If the runtime is gone, so are the tasks.
+        let _ = closed.await;
+    }
+}
+
+impl EventLog for PostgresLog {
+    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
+        Box::pin(async move {
+            match &self.queue {
+                Some(queue) => queue.append(append).await,
+                None => Err(AppendError::Failed("the log was opened for reading".to_owned())),
+            }
+        })
+    }
+
+    fn read_chat(&self, chat_id: ChatId, after: Version, limit: usize) -> BoxFuture<'_, Result<Vec<Stored>, LogError>> {
+        let readers = self.readers.clone();
+        Box::pin(read_on(&self.runtime, async move { read::chat(&readers, chat_id, after, limit).await }))
+    }
+
+    fn read_all(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<LogPage, LogError>> {
+        let (readers, known_head) = (self.readers.clone(), self.known_head.clone());
+        Box::pin(read_on(&self.runtime, async move {
+            let page = read::all(&readers, after, limit).await?;
+            known_head.publish(page.head);
+            Ok(page)
+        }))
+    }
+
+    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
+        let (readers, known_head) = (self.readers.clone(), self.known_head.clone());
+        Box::pin(read_on(&self.runtime, async move {
+            let head = read::head(&readers).await?;
+            known_head.publish(head);
+            Ok(head)
+        }))
+    }
+
+    fn known_head(&self) -> Position {
+        self.known_head.get()
+    }
+
+    fn wait_beyond(&self, position: Position) -> BoxFuture<'_, ()> {
+        Box::pin(self.known_head.wait_beyond(position))
+    }
+
+    fn receipt(&self, owner: &str, key: &str) -> BoxFuture<'_, Result<Option<Receipt>, LogError>> {
+        let (readers, owner, key) = (self.readers.clone(), owner.to_owned(), key.to_owned());
+        Box::pin(read_on(&self.runtime, async move { read::receipt(&readers, &owner, &key).await }))
+    }
+
+    fn timeline(&self) -> Uuid {
+        self.timeline
+    }
+}
+
+/// Brings the tables to this version, and gives a new log its identity.
+async fn prepare(connection: &mut PgConnection, now_micros: i64) -> Result<(), OpenError> {
+    // `run` on a borrowed connection makes no future that may move between threads; this is what it calls.
+    migrator(POSTGRES).run_direct(None, connection, false).await?;
+    sqlx::query(
+        "INSERT INTO log_meta (id, timeline, incarnation, created_at) VALUES (1, $1, 1, $2) ON CONFLICT DO NOTHING",
+    )
+    .bind(Uuid::now_v7())
+    .bind(now_micros)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The log's head, checked against its events: both as of one moment.
+async fn read_head(connection: &mut PgConnection) -> Result<Position, OpenError> {
+    let (head, last): (i64, i64) = sqlx::query_as(
+        "SELECT (SELECT position FROM log_head WHERE lane = 0), \
+         (SELECT coalesce(max(position), 0) FROM events WHERE lane = 0)",
+    )
+    .fetch_one(connection)
+    .await?;
+    if head != last {
+        return Err(OpenError::Damaged(format!("the head says {head}, but the last event is at {last}")));
+    }
+    Position::try_from(head).map_err(|_| OpenError::Damaged(format!("the head is {head}")))
+}
