@@ -10,6 +10,8 @@ mod next_action;
 mod outline;
 mod pending;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tool_rules;
 
 pub use calls::{OpenCall, SortedCalls, open_calls, sort_open_calls};
