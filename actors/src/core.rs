@@ -124,6 +124,7 @@ impl Core {
         self.hydrated = true;
         self.chat = chat;
         let Some(chat) = &self.chat else { return Ok(()) };
+        self.mind.set_owing(!pending(chat).is_empty());
         // A channel without a state has no watchers yet: they get the state whole.
         let news = if seen == 0 { Vec::new() } else { news };
         self.channel.publish(news, Arc::clone(chat));
@@ -249,6 +250,8 @@ impl Core {
         for (index, (recorded, _, _)) in witnessed.iter_mut().enumerate() {
             recorded.position = (position + 1 + index as u64).saturating_sub(count);
         }
+        // Said before the message's permits go back: a chat that owes something must never look idle in between.
+        self.mind.set_owing(!pending(&after).is_empty());
         self.chat = Some(Arc::clone(&after));
         self.channel.publish(witnessed, Arc::clone(&after));
         let open = after.outline.attempt.as_ref().map(|attempt| attempt.id);

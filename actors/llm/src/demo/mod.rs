@@ -166,14 +166,14 @@ impl Demo {
             1
         };
         self.failure(&plan, attempt)?;
-        let mut speech = Speech {
-            sink,
-            slow: Duration::from_millis(plan.directives.slow_ms),
-            stall_after: plan.directives.stall.filter(|stall| befalls(stall.times, attempt)).map(|s| s.after_tokens),
-            cut_after: plan.directives.cut.filter(|cut| befalls(cut.times, attempt)).map(|cut| cut.after_tokens),
-            spoken: 0,
-            bytes: 0,
+        let due = |order: Option<Break>| order.filter(|order| befalls(order.times, attempt));
+        let directives = &plan.directives;
+        let manner = Manner {
+            slow_ms: directives.slow_ms,
+            stall_after: due(directives.stall).map(|stall| stall.after_tokens),
+            cut_after: due(directives.cut).map(|cut| cut.after_tokens),
         };
+        let mut speech = Speech::new(manner, sink);
         let limit = wire.max_output_tokens.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
         let finish_reason = self.speak(&plan, limit, identity, &mut speech).await?;
         let tokens = |bytes: usize| bytes.div_ceil(BYTES_PER_TOKEN) as u64;
@@ -218,85 +218,9 @@ impl Demo {
     fn blank_failure(&self) -> Failure<'_> {
         Failure { provider: &self.name, ..Failure::default() }
     }
-
-    async fn speak(
-        &self,
-        plan: &Plan,
-        limit: usize,
-        identity: CallIdentity,
-        speech: &mut Speech,
-    ) -> Result<FinishReason, CallError> {
-        for word in words(plan.reasoning.as_deref().unwrap_or_default()) {
-            self.step(speech).await?;
-            speech.say(LivePart::ReasoningDelta { text: word.to_owned() }, word.len())?;
-        }
-        for (index, word) in words(&plan.text).enumerate() {
-            if index == limit {
-                return Ok(FinishReason::Length);
-            }
-            self.step(speech).await?;
-            speech.say(LivePart::TextDelta { text: word.to_owned() }, word.len())?;
-        }
-        for (index, (name, args)) in plan.calls.iter().enumerate() {
-            self.step(speech).await?;
-            let call_id = format!("call_{}_{index}", identity.attempt_id);
-            let text = args.to_string();
-            let bytes = text.len();
-            speech.say(LivePart::ToolArgsDelta { call_id: call_id.clone(), name: name.clone(), args: text }, bytes)?;
-            let (name, args) = (name.clone(), args.clone());
-            let call = Part::ToolCall { call_id, name, args, provider_executed: false, metadata: None };
-            speech.say(LivePart::Whole(call), 0)?;
-        }
-        // An interruption ordered beyond the answer's end comes at its end.
-        if speech.stall_after.is_some() || speech.cut_after.is_some() {
-            speech.spoken = usize::MAX;
-            self.step(speech).await?;
-        }
-        Ok(if plan.calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls })
-    }
-
-    /// What comes before a token: the wait, or the interruption that is due.
-    async fn step(&self, speech: &mut Speech) -> Result<(), CallError> {
-        if speech.cut_after.is_some_and(|after| speech.spoken >= after) {
-            let failure = Failure { fault: Some(Fault::EndedEarly), ..self.blank_failure() };
-            return Err(classify(&failure, DateTime::UNIX_EPOCH));
-        }
-        if speech.stall_after.is_some_and(|after| speech.spoken >= after) {
-            std::future::pending::<()>().await;
-        }
-        if speech.slow.is_zero() {
-            // A long answer at full speed lets others work in between.
-            tokio::task::coop::consume_budget().await;
-        } else {
-            tokio::time::sleep(speech.slow).await;
-        }
-        speech.spoken += 1;
-        Ok(())
-    }
 }
 
 /// An order that counts attempts is still in force at this one.
 fn befalls(times: Option<u32>, attempt: u32) -> bool {
     times.is_none_or(|times| attempt <= times)
-}
-
-struct Speech {
-    sink: PartSink,
-    slow: Duration,
-    stall_after: Option<usize>,
-    cut_after: Option<usize>,
-    spoken: usize,
-    bytes: usize,
-}
-
-impl Speech {
-    fn say(&mut self, part: LivePart, bytes: usize) -> Result<(), CallError> {
-        self.bytes += bytes;
-        if (self.sink)(part) { Ok(()) } else { Err(unwanted()) }
-    }
-}
-
-/// The words of a text, each with the space after it, so that they add up to the text.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive(char::is_whitespace)
 }
