@@ -1,8 +1,17 @@
 //! Verbatim: a server for AI chats and agents that loses nothing and repeats nothing. The outside: HTTP, command line,
 //! settings, and the place where everything is put together.
 
+pub mod app;
+pub mod auth;
 pub mod config;
+pub mod error;
+pub mod idempotency;
 pub mod locate;
 pub mod models;
+pub mod position;
+pub mod routes;
+pub mod state;
+pub mod stream;
 pub mod telemetry;
 pub mod verify;
+pub mod wire;

@@ -1,0 +1,180 @@
+//! Who asks: keys, their owners and roles. A key is 32 random bytes or whatever an administrator chose; only its SHA-256
+//! is kept, and it is compared in constant time.
+
+use std::collections::BTreeSet;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest, dev};
+use parking_lot::RwLock;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use verbatim_events::ids::Digest;
+
+use crate::error::{Code, Problem};
+use crate::state::AppState;
+
+/// The name of the query parameter that carries a key where headers cannot be set (EventSource, WebSocket).
+pub const ACCESS_TOKEN: &str = "access_token";
+
+/// The owner's name of the administrator's key.
+pub const ADMIN_OWNER: &str = "admin";
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Reads and writes its own chats.
+    User,
+    /// Reads everything, writes nothing.
+    Auditor,
+    /// Reads and writes everything.
+    Admin,
+}
+
+/// Whom a key speaks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// The owner's name.
+    pub owner: String,
+    /// What the key may do.
+    pub roles: BTreeSet<Role>,
+}
+
+impl Principal {
+    /// The administrator.
+    pub fn admin() -> Principal {
+        Principal { owner: ADMIN_OWNER.to_owned(), roles: BTreeSet::from([Role::Admin]) }
+    }
+
+    /// May read every owner's chats.
+    pub fn reads_all(&self) -> bool {
+        self.roles.contains(&Role::Admin) || self.roles.contains(&Role::Auditor)
+    }
+
+    /// May write anything at all.
+    pub fn writes(&self) -> bool {
+        self.roles.contains(&Role::Admin) || self.roles.contains(&Role::User)
+    }
+
+    /// May change the server itself.
+    pub fn administers(&self) -> bool {
+        self.roles.contains(&Role::Admin)
+    }
+
+    /// May read a chat of this owner. Another owner's chat does not exist for the caller.
+    pub fn check_read(&self, chat_owner: &str) -> Result<(), Problem> {
+        if self.reads_all() || self.owner == chat_owner { Ok(()) } else { Err(Problem::chat_not_found()) }
+    }
+
+    /// May write to a chat of this owner.
+    pub fn check_write(&self, chat_owner: &str) -> Result<(), Problem> {
+        self.check_read(chat_owner)?;
+        let allowed = self.administers() || (self.owner == chat_owner && self.roles.contains(&Role::User));
+        if allowed { Ok(()) } else { Err(forbidden("this key may read the chat, but not write to it")) }
+    }
+
+    /// May make chats.
+    pub fn check_create(&self) -> Result<(), Problem> {
+        if self.writes() { Ok(()) } else { Err(forbidden("this key may only read")) }
+    }
+
+    /// May read what only auditors and administrators see.
+    pub fn check_audit(&self) -> Result<(), Problem> {
+        if self.reads_all() { Ok(()) } else { Err(forbidden("this needs a key with the role auditor or admin")) }
+    }
+
+    /// May change the server itself.
+    pub fn check_admin(&self) -> Result<(), Problem> {
+        if self.administers() { Ok(()) } else { Err(forbidden("this needs a key with the role admin")) }
+    }
+}
+
+fn forbidden(detail: &str) -> Problem {
+    Problem::new(Code::Forbidden, detail)
+}
+
+/// The keys that are valid now. Cheap to clone; clones share the keys.
+#[derive(Clone, Debug, Default)]
+pub struct KeyRing {
+    keys: Arc<RwLock<Vec<(Digest, Arc<Principal>)>>>,
+}
+
+impl KeyRing {
+    /// A ring with the administrator's key.
+    pub fn with_admin(key: &str) -> KeyRing {
+        let ring = KeyRing::default();
+        ring.insert(Digest::of(key.as_bytes()), Principal::admin());
+        ring
+    }
+
+    /// Adds a key by its SHA-256, or gives it another meaning.
+    pub fn insert(&self, digest: Digest, principal: Principal) {
+        let mut keys = self.keys.write();
+        keys.retain(|(known, _)| *known != digest);
+        keys.push((digest, Arc::new(principal)));
+    }
+
+    /// Takes a key out.
+    pub fn remove(&self, digest: &Digest) {
+        self.keys.write().retain(|(known, _)| known != digest);
+    }
+
+    /// Whom a key speaks for. Looks at every key, whichever fits, so that the time tells nothing.
+    pub fn find(&self, key: &str) -> Option<Arc<Principal>> {
+        let digest = Digest::of(key.as_bytes());
+        let keys = self.keys.read();
+        let mut found = u64::MAX;
+        for (index, (known, _)) in keys.iter().enumerate() {
+            let fits: Choice = known.0.ct_eq(&digest.0);
+            found = u64::conditional_select(&found, &(index as u64), fits);
+        }
+        usize::try_from(found).ok().and_then(|index| keys.get(index)).map(|(_, principal)| Arc::clone(principal))
+    }
+}
+
+/// The caller of a request, known by its key.
+#[derive(Clone, Debug)]
+pub struct Caller(pub Arc<Principal>);
+
+impl std::ops::Deref for Caller {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.0
+    }
+}
+
+/// The key of a request: the header's, else the query's.
+fn presented_key(request: &HttpRequest) -> Result<String, Problem> {
+    if let Some(value) = request.headers().get(header::AUTHORIZATION) {
+        let key = value.to_str().ok().and_then(|text| {
+            let (scheme, key) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| key.trim().to_owned())
+        });
+        return key.ok_or_else(|| Problem::new(Code::Unauthorized, "send the key as \"Authorization: Bearer KEY\""));
+    }
+    crate::routes::query::pairs(request)?
+        .into_iter()
+        .find(|(name, _)| name == ACCESS_TOKEN)
+        .map(|(_, key)| key)
+        .ok_or_else(|| Problem::new(Code::Unauthorized, "send a key as \"Authorization: Bearer KEY\""))
+}
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Caller, Problem>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut dev::Payload) -> Self::Future {
+        ready(presented_key(request).and_then(|key| {
+            let state = request
+                .app_data::<Data<AppState>>()
+                .ok_or_else(|| Problem::new(Code::Internal, "the server is not set up"))?;
+            let principal = state.keys.find(&key);
+            principal.map(Caller).ok_or_else(|| Problem::new(Code::Unauthorized, "this key is not known"))
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! Request bodies: bounded, and JSON where they say what they are.
+
+use actix_web::http::header;
+use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::{HttpMessage, HttpRequest};
+use futures_util::StreamExt;
+
+use crate::error::{Code, Problem};
+
+/// How much of a body that is too large is read and thrown away, so that the client gets to read why instead of a broken
+/// connection. A client that sends more than this is cut off.
+const DRAIN_MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Reads a JSON body of at most `max_bytes`. An empty one needs no media type.
+pub async fn read(request: &HttpRequest, mut payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {
+    let mut body = BytesMut::new();
+    let mut seen_bytes = 0;
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Problem::invalid("the body ended before its time"))?;
+        seen_bytes += chunk.len();
+        if seen_bytes <= max_bytes {
+            body.extend_from_slice(&chunk);
+        } else {
+            // What is known to be too large need not be kept.
+            body = BytesMut::new();
+            if seen_bytes > max_bytes.saturating_add(DRAIN_MAX_BYTES) {
+                break;
+            }
+        }
+    }
+    if seen_bytes > max_bytes {
+        return Err(Problem::new(Code::BodyTooLarge, format!("the body must have at most {max_bytes} bytes")));
+    }
+    if !body.is_empty() && !is_json(request) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json"));
+    }
+    Ok(body.freeze())
+}
+
+/// The media type is JSON, or not said.
+fn is_json(request: &HttpRequest) -> bool {
+    if !request.headers().contains_key(header::CONTENT_TYPE) {
+        return true;
+    }
+    let media_type = request.content_type().trim().to_ascii_lowercase();
+    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+}

@@ -1,0 +1,150 @@
+//! Chats: make, list, read, change.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use uuid::Uuid;
+use verbatim_actors::handle::Answer;
+use verbatim_events::chat::{Outline, Status};
+use verbatim_events::command::{Command, CreateChat};
+use verbatim_events::event::{SettingsChanged, TitleChange, TitleSource};
+use verbatim_events::ids::ChatId;
+use verbatim_projections::{ChatFilter, Parent};
+
+use super::access::{chat_to_read, chat_to_write, settle};
+use super::commands::{answered, run};
+use super::query::Query;
+use super::{API, Answered, body};
+use crate::auth::Caller;
+use crate::error::{Code, Problem};
+use crate::state::AppState;
+use crate::stream::story::outline_at;
+use crate::wire::chat::ChatView;
+use crate::wire::page::PageView;
+use crate::wire::request::{CreateChatRequest, PatchChatRequest};
+
+/// `POST /chats`
+pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
+    caller.check_create()?;
+    let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
+    let wanted = CreateChatRequest::read(&body)?;
+    state.check_model("/model", wanted.model.as_deref())?;
+    let id = ChatId(Uuid::now_v7());
+    let CreateChatRequest { content, model, effort, title, system_prompt, labels, tools, server_tools, tool_policy } =
+        wanted;
+    let command = Command::CreateChat(Box::new(CreateChat {
+        id,
+        owner: caller.owner.clone(),
+        parent: None,
+        root: id,
+        title,
+        model,
+        effort,
+        system_prompt,
+        tools,
+        server_tools,
+        mcp_servers: Vec::new(),
+        tool_policy,
+        labels,
+        workspace: None,
+        plan_mode: false,
+        content,
+    }));
+    let answer = run(&state, &request, &caller, id, command, &body).await?;
+    // A replayed key names the chat that was made the first time.
+    let chat_id = answer.outcome.chat_id;
+    state.owners.put(chat_id, &caller.owner);
+    let outline = as_of(&state, &answer).await?;
+    let default_model = state.default_model();
+    Ok(answered(&state, &answer, StatusCode::CREATED)
+        .insert_header((header::LOCATION, format!("{API}/chats/{chat_id}")))
+        .json(ChatView::of(&outline, default_model.as_deref())))
+}
+
+/// `PATCH /chats/{chat}`
+pub async fn patch(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
+    let chat_id = chat_to_write(&state, &request, &caller).await?;
+    let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
+    let PatchChatRequest { title, labels, pinned, model, effort, archived } = PatchChatRequest::read(&body)?;
+    state.check_model("/model", model.as_deref())?;
+    let patch = SettingsChanged {
+        title: title.map(|title| TitleChange { title, source: TitleSource::User }),
+        labels,
+        pinned,
+        model,
+        effort,
+        ..SettingsChanged::default()
+    };
+    let answer = run(&state, &request, &caller, chat_id, Command::ChangeSettings { patch, archived }, &body).await?;
+    let outline = as_of(&state, &answer).await?;
+    let default_model = state.default_model();
+    Ok(answered(&state, &answer, StatusCode::OK).json(ChatView::of(&outline, default_model.as_deref())))
+}
+
+/// The chat right after a command, so that a replayed key shows what the first answer showed.
+async fn as_of(state: &AppState, answer: &Answer) -> Result<Outline, Problem> {
+    let (chat_id, version) = (answer.outcome.chat_id, answer.outcome.version);
+    let opened = state.handle.open(chat_id).await?;
+    if opened.chat.outline.version == version {
+        return Ok(opened.chat.outline.clone());
+    }
+    outline_at(&state.log, chat_id, version)
+        .await?
+        .ok_or_else(|| Problem::new(Code::Internal, "the chat's log ends before the command's own events"))
+}
+
+/// `GET /chats/{chat}`
+pub async fn read(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
+    let mut query = Query::of(&request)?;
+    let at = query.number("at")?;
+    query.finish()?;
+    let now = chat_to_read(&state, &request, &caller).await?;
+    let outline = match at {
+        None => now,
+        Some(version) if version == now.version => now,
+        Some(version) => outline_at(&state.log, now.id, version).await?.ok_or_else(|| {
+            Problem::new(Code::VersionNotFound, format!("the chat has the versions 1 to {}", now.version))
+        })?,
+    };
+    let default_model = state.default_model();
+    Ok(HttpResponse::Ok().json(ChatView::of(&outline, default_model.as_deref())))
+}
+
+/// `GET /chats`
+pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
+    let mut query = Query::of(&request)?;
+    let filter = ChatFilter {
+        owner: (!caller.reads_all()).then(|| caller.owner.clone()),
+        words: query.one("q")?,
+        status: query.one("status")?.map(|name| status(&name)).transpose()?,
+        archived: query.boolean("archived")?,
+        labels: query.all("label").iter().map(|text| label(text)).collect::<Result<_, _>>()?,
+        parent: query.one("parent")?.map_or(Ok(Parent::Any), |text| parent(&text))?,
+    };
+    let limit = query.limit()?;
+    let cursor = query.one("cursor")?;
+    query.finish()?;
+    settle(&state, &request).await?;
+    let page = state.reads.chats(filter, limit, cursor.as_deref()).await?;
+    let default_model = state.default_model();
+    let items = page.items.iter().map(|outline| ChatView::of(outline, default_model.as_deref())).collect();
+    Ok(HttpResponse::Ok().json(PageView { items, next_cursor: page.next_cursor }))
+}
+
+fn status(name: &str) -> Result<Status, Problem> {
+    const ALL: [Status; 5] =
+        [Status::Waiting, Status::Error, Status::Running, Status::Interrupting, Status::RequiresAction];
+    ALL.into_iter().find(|status| status.name() == name).ok_or_else(|| {
+        let names = ALL.map(Status::name).join(", ");
+        Problem::invalid(format!("status must be one of: {names}"))
+    })
+}
+
+fn label(text: &str) -> Result<(String, String), Problem> {
+    let (key, value) = text.split_once(':').ok_or_else(|| Problem::invalid("label must be KEY:VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+fn parent(text: &str) -> Result<Parent, Problem> {
+    text.parse().map(Parent::ChildOf).map_err(|_| Problem::invalid("parent must be a chat's id"))
+}

@@ -1,0 +1,104 @@
+//! Commands: one way from a request to a chat and back.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+use uuid::Uuid;
+use verbatim_actors::handle::{Answer, Meta};
+use verbatim_events::chat::Status;
+use verbatim_events::command::Command;
+use verbatim_events::envelope::Actor;
+use verbatim_events::ids::{ChatId, MessageId, QueuedId, TurnId, Version};
+
+use crate::auth::Caller;
+use crate::error::Problem;
+use crate::idempotency::{IDEMPOTENCY_REPLAYED, key_of};
+use crate::position::{VERBATIM_POSITION, encode};
+use crate::state::AppState;
+
+/// Sends a command in a request's name.
+pub async fn run(
+    state: &AppState,
+    request: &HttpRequest,
+    caller: &Caller,
+    chat_id: ChatId,
+    command: Command,
+    body: &[u8],
+) -> Result<Answer, Problem> {
+    let meta = Meta {
+        actor: Actor::User(caller.owner.clone()),
+        command_id: Uuid::now_v7(),
+        idempotency: key_of(request, &caller.owner, body)?,
+        trace_id: trace_id(request),
+    };
+    Ok(state.handle.send(chat_id, command, meta).await?)
+}
+
+/// An answer to a mutation, with its position and whether it was only told again.
+pub fn answered(state: &AppState, answer: &Answer, status: StatusCode) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    response.insert_header((VERBATIM_POSITION, encode(state.log.timeline(), answer.position)));
+    if answer.replayed {
+        response.insert_header((IDEMPOTENCY_REPLAYED, "true"));
+    }
+    response
+}
+
+/// What a command achieved: `{chat_id, version, position, status, message_id?, queued_id?, turn_id?, withdrawn?}`.
+#[derive(Debug, Serialize)]
+struct AcceptedView<'a> {
+    chat_id: ChatId,
+    version: Version,
+    position: String,
+    status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<MessageId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queued_id: Option<QueuedId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turn_id: Option<TurnId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdrawn: Option<&'a [MessageId]>,
+}
+
+/// 202 with what a command achieved.
+pub fn accepted(state: &AppState, answer: &Answer) -> HttpResponse {
+    accepted_with(state, answer, (!answer.outcome.withdrawn.is_empty()).then_some(&answer.outcome.withdrawn))
+}
+
+/// 202 with what an edit achieved: the withdrawn messages are told even where there are none.
+pub fn accepted_edit(state: &AppState, answer: &Answer) -> HttpResponse {
+    accepted_with(state, answer, Some(&answer.outcome.withdrawn))
+}
+
+fn accepted_with(state: &AppState, answer: &Answer, withdrawn: Option<&[MessageId]>) -> HttpResponse {
+    let outcome = &answer.outcome;
+    answered(state, answer, StatusCode::ACCEPTED).json(AcceptedView {
+        chat_id: outcome.chat_id,
+        version: outcome.version,
+        position: encode(state.log.timeline(), answer.position),
+        status: outcome.status,
+        message_id: outcome.message_id,
+        queued_id: outcome.queued_id,
+        turn_id: outcome.turn_id,
+        withdrawn,
+    })
+}
+
+/// The trace of a request by its W3C `traceparent`; one that is malformed counts as none.
+fn trace_id(request: &HttpRequest) -> Option<String> {
+    let text = request.headers().get("traceparent")?.to_str().ok()?;
+    let mut fields = text.split('-');
+    let (version, trace_id) = (fields.next()?, fields.next()?);
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let valid = version.len() == 2
+        && is_hex(version)
+        && version != "ff"
+        && trace_id.len() == 32
+        && is_hex(trace_id)
+        && trace_id.bytes().any(|byte| byte != b'0');
+    valid.then(|| trace_id.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! The routes, one file per resource. The table below is all there is.
+
+mod access;
+mod actions;
+mod body;
+mod chats;
+mod commands;
+mod events;
+mod health;
+mod messages;
+mod projections;
+pub mod query;
+mod queue;
+mod stream;
+mod turns;
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, Resource};
+
+use crate::error::{Code, Problem};
+
+/// Where the interface begins.
+pub const API: &str = "/api/v1";
+
+/// What a handler answers.
+pub type Answered = Result<HttpResponse, Problem>;
+
+/// Registers all routes.
+pub fn configure(config: &mut ServiceConfig) {
+    let chats = web::scope("/chats")
+        .service(only("", "GET, POST").route(web::get().to(chats::list)).route(web::post().to(chats::create)))
+        .service(only("/{chat}", "GET, PATCH").route(web::get().to(chats::read)).route(web::patch().to(chats::patch)))
+        .service(
+            only("/{chat}/messages", "GET, POST")
+                .route(web::get().to(messages::list))
+                .route(web::post().to(messages::send)),
+        )
+        .service(only("/{chat}/messages/{message}", "PATCH").route(web::patch().to(messages::edit)))
+        .service(only("/{chat}/queue", "GET").route(web::get().to(queue::list)))
+        .service(only("/{chat}/queue/{queued}", "DELETE").route(web::delete().to(queue::delete)))
+        .service(only("/{chat}/queue/{queued}/promote", "POST").route(web::post().to(queue::promote)))
+        .service(only("/{chat}/interrupt", "POST").route(web::post().to(actions::interrupt)))
+        .service(only("/{chat}/clear", "POST").route(web::post().to(actions::clear)))
+        .service(only("/{chat}/tool-results", "POST").route(web::post().to(actions::tool_results)))
+        .service(only("/{chat}/approvals", "POST").route(web::post().to(actions::approvals)))
+        .service(only("/{chat}/stream", "GET").route(web::get().to(stream::open)))
+        .service(only("/{chat}/events", "GET").route(web::get().to(events::list)))
+        .service(only("/{chat}/turns", "GET").route(web::get().to(turns::list)));
+    config
+        .service(only("/healthz", "GET").route(web::get().to(health::healthz)))
+        .service(only("/readyz", "GET").route(web::get().to(health::readyz)))
+        .service(
+            web::scope(API)
+                .service(chats)
+                .service(only("/projections", "GET").route(web::get().to(projections::list)))
+                .service(only("/projections/{name}/rebuild", "POST").route(web::post().to(projections::rebuild))),
+        )
+        .default_service(web::to(not_found));
+}
+
+/// A resource that takes these methods and refuses all others by naming them.
+fn only(path: &str, allow: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move || async move {
+        let detail = format!("this address takes {allow}");
+        Err::<HttpResponse, _>(Problem {
+            allow: Some(allow.to_owned()),
+            ..Problem::new(Code::MethodNotAllowed, detail)
+        })
+    }))
+}
+
+async fn not_found(request: HttpRequest) -> Answered {
+    // The path alone: the query may hold a key.
+    Err(Problem::new(Code::NotFound, format!("there is nothing at {}", request.path())))
+}

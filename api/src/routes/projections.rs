@@ -1,0 +1,193 @@
+//! The read models' own state, and making them anew.
+
+use std::convert::Infallible;
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Serialize;
+use tokio::sync::watch;
+use verbatim_events::log::BoxFuture;
+use verbatim_projections::{
+    PoisonPolicy, ReadError, RebuildPhase, RebuildProgress, RebuildReport, RebuildRequest, Verify,
+};
+
+use super::Answered;
+use super::query::Query;
+use crate::auth::Caller;
+use crate::error::{Code, Problem};
+use crate::position;
+use crate::state::AppState;
+use crate::stream::session::Framing;
+use crate::stream::{frames, streaming};
+use crate::wire::page::PageView;
+
+/// In place of a projection's name: all of them.
+const ALL: &str = "all";
+
+#[derive(Serialize)]
+struct ProjectionView {
+    name: &'static str,
+    generation: u64,
+    position: String,
+    lag_events: u64,
+    lag_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuild: Option<ProgressView>,
+}
+
+/// Where a rebuild stands: `{phase, generation, events_done, events_total, rows_compared}`.
+#[derive(Clone, Serialize)]
+struct ProgressView {
+    phase: &'static str,
+    generation: u64,
+    events_done: u64,
+    events_total: u64,
+    rows_compared: u64,
+}
+
+/// What a rebuild came to: `{generation, events, rows_compared, dead_letters}`.
+#[derive(Serialize)]
+struct ReportView {
+    generation: u64,
+    events: u64,
+    rows_compared: u64,
+    dead_letters: u64,
+}
+
+#[derive(Serialize)]
+struct FailureView {
+    detail: String,
+}
+
+impl ProgressView {
+    fn of(progress: &RebuildProgress) -> ProgressView {
+        ProgressView {
+            phase: match &progress.phase {
+                RebuildPhase::Idle => "idle",
+                RebuildPhase::Building => "building",
+                RebuildPhase::Verifying => "verifying",
+                RebuildPhase::Done => "done",
+                RebuildPhase::Failed(_) => "failed",
+            },
+            generation: progress.generation,
+            events_done: progress.applied,
+            events_total: progress.head,
+            rows_compared: progress.rows_compared,
+        }
+    }
+}
+
+fn is_running(progress: &RebuildProgress) -> bool {
+    matches!(progress.phase, RebuildPhase::Building | RebuildPhase::Verifying)
+}
+
+/// `GET /projections`: `{items: [{name, generation, position, lag_events, lag_ms, stale?, rebuild?}]}`
+pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
+    caller.check_audit()?;
+    Query::of(&request)?.finish()?;
+    let lag = state.reads.lag(state.clock.now());
+    let stale = state.reads.stale().map(|reason| reason.to_string());
+    let progress = state.reads.rebuild_progress().borrow().clone();
+    let rebuild = is_running(&progress).then(|| ProgressView::of(&progress));
+    let items = state
+        .reads
+        .projection_names()
+        .into_iter()
+        .map(|name| ProjectionView {
+            name,
+            generation: state.reads.generation(),
+            position: position::encode(state.log.timeline(), lag.applied),
+            lag_events: lag.events,
+            lag_ms: lag.age_ms,
+            stale: stale.clone(),
+            rebuild: rebuild.clone(),
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(PageView::<ProjectionView> { items, next_cursor: None }))
+}
+
+/// `POST /projections/{name}/rebuild`, `all` for all: server-sent events `progress` …, then `done` or `failed`. With
+/// `verify=true` every row is compared with the live one before it takes its place. A reader that goes away stops nothing.
+pub async fn rebuild(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
+    caller.check_admin()?;
+    let mut query = Query::of(&request)?;
+    let verify = if query.boolean("verify")?.unwrap_or(false) { Verify::Compare } else { Verify::Trust };
+    query.finish()?;
+    let name = request.match_info().get("name").unwrap_or_default();
+    let names = state.reads.projection_names();
+    if name != ALL && !names.contains(&name) {
+        let known = names.join(", ");
+        let detail = format!("there is no projection {name:?}; there are {known}, and \"all\"");
+        return Err(Problem::new(Code::ProjectionNotFound, detail));
+    }
+    let progress = state.reads.rebuild_progress();
+    if is_running(&progress.borrow()) {
+        return Err(Problem::new(Code::AlreadyRunning, "a rebuild is under way already"));
+    }
+    let projections = if name == ALL { Vec::new() } else { vec![name.to_owned()] };
+    let rebuild = RebuildRequest { projections, verify, on_poison: PoisonPolicy::Fail };
+    let reads = state.reads.clone();
+    let report = Box::pin(async move { reads.rebuild(rebuild).await });
+    let telling = Telling { state: state.clone(), progress, report, over: false };
+    let body = stream::unfold(telling, |mut telling| async move {
+        let bytes = telling.next().await?;
+        Some((Ok::<_, Infallible>(bytes), telling))
+    });
+    Ok(streaming(Framing::Events, body))
+}
+
+/// A rebuild that is being told.
+struct Telling {
+    state: Data<AppState>,
+    progress: watch::Receiver<RebuildProgress>,
+    report: BoxFuture<'static, Result<RebuildReport, ReadError>>,
+    over: bool,
+}
+
+impl Telling {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.over {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = self.state.stopping.cancelled() => None,
+            report = &mut self.report => {
+                self.over = true;
+                Some(told(report))
+            }
+            Ok(()) = self.progress.changed() => {
+                let progress = self.progress.borrow_and_update().clone();
+                Some(frames::sse("progress", None, &ProgressView::of(&progress)))
+            }
+            () = self.state.clock.sleep_ms(self.state.limits.heartbeat_ms.max(1)) => {
+                let progress = self.progress.borrow().clone();
+                Some(frames::sse("heartbeat", None, &ProgressView::of(&progress)))
+            }
+        }
+    }
+}
+
+fn told(report: Result<RebuildReport, ReadError>) -> Bytes {
+    match report {
+        Ok(report) => frames::sse(
+            "done",
+            None,
+            &ReportView {
+                generation: report.generation,
+                events: report.events,
+                rows_compared: report.rows_compared,
+                dead_letters: report.dead_letters,
+            },
+        ),
+        Err(error) => {
+            // Its reader is an administrator, and what differs or cannot be applied is what it must know.
+            tracing::error!(%error, "A rebuild of the read models failed.");
+            frames::sse("failed", None, &FailureView { detail: error.to_string() })
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The stream of a chat.
+
+use actix_web::HttpRequest;
+use actix_web::web::Data;
+
+use super::Answered;
+use super::access::chat_id;
+use super::query::Query;
+use crate::auth::Caller;
+use crate::state::AppState;
+use crate::stream::respond;
+use crate::stream::session::{Form, Format, Framing, Session, Start, start_after};
+
+/// The header in which a reader says where it stopped.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// `GET /chats/{chat}/stream`. Parameters nobody knows are let through: what reads streams in a browser adds its own.
+pub async fn open(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
+    let chat_id = chat_id(&request)?;
+    let mut query = Query::of(&request)?;
+    let after = query.one("after")?;
+    let form = if query.boolean("raw")?.unwrap_or(false) { Form::Raw } else { Form::Public };
+    let opened = state.handle.open(chat_id).await?;
+    caller.check_read(&state.owners.put(chat_id, &opened.chat.outline.owner))?;
+    if form == Form::Raw {
+        caller.check_audit()?;
+    }
+    let start = match last_event_id(&request, after) {
+        None => Start::Snapshot,
+        Some(text) => text.parse().map_or(Start::Reset, |cursor| start_after(&opened, cursor)),
+    };
+    let framing = Framing::Events;
+    Ok(respond(Session::new(state, opened, start, Format { framing, form, parts: true }), framing))
+}
+
+/// Where the reader stopped: the header, else the query; an empty text is none. A header that is no text is a place that
+/// nobody knows.
+fn last_event_id(request: &HttpRequest, after: Option<String>) -> Option<String> {
+    let header = request.headers().get(LAST_EVENT_ID);
+    let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+    header.filter(|text| !text.is_empty()).or(after.filter(|text| !text.is_empty()))
+}

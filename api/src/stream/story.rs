@@ -1,0 +1,151 @@
+//! A chat's events read again from the log, page by page, each with the status and the turn after it.
+
+use std::sync::Arc;
+
+use verbatim_events::chat::{Outline, Status};
+use verbatim_events::envelope::{Recorded, Stored};
+use verbatim_events::ids::{ChatId, Digest, TurnId, Version};
+use verbatim_events::log::EventLog;
+use verbatim_events::wire::decode;
+
+use crate::error::{Code, Problem};
+
+/// Events per page: a few hundred kilobytes as a rule, and little enough to stop between.
+const PAGE_EVENTS: usize = 500;
+
+/// An event of the story.
+#[derive(Debug)]
+pub struct Told {
+    /// As the log holds it.
+    pub stored: Stored,
+    /// The hash of the event before it.
+    pub previous_hash: Digest,
+    /// What it means; absent where it or one before it cannot be read.
+    pub meaning: Option<Meaning>,
+}
+
+/// What an event means.
+#[derive(Debug)]
+pub struct Meaning {
+    /// The event.
+    pub recorded: Recorded,
+    /// The chat's status after it.
+    pub status: Status,
+    /// The turn that was under way after it.
+    pub turn_id: Option<TurnId>,
+}
+
+/// What to do with an event that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// It ends the story.
+    IsAnError,
+    /// It and what follows is told without its meaning: auditors must see it.
+    IsTold,
+}
+
+/// Reads a chat from its first event.
+pub struct Story {
+    log: Arc<dyn EventLog>,
+    chat_id: ChatId,
+    damage: Damage,
+    outline: Option<Outline>,
+    broken: bool,
+    last: (Version, Digest),
+}
+
+impl Story {
+    /// The story of a chat.
+    pub fn new(log: Arc<dyn EventLog>, chat_id: ChatId, damage: Damage) -> Story {
+        Story { log, chat_id, damage, outline: None, broken: false, last: (0, Digest::ZERO) }
+    }
+
+    /// The next events, none at the end.
+    pub async fn page(&mut self) -> Result<Vec<Told>, Problem> {
+        let page = self.log.read_chat(self.chat_id, self.last.0, PAGE_EVENTS).await?;
+        page.into_iter().map(|stored| self.tell(stored)).collect()
+    }
+
+    /// The chat after the last event of the last page; none before the first.
+    pub fn outline(&self) -> Option<&Outline> {
+        self.outline.as_ref()
+    }
+
+    /// The version of the last event told.
+    pub fn version(&self) -> Version {
+        self.last.0
+    }
+
+    fn tell(&mut self, stored: Stored) -> Result<Told, Problem> {
+        let previous_hash = self.last.1;
+        self.last = (stored.event.version, stored.event.hash);
+        let meaning = if self.broken { None } else { self.understand(&stored)? };
+        Ok(Told { stored, previous_hash, meaning })
+    }
+
+    fn understand(&mut self, stored: &Stored) -> Result<Option<Meaning>, Problem> {
+        let understood = decode(stored).map_err(|error| error.to_string()).and_then(|recorded| {
+            Outline::apply(self.outline.take(), &recorded)
+                .map(|outline| (recorded, outline))
+                .map_err(|error| error.to_string())
+        });
+        match understood {
+            Ok((recorded, outline)) => {
+                let (status, turn_id) = (outline.status, outline.turn.as_ref().map(|turn| turn.id));
+                self.outline = Some(outline);
+                Ok(Some(Meaning { recorded, status, turn_id }))
+            }
+            Err(problem) => {
+                tracing::error!(chat.id = %self.chat_id, %problem, "An event of a chat cannot be read.");
+                self.broken = true;
+                match self.damage {
+                    Damage::IsTold => Ok(None),
+                    Damage::IsAnError => Err(damaged()),
+                }
+            }
+        }
+    }
+}
+
+fn damaged() -> Problem {
+    Problem::new(Code::ChatDamaged, "the chat's events cannot be read; the server's log says why")
+}
+
+/// An event was published that the log does not hold.
+pub fn missing(chat_id: ChatId, version: Version) -> Problem {
+    tracing::error!(chat.id = %chat_id, version, "An event was published, but the log does not give it.");
+    damaged()
+}
+
+/// The chat as it was after the event of this version; none where it has no such version.
+pub async fn outline_at(
+    log: &Arc<dyn EventLog>,
+    chat_id: ChatId,
+    version: Version,
+) -> Result<Option<Outline>, Problem> {
+    let mut outline: Option<Outline> = None;
+    while version > 0 {
+        let after = outline.as_ref().map_or(0, |outline| outline.version);
+        let wanted = usize::try_from(version - after).unwrap_or(usize::MAX).min(PAGE_EVENTS);
+        if wanted == 0 {
+            return Ok(outline);
+        }
+        let page = log.read_chat(chat_id, after, wanted).await?;
+        if page.is_empty() {
+            return Ok(None);
+        }
+        for stored in &page {
+            let applied = decode(stored)
+                .map_err(|error| error.to_string())
+                .and_then(|recorded| Outline::apply(outline.take(), &recorded).map_err(|error| error.to_string()));
+            outline = Some(applied.map_err(|problem| {
+                tracing::error!(chat.id = %chat_id, %problem, "An event of a chat cannot be read.");
+                damaged()
+            })?);
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! Chats.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use verbatim_events::chat::{Outline, PendingAction, PendingRetry, Status};
+use verbatim_events::error::ChatError;
+use verbatim_events::event::{CallNeed, PendingCall, WorkspaceBinding};
+use verbatim_events::ids::{ChatId, TurnId, Version};
+use verbatim_events::message::Usage;
+
+use super::{Time, is_false};
+
+/// A chat: `{id, owner, parent?, root, title, model, effort?, status, archived, pinned, labels, plan_mode?, version,
+/// history_version, queue_length, turn_id?, last_error?, retry?, action?, workspace?, usage, cost_micros?, erased?,
+/// created_at, updated_at}`.
+#[derive(Debug, Serialize)]
+pub struct ChatView<'a> {
+    /// Its id.
+    pub id: ChatId,
+    /// Who owns it.
+    pub owner: &'a str,
+    /// The chat that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ChatId>,
+    /// The root of its family; itself for a root.
+    pub root: ChatId,
+    /// Its title.
+    pub title: &'a str,
+    /// The model it talks to: its own, else the server's default. Null where the server has no model at all.
+    pub model: Option<&'a str>,
+    /// The reasoning effort.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<&'a str>,
+    /// What it is doing.
+    pub status: Status,
+    /// It is archived.
+    pub archived: bool,
+    /// It is pinned to the top.
+    pub pinned: bool,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Plan mode is on.
+    #[serde(skip_serializing_if = "is_false")]
+    pub plan_mode: bool,
+    /// The version of its last event.
+    pub version: Version,
+    /// The version of the last event that changed its history.
+    pub history_version: Version,
+    /// Messages that wait.
+    pub queue_length: usize,
+    /// The turn under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn_id: Option<TurnId>,
+    /// Why the last turn failed, while the chat rests on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<&'a ChatError>,
+    /// The retry that waits for its time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryView<'a>>,
+    /// What it waits for in `requires_action`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionView<'a>>,
+    /// Its workspace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<&'a WorkspaceBinding>,
+    /// Tokens of all turns.
+    pub usage: Usage,
+    /// Cost of all turns in millionths, where prices are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_micros: Option<u64>,
+    /// Its content was erased.
+    #[serde(skip_serializing_if = "is_false")]
+    pub erased: bool,
+    /// When it began.
+    pub created_at: Time,
+    /// When its last event happened.
+    pub updated_at: Time,
+}
+
+impl<'a> ChatView<'a> {
+    /// The chat of an outline. `default_model` is the model of chats that name none.
+    pub fn of(outline: &'a Outline, default_model: Option<&'a str>) -> ChatView<'a> {
+        ChatView {
+            id: outline.id,
+            owner: &outline.owner,
+            parent: outline.parent,
+            root: outline.root,
+            title: &outline.title,
+            model: outline.model.as_deref().or(default_model),
+            effort: outline.effort.as_deref(),
+            status: outline.status,
+            archived: outline.archived,
+            pinned: outline.pinned,
+            labels: &outline.labels,
+            plan_mode: outline.plan_mode,
+            version: outline.version,
+            history_version: outline.history_version,
+            queue_length: outline.queue.len(),
+            turn_id: outline.turn.as_ref().map(|turn| turn.id),
+            last_error: outline.last_error.as_ref(),
+            retry: outline.retry.as_ref().map(RetryView::of),
+            action: outline.action.as_ref().map(ActionView::of),
+            workspace: outline.workspace.as_ref(),
+            usage: outline.usage,
+            cost_micros: outline.cost_micros,
+            erased: outline.erased,
+            created_at: Time(outline.created_at),
+            updated_at: Time(outline.updated_at),
+        }
+    }
+}
+
+/// A retry that waits: `{attempt, delay_ms, retry_at, error}`.
+#[derive(Debug, Serialize)]
+pub struct RetryView<'a> {
+    /// The number of the attempt that failed.
+    pub attempt: u32,
+    /// The whole wait, in ms.
+    pub delay_ms: u64,
+    /// When to try again.
+    pub retry_at: Time,
+    /// Why it failed.
+    pub error: &'a ChatError,
+}
+
+impl<'a> RetryView<'a> {
+    fn of(retry: &'a PendingRetry) -> RetryView<'a> {
+        RetryView {
+            attempt: retry.attempt,
+            delay_ms: retry.delay_ms,
+            retry_at: Time(retry.retry_at),
+            error: &retry.error,
+        }
+    }
+}
+
+/// What a chat waits for: `{calls, deadline}`.
+#[derive(Debug, Serialize)]
+pub struct ActionView<'a> {
+    /// The calls.
+    pub calls: Vec<CallView<'a>>,
+    /// Until when.
+    pub deadline: Time,
+}
+
+impl<'a> ActionView<'a> {
+    fn of(action: &'a PendingAction) -> ActionView<'a> {
+        ActionView { calls: calls(&action.calls), deadline: Time(action.deadline) }
+    }
+}
+
+/// A call that waits: `{call_id, name, args, needs}`.
+#[derive(Debug, Serialize)]
+pub struct CallView<'a> {
+    /// The call.
+    pub call_id: &'a str,
+    /// The tool.
+    pub name: &'a str,
+    /// Its arguments.
+    pub args: &'a Value,
+    /// What it waits for: `result` or `approval`.
+    pub needs: CallNeed,
+}
+
+/// The calls that wait.
+pub fn calls(calls: &[PendingCall]) -> Vec<CallView<'_>> {
+    calls
+        .iter()
+        .map(|call| CallView { call_id: &call.call_id, name: &call.name, args: &call.args, needs: call.needs })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

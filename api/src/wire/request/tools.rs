@@ -1,0 +1,109 @@
+//! What a new chat says about tools.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use verbatim_events::event::{ToolDefinition, ToolPolicy};
+use verbatim_events::limits::CLIENT_TOOLS_MAX;
+
+use super::fields::NAME_MAX_BYTES;
+use crate::wire::reader::{Errors, Null, Object, below, string, wrong_type};
+
+/// The longest name of a client tool, in bytes; what every provider accepts.
+const TOOL_NAME_MAX_BYTES: usize = 64;
+
+/// Entries of a tool policy.
+const TOOL_POLICY_MAX: usize = CLIENT_TOOLS_MAX;
+
+pub(super) fn tools(errors: &mut Errors, object: &mut Object) -> Vec<ToolDefinition> {
+    let pointer = object.pointer("tools");
+    let Some(values) = object.array(errors, "tools") else { return Vec::new() };
+    if values.len() > CLIENT_TOOLS_MAX {
+        errors.add(&pointer, format!("must hold at most {CLIENT_TOOLS_MAX} tools"));
+        return Vec::new();
+    }
+    let mut names = BTreeSet::new();
+    let mut tools = Vec::with_capacity(values.len());
+    for (index, value) in values.into_iter().enumerate() {
+        let Some(mut tool) = Object::new(errors, format!("{pointer}/{index}"), value, Null::IsAbsent) else { continue };
+        let name = tool.need_string(errors, "name");
+        let description = tool.need_string(errors, "description");
+        let parameters = tool.need(errors, "parameters");
+        if let Some(name) = &name {
+            check_tool_name(errors, &tool.pointer("name"), name);
+            if !names.insert(name.clone()) {
+                errors.add(tool.pointer("name"), format!("there is another tool named {name:?}"));
+            }
+        }
+        if let Some(parameters) = &parameters {
+            check_tool_schema(errors, &tool.pointer("parameters"), parameters);
+        }
+        if let (Some(name), Some(description), Some(parameters)) = (name, description, parameters) {
+            tools.push(ToolDefinition { name, description, parameters });
+        }
+        tool.finish(errors);
+    }
+    tools
+}
+
+fn check_tool_name(errors: &mut Errors, pointer: &str, name: &str) {
+    let fits = (1..=TOOL_NAME_MAX_BYTES).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if !fits {
+        errors.add(pointer, format!("must be 1 to {TOOL_NAME_MAX_BYTES} of the characters a-z A-Z 0-9 _ -"));
+    }
+}
+
+/// Providers take nothing but a schema of an object.
+fn check_tool_schema(errors: &mut Errors, pointer: &str, schema: &Value) {
+    match schema {
+        Value::Object(members) => match members.get("type") {
+            None => {}
+            Some(Value::String(kind)) if kind == "object" => {}
+            Some(_) => errors.add(below(pointer, "type"), "must be \"object\": a call's arguments are an object"),
+        },
+        other => wrong_type(errors, pointer, "a JSON Schema object", other),
+    }
+}
+
+/// All of the server's tools (`["*"]`, or nothing said), or none (`[]`): this server has none that a name could mean.
+pub(super) fn server_tools(errors: &mut Errors, object: &mut Object) -> Option<Vec<String>> {
+    let pointer = object.pointer("server_tools");
+    let values = object.array(errors, "server_tools")?;
+    let mut all = false;
+    for (index, value) in values.into_iter().enumerate() {
+        let pointer = format!("{pointer}/{index}");
+        match string(errors, &pointer, value).as_deref() {
+            Some("*") => all = true,
+            Some(name) => errors.add(pointer, format!("the server has no tool named {name:?}")),
+            None => {}
+        }
+    }
+    if all { None } else { Some(Vec::new()) }
+}
+
+pub(super) fn tool_policy(errors: &mut Errors, object: &mut Object) -> BTreeMap<String, ToolPolicy> {
+    let pointer = object.pointer("tool_policy");
+    let Some(members) = object.map(errors, "tool_policy") else { return BTreeMap::new() };
+    if members.len() > TOOL_POLICY_MAX {
+        errors.add(&pointer, format!("must have at most {TOOL_POLICY_MAX} entries"));
+    }
+    let mut policies = BTreeMap::new();
+    for (name, value) in members {
+        let pointer = below(&pointer, &name);
+        if name.is_empty() || name.len() > NAME_MAX_BYTES || name.contains('\0') {
+            errors.add(&pointer, "must be a tool's name, \"<server>__*\" or \"*\"");
+        }
+        let policy = match value.as_str() {
+            Some("auto") => ToolPolicy::Auto,
+            Some("ask") => ToolPolicy::Ask,
+            Some("deny") => ToolPolicy::Deny,
+            _ => {
+                errors.add(&pointer, "must be one of: auto, ask, deny");
+                continue;
+            }
+        };
+        policies.insert(name, policy);
+    }
+    policies
+}
