@@ -38,6 +38,8 @@ pub struct Progress {
     pub dead_letters: Vec<DeadLetter>,
     /// Events that were passed over because their chat's projection had stopped before.
     pub skipped: usize,
+    /// Nothing was applied here: another process runs another version of the program, and it is its rows that are live.
+    pub following: bool,
 }
 
 impl Progress {

@@ -26,6 +26,9 @@ mod rebuild;
 mod runner;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use batch::DeadLetter;
 pub use engine::Progress;
 pub use error::{Behind, ReadError};

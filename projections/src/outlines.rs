@@ -46,3 +46,6 @@ impl Outlines {
         self.old.remove(&chat_id);
     }
 }
+
+#[cfg(test)]
+mod tests;

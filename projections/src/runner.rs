@@ -14,6 +14,8 @@ use crate::rebuild::{PoisonPolicy, RebuildRequest};
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
 /// The longest wait after a failure: a database that is back is noticed soon.
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
+/// How often the checkpoint is read while another process moves it.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
 
 impl ReadModels {
     /// Applies one page of the log to the live generation. Safe to call at any time and from several places.
@@ -22,11 +24,12 @@ impl ReadModels {
         self.on_runtime(async move { inner.step().await }).await
     }
 
-    /// Applies pages until the log's head is reached, and returns the last step.
+    /// Applies pages until the log's head is reached, and returns the last step. Where another process applies them
+    /// (see `Progress::following`) it returns at once.
     pub async fn catch_up(&self) -> Result<Progress, ReadError> {
         loop {
             let progress = self.run_once().await?;
-            if progress.at_head() {
+            if progress.at_head() || progress.following {
                 return Ok(progress);
             }
         }
@@ -42,7 +45,9 @@ impl ReadModels {
                 match self.advance().await {
                     Ok(Some(progress)) => {
                         failures = 0;
-                        if progress.at_head() {
+                        if progress.following {
+                            tokio::time::sleep(FOLLOW_INTERVAL).await;
+                        } else if progress.at_head() {
                             // Nothing is lost between the step and this wait: it is over at once if the head has moved.
                             self.inner.log.wait_beyond(progress.applied).await;
                         }
@@ -93,16 +98,21 @@ impl Inner {
         let stepped = engine.step(self.log.as_ref(), self.settings.page_events).await;
         match &stepped {
             Ok(progress) => self.publish(progress),
+            // The rows were this program's when they were opened, so another version of it is being rolled out, and its
+            // rebuild is live. Rebuilding in turn would never end.
+            Err(ReadError::Stale(Stale::OtherProgram)) => return self.follow(&mut engine).await,
             Err(ReadError::Stale(stale)) => self.mark_stale(stale.clone()),
-            Err(ReadError::Contended { .. }) => self.follow_pointer(&mut engine).await?,
+            Err(ReadError::Contended { .. }) => {
+                self.follow(&mut engine).await?;
+            }
             Err(error) if error.is_damage() => self.mark_stale(Stale::Damaged(error.to_string())),
             Err(_) => {}
         }
         stepped
     }
 
-    /// Another process moved the checkpoint: carry on from there, in the generation that is current now.
-    async fn follow_pointer(&self, engine: &mut Engine) -> Result<(), ReadError> {
+    /// Another process moved the checkpoint: stand where it stands, in the generation that is current now.
+    async fn follow(&self, engine: &mut Engine) -> Result<Progress, ReadError> {
         if let Some(current) = self.home.current().await?
             && current != engine.generation.number
         {
@@ -111,8 +121,14 @@ impl Inner {
             *self.live.write() = generation;
         }
         let checkpoint = engine.checkpoint().await?;
-        let (position, recorded_at) = (checkpoint.position, checkpoint.recorded_at);
-        self.publish(&Progress { applied: position, recorded_at, ..Progress::default() });
-        Ok(())
+        let progress = Progress {
+            applied: checkpoint.position,
+            head: self.log.known_head().max(checkpoint.position),
+            recorded_at: checkpoint.recorded_at,
+            following: true,
+            ..Progress::default()
+        };
+        self.publish(&progress);
+        Ok(progress)
     }
 }

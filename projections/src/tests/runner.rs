@@ -1,0 +1,247 @@
+//! The runner: checkpoints, crashes, poison, waiting.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+use verbatim_events::log::{EventLog, LogError};
+
+use super::place::{Place, assert_agrees};
+use super::world::{Dice, World};
+use crate::{Behind, ReadError, ReadModels, Stale};
+
+/// Long enough that only a fault of the program makes it pass.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_dies_between_pages_carries_on_where_it_was() {
+    let (mut world, place) = (World::new(), Place::new());
+    world.live(&mut Dice::new(11), 300).await;
+    let mut steps = 0;
+    loop {
+        // Opened anew for each page, never closed: as after a kill.
+        let models = place.open(world.log()).await;
+        let before = models.applied_position();
+        let progress = models.run_once().await.unwrap();
+        assert_eq!(progress.applied, before + progress.events as u64);
+        steps += 1;
+        if progress.at_head() {
+            assert_eq!(models.generation(), 1);
+            assert_agrees(&models, &world).await;
+            break;
+        }
+    }
+    assert!(steps > 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_checkpoint_moves_only_from_where_it_was_believed_to_be() {
+    let (mut world, place) = (World::new(), Place::new());
+    world.live(&mut Dice::new(12), 100).await;
+    let first = place.open(world.log()).await;
+    let second = place.open(world.log()).await;
+    let moved = first.run_once().await.unwrap();
+    // The second believes in 0, where it was opened, so its page must not be written.
+    let refused = second.run_once().await;
+    assert!(matches!(refused, Err(ReadError::Contended { expected: 0 })), "{refused:?}");
+    // It stands now where the first one stands, and takes turns with it.
+    assert_eq!(second.applied_position(), moved.applied);
+    second.catch_up().await.unwrap();
+    assert_agrees(&second, &world).await;
+    let refused = first.run_once().await;
+    assert!(matches!(refused, Err(ReadError::Contended { .. })), "{refused:?}");
+    assert_agrees(&first, &world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_cannot_be_written_leaves_everything_as_it_was() {
+    let (mut world, place) = (World::new(), Place::new());
+    world.live(&mut Dice::new(13), 60).await;
+    let models = place.open(world.log()).await;
+    let before = models.run_once().await.unwrap();
+    place
+        .execute(
+            1,
+            "CREATE TRIGGER full BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, 'disk full'); END;
+             CREATE TRIGGER fuller BEFORE UPDATE ON chats BEGIN SELECT RAISE(ABORT, 'disk full'); END;
+             CREATE TRIGGER fullest BEFORE INSERT ON chats BEGIN SELECT RAISE(ABORT, 'disk full'); END",
+        )
+        .await;
+    for _ in 0..3 {
+        assert!(matches!(models.run_once().await, Err(ReadError::Database(_))));
+    }
+    assert_eq!(models.applied_position(), before.applied);
+    assert_eq!(
+        ReadModels::inspect(place.location(), &tokio::runtime::Handle::current()).await.unwrap().unwrap().applied,
+        before.applied
+    );
+    place.execute(1, "DROP TRIGGER full; DROP TRIGGER fuller; DROP TRIGGER fullest").await;
+    models.catch_up().await.unwrap();
+    assert_agrees(&models, &world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_read_is_an_error_and_no_more() {
+    let (mut world, place) = (World::new(), Place::new());
+    world.begin("ann", "hello").await;
+    let models = place.open(world.log()).await;
+    world.log.fail_next_reads(2);
+    for _ in 0..2 {
+        assert!(matches!(models.run_once().await, Err(ReadError::Log(LogError::Unavailable(_)))));
+    }
+    models.catch_up().await.unwrap();
+    assert_agrees(&models, &world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poison_event_stops_its_chat_and_no_other() {
+    for page_events in [1, 3, 500] {
+        let (mut world, place) = (World::new(), Place::new());
+        let models = place.open_with(world.log(), page_events).await;
+        let ill = world.begin("ann", "this one breaks").await;
+        let sound = world.begin("ann", "this one lives").await;
+        let (before, version) = (world.chats[&ill].outline.clone(), world.chats[&ill].outline.version);
+        let position = world.log.known_head() + 1;
+        world.poison(ill).await;
+        world.answer(sound, "on and on").await;
+        let (mut letters, mut skipped) = (Vec::new(), 0);
+        loop {
+            let progress = models.run_once().await.unwrap();
+            letters.extend(progress.dead_letters.clone());
+            skipped += progress.skipped;
+            if progress.at_head() {
+                break;
+            }
+        }
+        assert_eq!(models.dead_letters(10).await.unwrap(), letters);
+        assert_eq!(letters.len(), 1);
+        assert_eq!((letters[0].chat_id, letters[0].position, letters[0].version), (ill, position, version + 1));
+        assert!(letters[0].problem.contains("cannot be read"), "{}", letters[0].problem);
+        assert_eq!(skipped, 1);
+        assert_eq!(models.chat(ill).await.unwrap(), Some(before));
+        assert_eq!(models.chat(sound).await.unwrap().as_ref(), Some(&world.chats[&sound].outline));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_waits_for_its_own_write() {
+    let (mut world, place) = (World::new(), Place::new());
+    let models = place.open(world.log()).await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let runner = models.clone();
+    let running = tokio::spawn(async move {
+        runner
+            .run(async {
+                let _ = stopped.await;
+            })
+            .await;
+    });
+    for number in 0..20 {
+        let chat = world.begin("ann", &format!("hello {number}")).await;
+        let position = world.log.known_head();
+        models.wait_until(position, PATIENCE).await.unwrap();
+        assert_eq!(models.chat(chat).await.unwrap().as_ref(), Some(&world.chats[&chat].outline));
+    }
+    let head = world.log.known_head();
+    let behind = models.wait_until(head + 1, Duration::ZERO).await;
+    assert_eq!(behind, Err(Behind { applied: head, wanted: head + 1 }));
+    stop.send(()).unwrap();
+    running.await.unwrap();
+    // Nobody applies any more, so whoever waits is told so.
+    world.begin("ann", "late").await;
+    assert!(models.wait_until(head + 1, Duration::from_millis(1)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_runner_survives_a_log_that_fails_for_a_while() {
+    let (mut world, place) = (World::new(), Place::new());
+    let models = place.open(world.log()).await;
+    world.log.fail_next_reads(3);
+    world.live(&mut Dice::new(14), 50).await;
+    let head = world.log.known_head();
+    models.run(async { models.wait_until(head, PATIENCE).await.unwrap() }).await;
+    assert_agrees(&models, &world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lag_counts_events_and_the_age_of_the_newest_applied_one() {
+    let (mut world, place) = (World::new(), Place::new());
+    let models = place.open(world.log()).await;
+    world.begin("ann", "hello").await;
+    models.catch_up().await.unwrap();
+    let (applied, at) = (world.log.known_head(), world.now);
+    let lag = models.lag(at + TimeDelta::seconds(9));
+    assert_eq!((lag.applied, lag.head, lag.events, lag.age_ms), (applied, applied, 0, 0));
+    world.begin("ann", "more").await;
+    let head = world.log.known_head();
+    let lag = models.lag(at + TimeDelta::seconds(9));
+    assert_eq!((lag.applied, lag.head, lag.events, lag.age_ms), (applied, head, head - applied, 9000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_another_log_program_or_machine_run_are_not_carried_on() {
+    let head = async |world: &World| world.log.head().await.unwrap();
+    let table: [(&str, Stale); 3] = [
+        ("UPDATE checkpoint SET fingerprint = 'older'", Stale::OtherProgram),
+        ("UPDATE checkpoint SET timeline = x'00112233445566778899aabbccddeeff'", Stale::OtherTimeline),
+        ("UPDATE session SET boot = 'another', clean = 0", Stale::PowerCut),
+    ];
+    for (change, expected) in table {
+        let (mut world, place) = (World::new(), Place::new());
+        world.live(&mut Dice::new(15), 80).await;
+        let models = place.open(world.log()).await;
+        models.catch_up().await.unwrap();
+        models.close().await.unwrap();
+        place.execute(1, change).await;
+        let models = place.open(world.log()).await;
+        assert_eq!(models.stale(), Some(expected.clone()));
+        assert_eq!(models.applied_position(), 0);
+        assert!(matches!(models.run_once().await, Err(ReadError::Stale(stale)) if stale == expected));
+        let head = head(&world).await;
+        models.run(async { models.wait_until(head, PATIENCE).await.unwrap() }).await;
+        assert_eq!((models.stale(), models.generation()), (None, 2));
+        assert_agrees(&models, &world).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_ahead_of_their_log_are_built_anew() {
+    let (mut world, place) = (World::new(), Place::new());
+    world.live(&mut Dice::new(16), 80).await;
+    let models = place.open(world.log()).await;
+    models.catch_up().await.unwrap();
+    models.close().await.unwrap();
+    // The same timeline, fewer events: the log's own disk lost something.
+    let mut shorter = World::on(Uuid::from_u128(1));
+    shorter.begin("ann", "hello").await;
+    let models = place.open(shorter.log()).await;
+    assert!(matches!(models.run_once().await, Err(ReadError::Stale(Stale::AheadOfLog { .. }))));
+    models.run(async { models.wait_until(1, PATIENCE).await.unwrap() }).await;
+    assert_agrees(&models, &shorter).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_file_is_built_anew() {
+    let (mut world, place) = (World::new(), Place::new());
+    world.live(&mut Dice::new(17), 80).await;
+    let models = place.open(world.log()).await;
+    models.catch_up().await.unwrap();
+    models.close().await.unwrap();
+    std::fs::write(place.file(1), b"this is no database at all, but it is long enough to be taken for one ".repeat(99))
+        .unwrap();
+    let models = place.open(world.log()).await;
+    models.catch_up().await.unwrap();
+    assert_eq!(models.generation(), 2);
+    assert_agrees(&models, &world).await;
+
+    // A row that cannot be read is noticed when it is needed.
+    place.execute(2, "UPDATE chats SET outline = '{}'").await;
+    models.close().await.unwrap();
+    let models = place.open(world.log()).await;
+    world.live(&mut Dice::new(18), 60).await;
+    let head = world.log.known_head();
+    models.run(async { models.wait_until(head, PATIENCE).await.unwrap() }).await;
+    assert_eq!(models.generation(), 3);
+    assert_agrees(&models, &world).await;
+}
