@@ -134,7 +134,7 @@ pub enum Command {
     },
     /// What was to be stopped has stopped.
     FinishInterruption {
-        /// The usable output of the stopped attempt, already assembled (see `assemble::interrupted`).
+        /// The usable output of the stopped attempt, already assembled (see `episode::interrupted`).
         partial: Vec<Part>,
     },
     /// Changes settings, all or nothing. Fields that are so already are left out of the event.

@@ -27,7 +27,7 @@ pub enum Rejection {
     NotAllowed {
         /// The command's name.
         command: &'static str,
-        /// The state's name, as SPEC's table has it in words: waiting, error, running …
+        /// The status's name (`waiting`, `running` …), or `archived`.
         state: &'static str,
     },
     /// A message says nothing.

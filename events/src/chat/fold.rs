@@ -123,6 +123,7 @@ impl Outline {
             }
             Event::ActionRequired(required) => {
                 require(self.status == Status::Running && self.turn.is_some(), "no turn is running")?;
+                require(!required.calls.is_empty(), "no call waits")?;
                 self.status = Status::RequiresAction;
                 self.attempt = None;
                 self.retry = None;

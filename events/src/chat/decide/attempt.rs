@@ -50,6 +50,7 @@ fn check_action(draft: &Draft<'_>, action: AttemptAction) -> Decided {
     Err(Rejection::StepMismatch { problem: problem.to_owned() })
 }
 
+/// Only what may run is started, and what may run once only is started once in a chat's life.
 pub(super) fn start_tool_call(
     draft: &mut Draft<'_>,
     attempt_id: AttemptId,
@@ -59,11 +60,18 @@ pub(super) fn start_tool_call(
 ) -> Decided {
     draft.require(&[Status::Running])?;
     fence_tools(draft, attempt_id)?;
-    if open_calls(&draft.chat).iter().all(|call| call.call_id != call_id) {
-        return Err(Rejection::StepMismatch { problem: format!("call {call_id:?} is not open") });
-    }
-    if let Some(CallRecord::Finished { .. }) = draft.chat.calls.get(call_id) {
-        return Err(Rejection::StepMismatch { problem: format!("call {call_id:?} has ended") });
+    let calls = sort_open_calls(&draft.chat).server;
+    let Some(call) = calls.iter().find(|call| call.call_id == call_id && call.refused.is_none()) else {
+        return Err(Rejection::StepMismatch { problem: format!("call {call_id:?} is not the server's to run") });
+    };
+    match call.record {
+        None | Some(CallRecord::Started { effect_class: EffectClass::Idempotent | EffectClass::Resumable, .. }) => {}
+        Some(CallRecord::Started { effect_class: EffectClass::AtMostOnce, .. }) => {
+            return Err(Rejection::StepMismatch { problem: format!("call {call_id:?} was started before") });
+        }
+        Some(CallRecord::Finished { .. }) => {
+            return Err(Rejection::StepMismatch { problem: format!("call {call_id:?} has ended") });
+        }
     }
     let started = ToolCallStarted { attempt_id, call_id: call_id.to_owned(), name: name.to_owned(), effect_class };
     draft.push(Event::ToolCallStarted(started))?;

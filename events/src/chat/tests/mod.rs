@@ -2,7 +2,9 @@
 
 mod actions;
 mod compaction;
+mod illegal;
 mod next_action;
+mod properties;
 mod rules;
 mod settings;
 mod support;

@@ -18,107 +18,108 @@ use crate::rejection::Rejection;
 /// refusal that the state itself demands: no such chat, archived, or not allowed. `?` is "no such message waits". `=` is
 /// "it is so already": no events, the same state. `!` is "the chat exists".
 const TABLE: &str = "
-command                |N      |W       |E0      |E1     |R0     |R1     |I0     |I1     |A0     |A1     |XW     |XE0    |XE1
-CreateChat             |new:W  |!       |!       |!      |!      |!      |!      |!      |!      |!      |!      |!      |!
-CreateChat(content)    |say:R0 |!       |!       |!      |!      |!      |!      |!      |!      |!      |!      |!      |!
-SendMessage(queue)     |.      |in:R0   |in:R0   |tail:R1|q:R1   |q:R1   |q:I1   |q:I1   |q:A1   |q:A1   |.      |.      |.
-SendMessage(interrupt) |.      |in:R0   |in:R0   |tail:R1|q,i:I1 |q,i:I1 |q:I1   |q:I1   |stop:R0|stop:R1|.      |.      |.
-SendMessage(steer)     |.      |in:R0   |in:R0   |tail:R1|q:R1   |q:R1   |q:I1   |q:I1   |q:A1   |q:A1   |.      |.      |.
-SendMessage(reject)    |.      |in:R0   |in:R0   |.      |.      |.      |.      |.      |.      |.      |.      |.      |.
-EditMessage            |.      |edit:R0 |edit:R0 |d,ed:R0|f,ed:R0|dfe:R0 |f,ed:R0|dfe:R0 |afe:R0 |adfe:R0|.      |.      |.
-RequestCompaction      |.      |compact:R0|compact:R0|compact:R1|. |.     |.      |.      |.      |.      |.      |.      |.
-ClearContext           |.      |clear:W |clear:W |.      |.      |.      |.      |.      |.      |.      |.      |.      |.
-DeleteQueued           |.      |?       |?       |d:E0   |?      |d:R0   |?      |d:I0   |?      |d:A0   |.      |.      |.
-PromoteQueued          |.      |?       |?       |pro:R0 |?      |ip:I1  |?      |=      |?      |apro:R0|.      |.      |.
-Interrupt              |.      |.       |.       |.      |iu:I0  |iu:I1  |.      |.      |halt:W |next:R0|.      |.      |.
-SubmitToolResults      |.      |.       |.       |.      |.      |.      |.      |.      |sub:R0 |sub:R1 |.      |.      |.
-DecideApprovals        |.      |.       |.       |.      |.      |.      |.      |.      |dec:R0 |dec:R1 |.      |.      |.
-ExpireAction           |.      |.       |.       |.      |.      |.      |.      |.      |exp:R0 |exp:R1 |.      |.      |.
-Archive                |.      |arc:XW  |arc:XE0 |arc:XE1|.      |.      |.      |.      |.      |.      |=      |=      |=
-Unarchive              |.      |=       |=       |=      |=      |=      |=      |=      |=      |=      |una:W  |una:E0 |una:E1
-RecordAttempt          |.      |.       |.       |.      |att:R0 |att:R1 |.      |.      |.      |.      |.      |.      |.
-StartToolCall          |.      |.       |.       |.      |run:R0 |run:R1 |.      |.      |.      |.      |.      |.      |.
-FinishToolCall         |.      |.       |.       |.      |ran:R0 |ran:R1 |ran:I0 |ran:I1 |.      |.      |.      |.      |.
-ScheduleRetry          |.      |.       |.       |.      |ret:R0 |ret:R1 |.      |.      |.      |.      |.      |.      |.
-AbandonAttempt         |.      |.       |.       |.      |aba:R0 |aba:R1 |.      |.      |.      |.      |.      |.      |.
-CommitStep             |.      |.       |.       |.      |ans:R0 |ans:R1 |.      |.      |.      |.      |.      |.      |.
-CommitStep(steered)    |.      |.       |.       |.      |ans:R0 |steer:R0|.     |.      |.      |.      |.      |.      |.
-RequireAction          |.      |.       |.       |.      |req:A0 |req:A1 |.      |.      |.      |.      |.      |.      |.
-FinishTurn             |.      |.       |.       |.      |end:W  |on:R0  |.      |.      |.      |.      |.      |.      |.
-FailTurn               |.      |.       |.       |.      |bad:E0 |bad:E1 |.      |.      |.      |.      |.      |.      |.
-FinishInterruption     |.      |.       |.       |.      |.      |.      |fin:W  |fino:R0|.      |.      |.      |.      |.
-ChangeSettings         |.      |set:W   |set:E0  |set:E1 |set:R0 |set:R1 |set:I0 |set:I1 |set:A0 |set:A1 |set:XW |set:XE0|set:XE1
-ChangeSettings(archive)|.      |arc:XW  |arc:XE0 |arc:XE1|.      |.      |.      |.      |.      |.      |=      |=      |=
-Erase                  |.      |era:W   |era:W   |era:W  |fera:W |fera:W |fera:W |fera:W |afera:W|afera:W|era:XW |era:XW |era:XW
-RecordChild            |.      |kid:W   |kid:E0  |kid:E1 |kid:R0 |kid:R1 |kid:I0 |kid:I1 |kid:A0 |kid:A1 |.      |.      |.
+command                |N     |W     |E0     |E1     |R0    |R1    |I0    |I1    |A0    |A1    |XW    |XE0    |XE1
+CreateChat             |new:W |!     |!      |!      |!     |!     |!     |!     |!     |!     |!     |!      |!
+CreateChat(content)    |say:R0|!     |!      |!      |!     |!     |!     |!     |!     |!     |!     |!      |!
+SendMessage(queue)     |.     |in:R0 |in:R0  |t:R1   |q:R1  |q:R1  |q:I1  |q:I1  |q:A1  |q:A1  |.     |.      |.
+SendMessage(interrupt) |.     |in:R0 |in:R0  |t:R1   |qi:I1 |qi:I1 |q:I1  |q:I1  |st:R0 |st:R1 |.     |.      |.
+SendMessage(steer)     |.     |in:R0 |in:R0  |t:R1   |q:R1  |q:R1  |q:I1  |q:I1  |q:A1  |q:A1  |.     |.      |.
+SendMessage(reject)    |.     |in:R0 |in:R0  |.      |.     |.     |.     |.     |.     |.     |.     |.      |.
+EditMessage            |.     |e:R0  |e:R0   |de:R0  |fe:R0 |dfe:R0|fe:R0 |dfe:R0|afe:R0|ade:R0|.     |.      |.
+RequestCompaction      |.     |co:R0 |co:R0  |co:R1  |.     |.     |.     |.     |.     |.     |.     |.      |.
+ClearContext           |.     |cl:W  |cl:W   |.      |.     |.     |.     |.     |.     |.     |.     |.      |.
+DeleteQueued           |.     |?     |?      |d:E0   |?     |d:R0  |?     |d:I0  |?     |d:A0  |.     |.      |.
+PromoteQueued          |.     |?     |?      |pro:R0 |?     |ip:I1 |?     |=     |?     |ap:R0 |.     |.      |.
+Interrupt              |.     |.     |.      |.      |iu:I0 |iu:I1 |.     |.     |ha:W  |nx:R0 |.     |.      |.
+SubmitToolResults      |.     |.     |.      |.      |.     |.     |.     |.     |sub:R0|sub:R1|.     |.      |.
+DecideApprovals        |.     |.     |.      |.      |.     |.     |.     |.     |dec:R0|dec:R1|.     |.      |.
+ExpireAction           |.     |.     |.      |.      |.     |.     |.     |.     |exp:R0|exp:R1|.     |.      |.
+Archive                |.     |arc:XW|arc:XE0|arc:XE1|.     |.     |.     |.     |.     |.     |=     |=      |=
+Unarchive              |.     |=     |=      |=      |=     |=     |=     |=     |=     |=     |una:W |una:E0 |una:E1
+RecordAttempt          |.     |.     |.      |.      |att:R0|att:R1|.     |.     |.     |.     |.     |.      |.
+StartToolCall          |.     |.     |.      |.      |run:R0|run:R1|.     |.     |.     |.     |.     |.      |.
+FinishToolCall         |.     |.     |.      |.      |ran:R0|ran:R1|ran:I0|ran:I1|.     |.     |.     |.      |.
+ScheduleRetry          |.     |.     |.      |.      |ret:R0|ret:R1|.     |.     |.     |.     |.     |.      |.
+AbandonAttempt         |.     |.     |.      |.      |aba:R0|aba:R1|.     |.     |.     |.     |.     |.      |.
+CommitStep             |.     |.     |.      |.      |ans:R0|ans:R1|.     |.     |.     |.     |.     |.      |.
+CommitStep(steered)    |.     |.     |.      |.      |ans:R0|s:R0  |.     |.     |.     |.     |.     |.      |.
+RequireAction          |.     |.     |.      |.      |req:A0|req:A1|.     |.     |.     |.     |.     |.      |.
+FinishTurn             |.     |.     |.      |.      |end:W |on:R0 |.     |.     |.     |.     |.     |.      |.
+FailTurn               |.     |.     |.      |.      |bad:E0|bad:E1|.     |.     |.     |.     |.     |.      |.
+FinishInterruption     |.     |.     |.      |.      |.     |.     |fin:W |fo:R0 |.     |.     |.     |.      |.
+ChangeSettings         |.     |set:W |set:E0 |set:E1 |set:R0|set:R1|set:I0|set:I1|set:A0|set:A1|set:XW|set:XE0|set:XE1
+ChangeSettings(archive)|.     |arc:XW|arc:XE0|arc:XE1|.     |.     |.     |.     |.     |.     |=     |=      |=
+Erase                  |.     |era:W |era:W  |era:W  |fx:W  |fx:W  |fx:W  |fx:W  |ax:W  |ax:W  |era:XW|era:XW |era:XW
+RecordChild            |.     |kid:W |kid:E0 |kid:E1 |kid:R0|kid:R1|kid:I0|kid:I1|kid:A0|kid:A1|.     |.      |.
 ";
 
 /// The same for the commands that depend on how many messages wait, with two of them. The named one is the second.
 const TWO_WAIT: &str = "
-command                |E1     |R1     |I1     |A1
-DeleteQueued           |d:E1   |d:R1   |d:I1   |d:A1
-PromoteQueued          |pro:R1 |head:I1|h:I1   |apro:R1
-Interrupt              |.      |iu:I1  |.      |next:R1
-SendMessage(interrupt) |tail:R1|q,i:I1 |q:I1   |stop:R1
-EditMessage            |dd:R0  |ddf:R0 |ddf:R0 |addf:R0
-RequestCompaction      |compact:R1|.   |.      |.
-FinishTurn             |.      |on:R1  |.      |.
-FinishInterruption     |.      |.      |fino:R1|.
-CommitStep(steered)    |.      |both:R0|.      |.
+command               |E1    |R1    |I1    |A1
+DeleteQueued          |d:E1  |d:R1  |d:I1  |d:A1
+PromoteQueued         |pro:R1|hi:I1 |h:I1  |ap:R1
+Interrupt             |.     |iu:I1 |.     |nx:R1
+SendMessage(interrupt)|t:R1  |qi:I1 |q:I1  |st:R1
+EditMessage           |dd:R0 |ddf:R0|ddf:R0|adde:R0
+RequestCompaction     |co:R1 |.     |.     |.
+FinishTurn            |.     |on:R1 |.     |.
+FinishInterruption    |.     |.     |fo:R1 |.
+CommitStep(steered)   |.     |ss:R0 |.     |.
 ";
 
+/// Keys of the tables' cells. `<key>` stands for another key's events.
 const LEGEND: &str = "
-new   = ChatCreated
-say   = ChatCreated TurnStarted(message) MessageCommitted(user)
-in    = TurnStarted(message) MessageCommitted(user)
-q     = MessageQueued
-tail  = MessageQueued QueuedMessagePromoted(history) TurnStarted(promotion) MessageCommitted(user)
-q,i   = MessageQueued InterruptRequested(message)
-stop  = MessageQueued ActionResolved(cancelled) MessageCommitted(synthetic) TurnFinished(interrupted) QueuedMessagePromoted(history) TurnStarted(promotion) MessageCommitted(user)
-edit  = MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
-d,ed  = QueuedMessageDeleted MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
-f,ed  = TurnFinished(interrupted) MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
-dfe   = QueuedMessageDeleted TurnFinished(interrupted) MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
-afe   = ActionResolved(superseded) TurnFinished(interrupted) MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
-adfe  = ActionResolved(superseded) QueuedMessageDeleted TurnFinished(interrupted) MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
-dd    = QueuedMessageDeleted QueuedMessageDeleted MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
-ddf   = QueuedMessageDeleted QueuedMessageDeleted TurnFinished(interrupted) MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
-addf  = ActionResolved(superseded) QueuedMessageDeleted QueuedMessageDeleted TurnFinished(interrupted) MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
-compact = TurnStarted(compaction) CompactionRequested
-clear = ContextCleared
-d     = QueuedMessageDeleted
-pro   = QueuedMessagePromoted(history) TurnStarted(promotion) MessageCommitted(user)
-ip    = InterruptRequested(promotion)
-head  = QueuedMessagePromoted(head) InterruptRequested(promotion)
-h     = QueuedMessagePromoted(head)
-apro  = ActionResolved(superseded) MessageCommitted(synthetic) TurnFinished(interrupted) QueuedMessagePromoted(history) TurnStarted(promotion) MessageCommitted(user)
-iu    = InterruptRequested(user)
-halt  = ActionResolved(cancelled) MessageCommitted(synthetic) TurnFinished(interrupted)
-next  = ActionResolved(cancelled) MessageCommitted(synthetic) TurnFinished(interrupted) QueuedMessagePromoted(history) TurnStarted(promotion) MessageCommitted(user)
-sub   = ActionResolved(submitted) MessageCommitted(tool)
-dec   = ApprovalsDecided ActionResolved(submitted)
-exp   = ActionResolved(expired) MessageCommitted(synthetic)
-arc   = ChatArchived
-una   = ChatUnarchived
-att   = AttemptRecorded
-run   = ToolCallStarted
-ran   = ToolCallFinished
-ret   = RetryScheduled
-aba   = AttemptAbandoned
-ans   = MessageCommitted(assistant)
-steer = MessageCommitted(assistant) QueuedMessagePromoted(history) MessageCommitted(user)
-both  = MessageCommitted(assistant) QueuedMessagePromoted(history) MessageCommitted(user) QueuedMessagePromoted(history) MessageCommitted(user)
-req   = ActionRequired
-end   = TurnFinished(complete)
-on    = TurnFinished(complete) QueuedMessagePromoted(history) TurnStarted(promotion) MessageCommitted(user)
-bad   = TurnFinished(failed)
-fin   = TurnFinished(interrupted)
-fino  = TurnFinished(interrupted) QueuedMessagePromoted(history) TurnStarted(promotion) MessageCommitted(user)
-set   = SettingsChanged
-era   = ChatErased
-fera  = TurnFinished(interrupted) ChatErased
-afera = ActionResolved(cancelled) TurnFinished(interrupted) ChatErased
-kid   = ChildSpawned
+new  = ChatCreated
+say  = ChatCreated <in>
+in   = TurnStarted(message) MessageCommitted(user)
+q    = MessageQueued
+t    = MessageQueued <pro>
+qi   = MessageQueued InterruptRequested(message)
+st   = MessageQueued <ha> <pro>
+e    = MessagesWithdrawn TurnStarted(edit) MessageCommitted(user)
+de   = <d> <e>
+fe   = TurnFinished(interrupted) <e>
+dfe  = <d> TurnFinished(interrupted) <e>
+afe  = ActionResolved(superseded) TurnFinished(interrupted) <e>
+ade  = ActionResolved(superseded) <d> TurnFinished(interrupted) <e>
+dd   = <d> <d> <e>
+ddf  = <d> <d> TurnFinished(interrupted) <e>
+adde = ActionResolved(superseded) <d> <d> TurnFinished(interrupted) <e>
+co   = TurnStarted(compaction) CompactionRequested
+cl   = ContextCleared
+d    = QueuedMessageDeleted
+pro  = QueuedMessagePromoted(history) TurnStarted(promotion) MessageCommitted(user)
+ip   = InterruptRequested(promotion)
+hi   = QueuedMessagePromoted(head) InterruptRequested(promotion)
+h    = QueuedMessagePromoted(head)
+ap   = ActionResolved(superseded) MessageCommitted(synthetic) TurnFinished(interrupted) <pro>
+iu   = InterruptRequested(user)
+ha   = ActionResolved(cancelled) MessageCommitted(synthetic) TurnFinished(interrupted)
+nx   = <ha> <pro>
+sub  = ActionResolved(submitted) MessageCommitted(tool)
+dec  = ApprovalsDecided ActionResolved(submitted)
+exp  = ActionResolved(expired) MessageCommitted(synthetic)
+arc  = ChatArchived
+una  = ChatUnarchived
+att  = AttemptRecorded
+run  = ToolCallStarted
+ran  = ToolCallFinished
+ret  = RetryScheduled
+aba  = AttemptAbandoned
+ans  = MessageCommitted(assistant)
+s    = <ans> QueuedMessagePromoted(history) MessageCommitted(user)
+ss   = <s> QueuedMessagePromoted(history) MessageCommitted(user)
+req  = ActionRequired
+end  = TurnFinished(complete)
+on   = TurnFinished(complete) <pro>
+bad  = TurnFinished(failed)
+fin  = TurnFinished(interrupted)
+fo   = TurnFinished(interrupted) <pro>
+set  = SettingsChanged
+era  = ChatErased
+fx   = TurnFinished(interrupted) ChatErased
+ax   = ActionResolved(cancelled) TurnFinished(interrupted) ChatErased
+kid  = ChildSpawned
 ";
 
 /// What must be under way in a busy chat for a command to mean anything.
@@ -282,7 +283,7 @@ fn expected_refusal(story: &Story, command: &Command) -> Rejection {
 }
 
 /// What happened, in the table's own words.
-fn actual_cell(story: &mut Story, command: Command, legend: &BTreeMap<&str, &str>) -> String {
+fn actual_cell(story: &mut Story, command: Command, legend: &BTreeMap<String, String>) -> String {
     let before = story.state();
     let refusal = expected_refusal(story, &command);
     match story.run(command) {
@@ -293,19 +294,30 @@ fn actual_cell(story: &mut Story, command: Command, legend: &BTreeMap<&str, &str
         Ok(events) if events.is_empty() && story.state() == before => "=".to_owned(),
         Ok(events) => {
             let events = shown(&events);
-            let key = legend.iter().find(|(_, meaning)| **meaning == events).map(|(key, _)| *key);
+            let key = legend.iter().find(|(_, meaning)| **meaning == events).map(|(key, _)| key);
             format!("{}:{:?}", key.unwrap_or(&events), story.state())
         }
     }
 }
 
+/// The events of each key, all written out.
+fn legend() -> BTreeMap<String, String> {
+    let lines = LEGEND.trim().lines().map(|line| line.split_once('=').expect("a legend line is `key = events`"));
+    let mut legend: BTreeMap<String, String> =
+        lines.map(|(key, events)| (key.trim().to_owned(), events.trim().to_owned())).collect();
+    while legend.values().any(|events| events.contains('<')) {
+        let known = legend.clone();
+        for events in legend.values_mut() {
+            for (key, meaning) in &known {
+                *events = events.replace(&format!("<{key}>"), meaning);
+            }
+        }
+    }
+    legend
+}
+
 fn check(table: &str, waiting: usize) -> usize {
-    let legend: BTreeMap<&str, &str> = LEGEND
-        .trim()
-        .lines()
-        .map(|line| line.split_once('=').expect("a legend line is `key = events`"))
-        .map(|(key, events)| (key.trim(), events.trim()))
-        .collect();
+    let legend = legend();
     let mut lines = table.trim().lines();
     let states: Vec<StateName> = lines
         .next()

@@ -23,6 +23,11 @@ fn abandon(attempt_id: u64) -> Command {
     Command::AbandonAttempt { attempt_id, cause: AbandonCause::Crash, partial: Vec::new() }
 }
 
+fn start(attempt_id: u64, call_id: &str, effect_class: EffectClass) -> Command {
+    let (call_id, name) = (call_id.to_owned(), SERVER_TOOL.to_owned());
+    Command::StartToolCall { attempt_id, call_id, name, effect_class }
+}
+
 fn retry(attempt_id: u64) -> Command {
     Command::ScheduleRetry { attempt_id, error: overloaded(), delay_ms: 2000, partial: Vec::new() }
 }
@@ -149,12 +154,7 @@ fn an_interrupted_batch_keeps_the_results_that_are_there() {
     story.call(&[("c1", SERVER_TOOL), ("c2", SERVER_TOOL), ("c3", SERVER_TOOL)]);
     let attempt_id = story.attempt(AttemptAction::RunTools);
     run_call(&mut story, attempt_id, "c1");
-    story.must(Command::StartToolCall {
-        attempt_id,
-        call_id: "c2".to_owned(),
-        name: SERVER_TOOL.to_owned(),
-        effect_class: EffectClass::AtMostOnce,
-    });
+    story.must(start(attempt_id, "c2", EffectClass::AtMostOnce));
     story.must(Command::Interrupt);
     story.must(Command::FinishToolCall {
         attempt_id,
@@ -184,12 +184,7 @@ fn a_call_that_was_started_before_a_crash_is_known_to_the_next_attempt() {
     story.call(&[("c1", SERVER_TOOL), ("c2", SERVER_TOOL)]);
     let first = story.attempt(AttemptAction::RunTools);
     run_call(&mut story, first, "c1");
-    story.must(Command::StartToolCall {
-        attempt_id: first,
-        call_id: "c2".to_owned(),
-        name: SERVER_TOOL.to_owned(),
-        effect_class: EffectClass::AtMostOnce,
-    });
+    story.must(start(first, "c2", EffectClass::AtMostOnce));
     story.must(abandon(first));
     let NextAction::RunTools(batch) = story.next_action() else { panic!("the batch is still to be answered") };
     assert_eq!(batch[0].record, Some(CallRecord::Finished { result: json!("done"), is_error: false }));
@@ -197,13 +192,49 @@ fn a_call_that_was_started_before_a_crash_is_known_to_the_next_attempt() {
     assert_eq!(batch[1].record, Some(started));
 
     let second = story.attempt(AttemptAction::RunTools);
-    let again = Command::StartToolCall {
+    for call_id in ["c1", "c2"] {
+        let again = start(second, call_id, EffectClass::AtMostOnce);
+        let refusal = story.refused(again);
+        assert!(
+            matches!(refusal, Rejection::StepMismatch { .. }),
+            "what has ended, or runs once only, never runs again"
+        );
+    }
+    story.must(Command::FinishToolCall {
         attempt_id: second,
-        call_id: "c1".to_owned(),
+        call_id: "c2".to_owned(),
         name: SERVER_TOOL.to_owned(),
-        effect_class: EffectClass::AtMostOnce,
-    };
-    assert!(matches!(story.refused(again), Rejection::StepMismatch { .. }), "what has ended never runs again");
+        result: json!("outcome unknown"),
+        is_error: true,
+        duration_ms: 0,
+    });
+}
+
+#[test]
+fn a_call_that_may_run_twice_is_started_again_after_a_crash() {
+    for effect_class in [EffectClass::Idempotent, EffectClass::Resumable] {
+        let mut story = Story::asked();
+        story.call(&[("c1", SERVER_TOOL)]);
+        let first = story.attempt(AttemptAction::RunTools);
+        story.must(start(first, "c1", effect_class));
+        story.must(abandon(first));
+        let second = story.attempt(AttemptAction::RunTools);
+        story.must(start(second, "c1", effect_class));
+        let record = story.chat().calls.get("c1");
+        assert_eq!(record, Some(&CallRecord::Started { attempt_id: second, effect_class }));
+    }
+}
+
+#[test]
+fn nothing_that_waits_for_an_approval_or_a_client_is_started() {
+    let mut story = Story::asked();
+    story.call(&[("s1", SERVER_TOOL), ("x1", ASK_TOOL), ("c1", CLIENT_TOOL)]);
+    let attempt_id = story.attempt(AttemptAction::RunTools);
+    for call_id in ["x1", "c1"] {
+        let refusal = story.refused(start(attempt_id, call_id, EffectClass::Idempotent));
+        assert!(matches!(refusal, Rejection::StepMismatch { .. }), "{call_id}");
+    }
+    story.must(start(attempt_id, "s1", EffectClass::Idempotent));
 }
 
 #[test]
@@ -211,12 +242,7 @@ fn tool_calls_are_fenced_and_must_be_open() {
     let mut story = Story::asked();
     story.call(&[("c1", SERVER_TOOL)]);
     let attempt_id = story.attempt(AttemptAction::RunTools);
-    let start = |attempt_id, call_id: &str| Command::StartToolCall {
-        attempt_id,
-        call_id: call_id.to_owned(),
-        name: SERVER_TOOL.to_owned(),
-        effect_class: EffectClass::Idempotent,
-    };
+    let start = |attempt_id, call_id| start(attempt_id, call_id, EffectClass::Idempotent);
     let end = |attempt_id, call_id: &str| Command::FinishToolCall {
         attempt_id,
         call_id: call_id.to_owned(),
