@@ -9,11 +9,11 @@
 mod answer;
 mod attempts;
 mod directive;
+mod speech;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
@@ -21,14 +21,16 @@ use verbatim_events::error::{CallError, ChatError, ErrorKind};
 use verbatim_events::event::RequestRecipe;
 use verbatim_events::ids::Digest;
 use verbatim_events::log::BoxFuture;
-use verbatim_events::message::{FinishReason, Role, Usage};
+use verbatim_events::message::{Role, Usage};
 use verbatim_events::model::{
     CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
-use verbatim_events::part::{LivePart, Part};
+use verbatim_events::part::Part;
 
 use self::answer::Plan;
 use self::attempts::Attempts;
+use self::directive::Break;
+use self::speech::{Manner, Speech, Stopped};
 use crate::classify::{Failure, Fault, RetryHeaders, classify};
 use crate::http::unwanted;
 
@@ -166,24 +168,31 @@ impl Demo {
             1
         };
         self.failure(&plan, attempt)?;
-        let due = |order: Option<Break>| order.filter(|order| befalls(order.times, attempt));
         let directives = &plan.directives;
+        let due = |order: Option<Break>| order.filter(|order| befalls(order.times, attempt));
+        let limit = wire.max_output_tokens.and_then(|limit| usize::try_from(limit).ok());
         let manner = Manner {
             slow_ms: directives.slow_ms,
             stall_after: due(directives.stall).map(|stall| stall.after_tokens),
             cut_after: due(directives.cut).map(|cut| cut.after_tokens),
+            tokens_max: limit.unwrap_or(usize::MAX),
         };
         let mut speech = Speech::new(manner, sink);
-        let limit = wire.max_output_tokens.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        let finish_reason = self.speak(&plan, limit, identity, &mut speech).await?;
+        let finish_reason = match speech.say(&plan, identity.attempt_id).await {
+            Ok(finish_reason) => finish_reason,
+            Err(Stopped::Unwanted) => return Err(unwanted()),
+            Err(Stopped::Cut) => {
+                let failure = Failure { fault: Some(Fault::EndedEarly), ..self.blank_failure() };
+                return Err(classify(&failure, DateTime::UNIX_EPOCH));
+            }
+        };
         let tokens = |bytes: usize| bytes.div_ceil(BYTES_PER_TOKEN) as u64;
-        let reasoning_bytes = plan.reasoning.as_ref().map_or(0, String::len).min(speech.bytes);
         Ok(ModelFinished {
             finish_reason,
             usage: Some(Usage {
                 input_tokens: tokens(request.body.len()),
                 output_tokens: tokens(speech.bytes),
-                reasoning_tokens: tokens(reasoning_bytes),
+                reasoning_tokens: tokens(speech.reasoning_bytes),
                 ..Usage::default()
             }),
             response_id: Some(format!("demo_{}", &request.digest.to_string()[..16])),

@@ -1,0 +1,4 @@
+//! The providers against a server that speaks raw bytes.
+
+mod chat_completions;
+mod stand_in;
