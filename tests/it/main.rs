@@ -1,3 +1,5 @@
 //! The integration tests: one binary.
 
+mod repository;
+mod log_contract;
 mod shell;

@@ -1,0 +1,112 @@
+//! What changes around the conversation: settings, archive, erasure, children.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::TitleSource;
+use crate::event::WorkspaceBinding;
+use crate::ids::ChatId;
+
+/// A title with its source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TitleChange {
+    /// The title.
+    pub title: String,
+    /// Who wrote it.
+    pub source: TitleSource,
+}
+
+/// What happened to the files of a chat's workspace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffStatus {
+    /// The branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    /// Files that differ.
+    pub files_changed: u64,
+    /// Added lines.
+    pub insertions: u64,
+    /// Removed lines.
+    pub deletions: u64,
+}
+
+/// Settings of the chat changed; absent fields stayed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsChanged {
+    /// The title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<TitleChange>,
+    /// All labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Pinned to the top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<bool>,
+    /// The model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The effort.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<String>,
+    /// Plan mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_mode: Option<bool>,
+    /// The workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<WorkspaceBinding>,
+    /// The workspace's diff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff_status: Option<DiffStatus>,
+}
+
+impl SettingsChanged {
+    /// Nothing changes.
+    pub fn is_empty(&self) -> bool {
+        *self == SettingsChanged::default()
+    }
+}
+
+/// The chat was archived.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatArchived {}
+
+/// The chat came back from the archive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatUnarchived {}
+
+/// The chat's content was erased.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatErased {
+    /// Who did it.
+    pub by: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What a child chat is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChildKind {
+    /// A user made it under this chat.
+    User,
+    /// The chat's agent spawned it.
+    Agent,
+}
+
+/// The chat made a child.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChildSpawned {
+    /// The child.
+    pub child: ChatId,
+    /// What for.
+    pub kind: ChildKind,
+}

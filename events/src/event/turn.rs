@@ -1,0 +1,191 @@
+//! A turn, its attempts, and how they end.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ChatError;
+use crate::ids::{AttemptId, Digest, TurnId};
+use crate::message::Usage;
+use crate::part::Part;
+
+/// What a turn is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnReason {
+    /// A message.
+    Message,
+    /// An edited message.
+    Edit,
+    /// A queued message.
+    Promotion,
+    /// A manual compaction.
+    Compaction,
+}
+
+/// A turn began. Its user message, if it has one, follows in the same append.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnStarted {
+    /// What for.
+    pub reason: TurnReason,
+}
+
+/// What an attempt does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptAction {
+    /// Calls the model.
+    Generate,
+    /// Runs the server's tools.
+    RunTools,
+    /// Summarises the history.
+    Compact,
+    /// Reads a workspace's context files.
+    LoadContext,
+}
+
+/// What is needed to rebuild an attempt's exact request from the log alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequestRecipe {
+    /// The wire protocol: `openai_chat`, `openai_responses`, `anthropic` or `demo`.
+    pub protocol: String,
+    /// The configured provider's name.
+    pub provider: String,
+    /// The provider's own name of the model.
+    pub provider_model: String,
+    /// The output limit sent along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    /// The effort sent along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<String>,
+    /// The number of the encoder that made the bytes; another number's bytes are not comparable.
+    pub encoder: u32,
+}
+
+/// A try at a step began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptRecorded {
+    /// What it does.
+    pub action: AttemptAction,
+    /// Its number within the history version: 1, 2, 3 …
+    pub number: u32,
+    /// The model, by its configured name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The digest of the exact bytes sent to the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_digest: Option<Digest>,
+    /// How those bytes can be made again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestRecipe>,
+    /// The node that does it.
+    pub node: String,
+}
+
+/// An attempt failed and will be tried again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryScheduled {
+    /// Which attempt failed.
+    pub attempt_id: AttemptId,
+    /// Its number within the history version.
+    pub attempt: u32,
+    /// How long to wait, in ms.
+    pub delay_ms: u64,
+    /// When to try again.
+    pub retry_at: DateTime<Utc>,
+    /// Why it failed.
+    pub error: ChatError,
+    /// The output that was shown until then; void for the conversation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partial: Vec<Part>,
+}
+
+/// Why an attempt ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbandonCause {
+    /// The server stopped while it ran.
+    Crash,
+    /// Another node took the chat over.
+    OwnershipLost,
+}
+
+/// An attempt ended without a result; the next one starts afresh.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptAbandoned {
+    /// Which.
+    pub attempt_id: AttemptId,
+    /// Why.
+    pub cause: AbandonCause,
+    /// The output that was shown and journaled until then; void for the conversation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partial: Vec<Part>,
+}
+
+/// Why a running turn is to stop. A shutdown or a lost ownership is no interrupt and never an event of this kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterruptCause {
+    /// A user pressed stop.
+    User,
+    /// A message was sent that interrupts.
+    Message,
+    /// A queued message was promoted.
+    Promotion,
+}
+
+/// The running turn is to stop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InterruptRequested {
+    /// Why.
+    pub cause: InterruptCause,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnOutcome {
+    /// The model was done.
+    Complete,
+    /// A tool that ends the turn succeeded.
+    StopAfterTool,
+    /// Too many steps.
+    MaxSteps,
+    /// The model stopped without a word.
+    NoOutput,
+    /// Somebody stopped it.
+    Interrupted,
+    /// It failed.
+    Failed,
+}
+
+/// A turn ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnFinished {
+    /// Which.
+    pub turn_id: TurnId,
+    /// How.
+    pub outcome: TurnOutcome,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ChatError>,
+    /// The output that was shown by the attempt that failed; void for the conversation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partial: Vec<Part>,
+    /// Tokens of the whole turn.
+    pub usage: Usage,
+    /// Cost of the whole turn, in millionths of the price list's currency, where prices are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_micros: Option<u64>,
+    /// Committed steps.
+    pub steps: u32,
+    /// From `TurnStarted` to here, in ms.
+    pub duration_ms: u64,
+}
