@@ -1,0 +1,125 @@
+//! What is remembered under idempotency keys.
+
+use support::chain::{Chain, receipt};
+use support::log_home::LogHome;
+use verbatim_events::ids::{Digest, Position};
+use verbatim_events::log::{Append, AppendError, Appended, Receipt};
+
+use super::appends::expect_conflict;
+use super::read_everything;
+
+fn kept(what: &str, position: Position) -> Receipt {
+    Receipt { request_hash: Digest::of(what.as_bytes()), position, outcome: what.as_bytes().to_vec() }
+}
+
+fn expect_duplicate(answer: Result<Appended, AppendError>, of: &Receipt) {
+    match answer {
+        Err(AppendError::Duplicate(known)) => assert_eq!(*known, *of),
+        other => panic!("a duplicate was expected, not {other:?}"),
+    }
+}
+
+pub async fn a_receipt_is_kept_with_its_events(home: LogHome) {
+    let open = home.open().await;
+    let log = open.log();
+    let mut chat = Chain::new();
+    log.append(chat.append(1)).await.unwrap();
+    assert_eq!(log.receipt("ada", "k1").await.unwrap(), None);
+    let append = chat.append_with(3, receipt("k1", "sent"));
+    assert_eq!(log.append(append.clone()).await.unwrap().position, 4);
+    assert_eq!(log.receipt("ada", "k1").await.unwrap(), Some(kept("sent", 4)));
+    expect_duplicate(log.append(append).await, &kept("sent", 4));
+    assert_eq!(log.head().await.unwrap(), 4);
+    open.close().await;
+}
+
+pub async fn a_receipt_needs_no_events(home: LogHome) {
+    let open = home.open().await;
+    let log = open.log();
+    let mut chat = Chain::new();
+    let nothing = Append { streams: vec![], receipt: Some(receipt("k0", "empty")) };
+    assert_eq!(log.append(nothing).await.unwrap().position, 0);
+    log.append(chat.append(2)).await.unwrap();
+    assert_eq!(log.append(chat.append_with(0, receipt("k1", "nothing"))).await.unwrap().position, 2);
+    assert_eq!(log.receipt("ada", "k0").await.unwrap(), Some(kept("empty", 0)));
+    assert_eq!(log.receipt("ada", "k1").await.unwrap(), Some(kept("nothing", 2)));
+    assert_eq!(log.head().await.unwrap(), 2);
+    open.close().await;
+}
+
+pub async fn a_known_key_is_a_duplicate_whatever_is_asked(home: LogHome) {
+    let open = home.open().await;
+    let log = open.log();
+    let (mut chat, mut other) = (Chain::new(), Chain::new());
+    log.append(chat.append_with(1, receipt("k1", "first"))).await.unwrap();
+    // Whether the request is the same one is for the caller to compare: it gets the first one's hash.
+    expect_duplicate(log.append(chat.append_with(1, receipt("k1", "second"))).await, &kept("first", 1));
+    expect_duplicate(log.append(other.append_with(1, receipt("k1", "first"))).await, &kept("first", 1));
+    assert_eq!(log.head().await.unwrap(), 1);
+    open.close().await;
+}
+
+pub async fn keys_of_other_owners_are_other_keys(home: LogHome) {
+    let open = home.open().await;
+    let log = open.log();
+    let mut chat = Chain::new();
+    log.append(chat.append_with(1, receipt("k1", "ada's"))).await.unwrap();
+    let mut bobs = receipt("k1", "bob's");
+    bobs.owner = "bob".to_owned();
+    assert_eq!(log.append(chat.append_with(1, bobs)).await.unwrap().position, 2);
+    assert_eq!(log.receipt("ada", "k1").await.unwrap(), Some(kept("ada's", 1)));
+    assert_eq!(log.receipt("bob", "k1").await.unwrap(), Some(kept("bob's", 2)));
+    open.close().await;
+}
+
+pub async fn a_conflict_keeps_no_receipt(home: LogHome) {
+    let open = home.open().await;
+    let log = open.log();
+    let mut chat = Chain::new();
+    let mut late = chat.clone();
+    log.append(chat.append(1)).await.unwrap();
+    expect_conflict(log.append(late.append_with(1, receipt("k1", "late"))).await, chat.chat_id);
+    assert_eq!(log.receipt("ada", "k1").await.unwrap(), None);
+    assert_eq!(log.append(chat.append_with(1, receipt("k1", "again"))).await.unwrap().position, 2);
+    open.close().await;
+}
+
+pub async fn equal_keys_at_once_are_done_once(home: LogHome) {
+    let open = home.open().await;
+    let log = open.log();
+    let mut running = tokio::task::JoinSet::new();
+    for key in 0..20 {
+        for _ in 0..8 {
+            let log = log.clone();
+            // Each caller makes a chat of its own: only the key tells that they are one command.
+            let append = Chain::new().append_with(2, receipt(&format!("k{key}"), "once"));
+            running.spawn(async move { (key, log.append(append).await) });
+        }
+    }
+    let (mut done, mut duplicates) = (vec![None; 20], Vec::new());
+    while let Some(finished) = running.join_next().await {
+        match finished.unwrap() {
+            (key, Ok(appended)) => assert_eq!(done[key].replace(appended.position), None, "key {key} was done twice"),
+            (key, Err(AppendError::Duplicate(known))) => duplicates.push((key, known.position)),
+            (key, Err(other)) => panic!("key {key}: {other}"),
+        }
+    }
+    assert_eq!(duplicates.len(), 20 * 7);
+    for (key, position) in duplicates {
+        assert_eq!(done[key], Some(position), "key {key}: the duplicate names another position");
+    }
+    assert_eq!(read_everything(&log, 1000).await.len(), 40);
+    open.close().await;
+}
+
+pub async fn receipts_survive_being_closed(home: LogHome) {
+    let open = home.open().await;
+    let mut chat = Chain::new();
+    let append = chat.append_with(1, receipt("k1", "sent"));
+    open.log().append(append.clone()).await.unwrap();
+    open.close().await;
+    let open = home.open().await;
+    assert_eq!(open.log().receipt("ada", "k1").await.unwrap(), Some(kept("sent", 1)));
+    expect_duplicate(open.log().append(append).await, &kept("sent", 1));
+    open.close().await;
+}
