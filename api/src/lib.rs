@@ -3,6 +3,8 @@
 
 pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod compose;
 pub mod config;
 pub mod error;
 pub mod idempotency;

@@ -1,0 +1,119 @@
+//! `verbatim chat`: a client of the server like any other, over HTTP, whoever runs the server.
+
+mod conversation;
+mod follow;
+mod frames;
+mod input;
+mod screen;
+
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use verbatim_events::ids::ChatId;
+
+use super::remote::Remote;
+use super::{Context, FAILED, runtime};
+use crate::compose::{Server, StartOptions};
+use crate::config::Settings;
+use crate::locate::DataDir;
+use conversation::{Conversation, Reached};
+use screen::Screen;
+
+pub(super) const ABOUT: &str = "\
+Talk in the terminal.
+
+With TEXT, or with a text piped in, one question is asked and its answer printed; without, a conversation begins, line
+by line. Ctrl-C stops the answer that is under way, a second one leaves.
+
+The chat is kept by a server: the one named by --server, else the one that runs on the data directory, else one that is
+started for the time of the conversation. A turn that failed ends the command with exit code 1.
+
+On a terminal the answer appears as it comes. In a pipe only final answers are written, so that the half of an attempt
+that failed is never among them; --json writes every frame of the chat's stream as a line of JSON.";
+
+#[derive(Debug, Args)]
+pub(super) struct ChatArgs {
+    /// What to ask; without it standard input is read
+    text: Option<String>,
+    /// Continue this chat instead of beginning one
+    #[arg(long, value_name = "ID")]
+    chat: Option<ChatId>,
+    /// The model of a new chat, or of this message [default: the chat's, else the server's default model]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Talk to this server
+    #[arg(long, value_name = "URL", env = "VERBATIM_SERVER")]
+    server: Option<String>,
+    /// The key to the server [default: the admin key in the data directory]
+    #[arg(long, value_name = "KEY", env = "VERBATIM_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Print every frame as a line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(context: &Context, args: ChatArgs) -> anyhow::Result<ExitCode> {
+    let settings = context.settings(None)?;
+    let text = match &args.text {
+        Some(text) => Some(text.clone()),
+        None if io::stdin().is_terminal() => None,
+        None => Some(input::whole().context("standard input cannot be read")?),
+    };
+    if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+        bail!("there is nothing to ask: the text is empty");
+    }
+    runtime::block_on(async |shared| {
+        let (remote, server) = server(context, &args, settings, shared).await?;
+        let done = converse(remote, &args, text).await;
+        if let Some(server) = server {
+            server.stop().await;
+        }
+        done
+    })
+}
+
+/// The server to talk to, and the one that must be stopped afterwards if it was started for this.
+async fn server(
+    context: &Context,
+    args: &ChatArgs,
+    settings: Settings,
+    shared: tokio::runtime::Handle,
+) -> anyhow::Result<(Remote, Option<Server>)> {
+    let given = args.key.as_deref().or_else(|| context.environment.get("VERBATIM_ADMIN_KEY"));
+    let data_dir = DataDir::at(&settings.data_dir);
+    if let Some(url) = &args.server {
+        let stored = data_dir.stored_admin_key().ok().flatten().map(|key| key.secret);
+        let Some(key) = given.map(str::to_owned).or(stored) else {
+            bail!("{url} needs a key; give it by --key or in VERBATIM_KEY");
+        };
+        return Ok((Remote::new(url, key)?, None));
+    }
+    if let Some(remote) = Remote::running(&data_dir, given)? {
+        return Ok((remote, None));
+    }
+    let options = StartOptions {
+        admin_key: context.environment.get("VERBATIM_ADMIN_KEY").map(str::to_owned),
+        // Any free port: the usual one may belong to a server on another data directory.
+        listen: Some("127.0.0.1:0".to_owned()),
+    };
+    let server = Server::start(settings, &context.environment, options, shared).await?;
+    let remote = Remote::new(server.url(), server.admin_key().secret.clone())?;
+    Ok((remote, Some(server)))
+}
+
+async fn converse(remote: Remote, args: &ChatArgs, text: Option<String>) -> anyhow::Result<ExitCode> {
+    let chat = args.chat.map(|chat| chat.to_string());
+    let mut conversation = Conversation::new(remote, chat, args.model.clone(), Screen::new(args.json));
+    match text {
+        Some(text) => match conversation.ask(&text).await? {
+            Reached::Answer => Ok(ExitCode::SUCCESS),
+            Reached::Nothing | Reached::Left => Ok(ExitCode::from(FAILED)),
+        },
+        None => {
+            conversation.talk().await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The command line: what it takes, and which file does what it asks.
+
+mod audit;
+mod chat;
+mod log;
+mod output;
+mod progress;
+mod projections;
+mod remote;
+mod replay;
+mod runtime;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::{ConfigError, Environment, Flags, Settings};
+use crate::telemetry;
+
+/// Something failed.
+const FAILED: u8 = 1;
+
+/// The command line or the settings are wrong.
+const USAGE: u8 = 2;
+
+const ABOUT: &str = "\
+Verbatim is a server for AI chats that loses nothing and repeats nothing: every chat is an event log, every answer is
+streamed from it, and what happened can be replayed and proved at any time.";
+
+const EXAMPLES: &str = "\
+Begin with:
+  verbatim serve                          the server, with a built-in demo model: no key, no network needed
+  verbatim chat \"What can you do?\"        one question, from another terminal or without any server
+  verbatim chat                           a conversation
+  verbatim replay CHAT                    everything that happened in a chat
+
+Settings come from verbatim.toml, then from variables (VERBATIM_LISTEN, VERBATIM_LIMITS__QUEUE_MAX …), then from flags.
+Exit codes: 0 done, 1 failed, 2 wrong command line or settings.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "verbatim", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where settings and data are. Every command takes these.
+#[derive(Debug, Args)]
+struct Place {
+    /// The settings file [default: ./verbatim.toml, else the one in the data directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the log, the keys and all else lies [default: ./verbatim-data]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The log's home: sqlite:PATH or postgres://… [default: sqlite:<data dir>/events.db]
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    #[command(long_about = serve::ABOUT)]
+    Serve(serve::ServeArgs),
+    /// Talk in the terminal
+    #[command(long_about = chat::ABOUT)]
+    Chat(chat::ChatArgs),
+    /// Show and check what happened in a chat
+    #[command(long_about = replay::ABOUT)]
+    Replay(replay::ReplayArgs),
+    /// Check the whole log
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
+    /// Look at the read models, or build them anew
+    Projections {
+        #[command(subcommand)]
+        command: projections::ProjectionsCommand,
+    },
+}
+
+/// What every command gets.
+pub(crate) struct Context {
+    place: Place,
+    environment: Environment,
+}
+
+impl Context {
+    /// The settings in force, with a command's own flag for the address if it has one.
+    fn settings(&self, listen: Option<&str>) -> Result<Settings, ConfigError> {
+        let flags = Flags {
+            config: self.place.config.clone(),
+            data_dir: self.place.data_dir.clone(),
+            database: self.place.database.clone(),
+            listen: listen.map(str::to_owned),
+        };
+        Settings::load(&flags, &self.environment)
+    }
+}
+
+/// Reads the command line, does what it says, and returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::of_process();
+    let level = match cli.command {
+        Command::Serve(_) => LevelFilter::INFO,
+        _ => LevelFilter::WARN,
+    };
+    if let Some(warning) = telemetry::start(&environment, level) {
+        tracing::warn!("{warning}");
+    }
+    verbatim_llm::install_crypto();
+    let context = Context { place: cli.place, environment };
+    let done = match cli.command {
+        Command::Serve(args) => serve::run(&context, args),
+        Command::Chat(args) => chat::run(&context, args),
+        Command::Replay(args) => replay::run(&context, args),
+        Command::Audit { command } => audit::run(&context, command),
+        Command::Projections { command } => projections::run(&context, command),
+    };
+    done.unwrap_or_else(|error| {
+        output::problem(&format!("{error:#}"));
+        ExitCode::from(if error.is::<ConfigError>() { USAGE } else { FAILED })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,183 @@
+//! An event as a line for people.
+
+use chrono::SecondsFormat;
+use serde_json::Value;
+use verbatim_events::envelope::{Actor, Stored};
+use verbatim_events::error::ChatError;
+use verbatim_events::event::{AttemptRecorded, Event, RetryScheduled, TurnFinished};
+use verbatim_events::message::Role;
+use verbatim_events::part::Part;
+use verbatim_events::wire::decode;
+
+use crate::cli::output::{Style, harmless, shortened};
+
+/// Characters of what was said that a line shows.
+const SAID: usize = 100;
+
+/// The event's version, time, type, what matters of it, and who did it.
+pub(super) fn text(stored: &Stored, style: Style) -> String {
+    let event = &stored.event;
+    let time = event.recorded_at.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let what = match decode(stored) {
+        Ok(recorded) => summary(&recorded.event),
+        Err(error) => style.red(&format!("cannot be read: {}", harmless(&error.problem))),
+    };
+    let who = match &event.actor {
+        Actor::User(name) => harmless(name),
+        Actor::Node(name) => format!("node {}", harmless(name)),
+        Actor::System => "system".to_owned(),
+    };
+    let kind = style.bold(&format!("{:<24}", event.event_type));
+    format!("{:>5}  {}  {kind}  {what}  {}\n", event.version, style.dim(&time), style.dim(&format!("({who})")))
+}
+
+fn summary(event: &Event) -> String {
+    match event {
+        Event::ChatCreated(created) => format!("{} {}", quoted(&created.title), model(created.model.as_deref())),
+        Event::MessageCommitted(message) => format!("{}: {}", role(message.role), said(&message.parts)),
+        Event::MessagesWithdrawn(withdrawn) => format!("from message {} on", withdrawn.from),
+        Event::MessageQueued(queued) => {
+            format!("{}{}", said(&queued.parts), if queued.steer { ", for the next step" } else { "" })
+        }
+        Event::QueuedMessageDeleted(deleted) => format!("queued message {}", deleted.queued_id),
+        Event::QueuedMessagePromoted(promoted) => {
+            format!("queued message {} to {}", promoted.queued_id, name(&promoted.to))
+        }
+        Event::TurnStarted(turn) => name(&turn.reason),
+        Event::AttemptRecorded(attempt) => attempt_summary(attempt),
+        Event::ToolCallStarted(call) => format!("{} ({})", harmless(&call.name), harmless(&call.call_id)),
+        Event::ToolCallFinished(call) => {
+            let state = if call.is_error { "failed" } else { "done" };
+            format!("{} {state} in {} ms: {}", harmless(&call.name), call.duration_ms, value(&call.result))
+        }
+        Event::RetryScheduled(retry) => retry_summary(retry),
+        Event::AttemptAbandoned(abandoned) => format!("attempt {}: {}", abandoned.attempt_id, name(&abandoned.cause)),
+        Event::ActionRequired(action) => {
+            let calls: Vec<String> = action.calls.iter().map(|call| harmless(&call.name)).collect();
+            format!("{} until {}", calls.join(", "), action.deadline.to_rfc3339_opts(SecondsFormat::Secs, true))
+        }
+        Event::ActionResolved(resolved) => name(&resolved.resolution),
+        Event::ApprovalsDecided(decided) => {
+            let approved = decided.decisions.iter().filter(|decision| decision.approved).count();
+            format!("{approved} of {} approved by {}", decided.decisions.len(), harmless(&decided.by))
+        }
+        Event::InterruptRequested(interrupt) => name(&interrupt.cause),
+        Event::TurnFinished(turn) => turn_summary(turn),
+        Event::CompactionRequested(requested) => name(&requested.source),
+        Event::ContextCompacted(compacted) => {
+            format!("{} at {} tokens", name(&compacted.source), compacted.context_tokens)
+        }
+        Event::ContextCleared(cleared) => name(&cleared.source),
+        Event::SettingsChanged(changed) => {
+            serde_json::to_value(changed).map_or_else(|_| String::new(), |all| value(&all))
+        }
+        Event::ChatArchived(_) | Event::ChatUnarchived(_) => String::new(),
+        Event::ChatErased(erased) => {
+            format!(
+                "by {}{}",
+                harmless(&erased.by),
+                erased.reason.as_deref().map_or_else(String::new, |why| format!(": {}", shortened(why, SAID)))
+            )
+        }
+        Event::ChildSpawned(child) => format!("{} ({})", child.child, name(&child.kind)),
+    }
+}
+
+fn attempt_summary(attempt: &AttemptRecorded) -> String {
+    let digest = match &attempt.prompt_digest {
+        Some(digest) => format!(", prompt {}…", &digest.to_string()[..12]),
+        None => String::new(),
+    };
+    format!("{} {}, {}{digest}", name(&attempt.action), attempt.number, model(attempt.model.as_deref()))
+}
+
+fn retry_summary(retry: &RetryScheduled) -> String {
+    format!("attempt {} failed: {}; again in {} ms", retry.attempt, error(&retry.error), retry.delay_ms)
+}
+
+fn turn_summary(turn: &TurnFinished) -> String {
+    let tokens = format!("{} + {} tokens", turn.usage.context_tokens(), turn.usage.output_tokens);
+    let why = turn.error.as_ref().map_or_else(String::new, |why| format!(": {}", error(why)));
+    format!("{}{why}, {} steps, {tokens}, {} ms", name(&turn.outcome), turn.steps, turn.duration_ms)
+}
+
+fn error(error: &ChatError) -> String {
+    format!("{} ({})", shortened(&error.message, SAID), error.kind.name())
+}
+
+fn model(name: Option<&str>) -> String {
+    name.map_or_else(|| "default model".to_owned(), harmless)
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", shortened(text, SAID))
+}
+
+fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) => quoted(text),
+        other => shortened(&other.to_string(), SAID),
+    }
+}
+
+/// What a message's parts say, in short.
+pub(super) fn said(parts: &[Part]) -> String {
+    let said: Vec<String> = parts
+        .iter()
+        .map(|part| match part {
+            Part::Text { text } => quoted(text),
+            Part::Reasoning { text, .. } => format!("thinks {}", quoted(text)),
+            Part::ToolCall { name, args, .. } => format!("calls {} {}", harmless(name), value(args)),
+            Part::ToolResult { name, result, is_error, .. } => {
+                format!("{} {} {}", harmless(name), if *is_error { "failed" } else { "answered" }, value(result))
+            }
+            Part::Source { url, .. } => format!("cites {}", shortened(url, SAID)),
+            Part::File { name, .. } => format!("file {}", quoted(name)),
+            Part::ContextFile { path, .. } => format!("context {}", quoted(path)),
+        })
+        .collect();
+    said.join(", ")
+}
+
+/// The stable name of a variant without data, as the log has it.
+fn name(variant: &impl serde::Serialize) -> String {
+    match serde_json::to_value(variant) {
+        Ok(Value::String(name)) => name,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use verbatim_events::event::{PromotedTo, TurnReason};
+
+    use super::*;
+
+    #[test]
+    fn parts_are_said_in_short() {
+        let call = Part::ToolCall {
+            call_id: "c".to_owned(),
+            name: "weather".to_owned(),
+            args: serde_json::json!({"city": "Bern"}),
+            provider_executed: false,
+            metadata: None,
+        };
+        assert_eq!(said(&[Part::text("Let me\nsee."), call]), r#""Let me see.", calls weather {"city":"Bern"}"#);
+    }
+
+    #[test]
+    fn variants_have_the_log_s_names() {
+        assert_eq!(name(&TurnReason::Promotion), "promotion");
+        assert_eq!(name(&PromotedTo::Head), "head");
+    }
+}

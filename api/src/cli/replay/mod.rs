@@ -1,0 +1,198 @@
+//! `verbatim replay`: one chat, from its log.
+
+mod line;
+mod state;
+
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::bail;
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::Args;
+use serde_json::{Value, json, value::RawValue};
+use verbatim_events::chat::{Chat, evolve};
+use verbatim_events::envelope::Stored;
+use verbatim_events::ids::{ChatId, Version};
+use verbatim_events::wire::decode;
+
+use super::output::{Style, harmless, put};
+use super::{Context, FAILED, log, runtime};
+use crate::verify::{ChatAudit, PromptVerdict, audit_chat, read_chat};
+
+pub(super) const ABOUT: &str = "\
+Show everything that happened in a chat, in order, from the log alone. Works beside a running server.
+
+--at shows the chat as it was after one of its events, or at a time. --check proves it: the hash chain, that every event
+can have happened, and for every model call that the log still yields the very bytes that were sent.";
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// The chat's id
+    chat: ChatId,
+    /// Show the chat as it was after this version, or at this time (RFC 3339)
+    #[arg(long, value_name = "VERSION|TIME", conflicts_with = "check")]
+    at: Option<Moment>,
+    /// Check hashes, legality and prompts; exit code 1 if something is wrong
+    #[arg(long)]
+    check: bool,
+    /// Print JSON: one event a line, or the state, or the outcome of the check
+    #[arg(long)]
+    json: bool,
+}
+
+/// A moment in a chat's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// After the event of this version.
+    Version(Version),
+    /// After the last event decided until then.
+    Time(DateTime<Utc>),
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Moment, String> {
+        if let Ok(version) = text.parse() {
+            return Ok(Moment::Version(version));
+        }
+        let time = DateTime::parse_from_rfc3339(text);
+        time.map(|time| Moment::Time(time.to_utc()))
+            .map_err(|_| "a version such as 42, or a time such as 2030-01-31T12:00:00Z, is needed".to_owned())
+    }
+}
+
+pub(super) fn run(context: &Context, args: ReplayArgs) -> anyhow::Result<ExitCode> {
+    let settings = context.settings(None)?;
+    runtime::block_on(async |shared| {
+        let log = log::open(&settings, shared).await?;
+        let events = read_chat(log.as_ref(), args.chat).await?;
+        if events.is_empty() {
+            bail!("there is no chat {} in {}", args.chat, settings.database);
+        }
+        match args.at {
+            Some(moment) => {
+                let chat = fold(&events, moment)?;
+                put(&if args.json {
+                    format!("{}\n", state::json(&chat))
+                } else {
+                    state::text(&chat, Style::of_stdout())
+                })?;
+                Ok(ExitCode::SUCCESS)
+            }
+            None if args.check => check(&events, args.json),
+            None => show(&events, args.json),
+        }
+    })
+}
+
+fn show(events: &[Stored], as_json: bool) -> anyhow::Result<ExitCode> {
+    let style = Style::of_stdout();
+    for stored in events {
+        put(&if as_json { format!("{}\n", event_json(stored)) } else { line::text(stored, style) })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An event with its envelope. `data` is as stored; where that is no JSON, as text.
+fn event_json(stored: &Stored) -> Value {
+    let event = &stored.event;
+    let data = serde_json::from_slice::<Box<RawValue>>(&event.data)
+        .ok()
+        .and_then(|raw| serde_json::to_value(raw).ok())
+        .unwrap_or_else(|| Value::String(String::from_utf8_lossy(&event.data).into_owned()));
+    json!({
+        "position": stored.position,
+        "chat": event.chat_id,
+        "version": event.version,
+        "type": event.event_type,
+        "schema": event.schema,
+        "event_id": event.event_id,
+        "recorded_at": event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+        "actor": event.actor,
+        "command_id": event.command_id,
+        "causation_id": event.causation_id,
+        "trace_id": event.trace_id,
+        "hash": event.hash,
+        "data": data,
+    })
+}
+
+/// The chat as it was at a moment.
+fn fold(events: &[Stored], moment: Moment) -> anyhow::Result<Chat> {
+    let last = events.last().map_or(0, |stored| stored.event.version);
+    let wanted = match moment {
+        Moment::Version(0) => bail!("versions begin with 1"),
+        Moment::Version(version) if version > last => bail!("the chat is at version {last}"),
+        Moment::Version(version) => version,
+        // By version, not by time alone: a clock that was set back must not hide events between others.
+        Moment::Time(time) => events
+            .iter()
+            .filter(|stored| stored.event.recorded_at <= time)
+            .map(|stored| stored.event.version)
+            .max()
+            .unwrap_or(0),
+    };
+    let mut chat = None;
+    for stored in events.iter().take_while(|stored| stored.event.version <= wanted) {
+        chat = Some(evolve(chat, &decode(stored)?)?);
+    }
+    match chat {
+        Some(chat) => Ok(chat),
+        None => bail!("the chat did not exist yet"),
+    }
+}
+
+fn check(events: &[Stored], as_json: bool) -> anyhow::Result<ExitCode> {
+    let audit = audit_chat(events);
+    let clean = audit.is_clean();
+    if as_json {
+        let mut report = serde_json::to_value(&audit)?;
+        report["clean"] = json!(clean);
+        put(&format!("{report}\n"))?;
+    } else {
+        put(&check_text(&audit, Style::of_stdout()))?;
+    }
+    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+fn check_text(audit: &ChatAudit, style: Style) -> String {
+    let mut text = match &audit.finding {
+        None => format!("events   {} {}: hash chain and order hold\n", audit.events, style.green("fine")),
+        Some(finding) => format!("events   {}: {}\n", style.red("first bad event"), harmless(&finding.to_string())),
+    };
+    let count =
+        |wanted: fn(&PromptVerdict) -> bool| audit.prompts.iter().filter(|check| wanted(&check.verdict)).count();
+    let same = count(|verdict| matches!(verdict, PromptVerdict::Same { .. }));
+    text.push_str(&format!("prompts  {same} of {} made again from the log, byte by byte\n", audit.prompts.len()));
+    for prompt in &audit.prompts {
+        match &prompt.verdict {
+            PromptVerdict::Same { .. } => {}
+            PromptVerdict::Differs { sent, rebuilt } => text.push_str(&format!(
+                "         attempt {}: {}: sent {sent}, the log yields {rebuilt}\n",
+                prompt.attempt_id,
+                style.red("differs")
+            )),
+            PromptVerdict::NotComparable { reason } => text.push_str(&format!(
+                "         attempt {}: {}: {}\n",
+                prompt.attempt_id,
+                style.yellow("not compared"),
+                harmless(reason)
+            )),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_version_or_a_time() {
+        assert_eq!("42".parse(), Ok(Moment::Version(42)));
+        let noon = DateTime::from_timestamp(1_900_000_000, 0).expect("a time");
+        assert_eq!(noon.to_rfc3339().parse(), Ok(Moment::Time(noon)));
+        assert!("yesterday".parse::<Moment>().is_err());
+    }
+}

@@ -1,0 +1,270 @@
+//! Puts a server together and takes it apart again, each in the right order.
+//!
+//! Threads: the HTTP workers and the actors have threads of their own; databases and providers share one runtime, which
+//! the caller brings. The caller's thread must run an actix system.
+
+mod recovery;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle as Runtime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use verbatim_actors::clock::{Clock, SystemClock};
+use verbatim_actors::handle::Handle;
+use verbatim_actors::node::{Node, NodeOptions};
+use verbatim_actors::ports::{ModelCatalog, NoTools};
+use verbatim_events::error::ChatError;
+use verbatim_events_sql::{LogOptions, OpenError, Storage};
+use verbatim_projections::{ReadError, ReadLocation, ReadModels, ReadSettings};
+
+use crate::app;
+use crate::auth::KeyRing;
+use crate::config::{Database, Environment, Settings};
+use crate::locate::{AdminKey, DataDir, LocateError, Serving};
+use crate::models::Catalog;
+use crate::state::{AppState, Owners};
+
+/// What a start may add to the settings.
+#[derive(Clone, Debug, Default)]
+pub struct StartOptions {
+    /// The admin key; without one the stored one is used, or made.
+    pub admin_key: Option<String>,
+    /// Where to listen instead of where the settings say.
+    pub listen: Option<String>,
+}
+
+/// Why a server did not start. Nothing of it is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] LocateError),
+    /// The log cannot be opened.
+    #[error("the log {database}: {source}")]
+    Log {
+        /// Which, without its password.
+        database: String,
+        /// Why.
+        source: OpenError,
+    },
+    /// The read models cannot be opened.
+    #[error("the read models: {0}")]
+    Reads(#[from] ReadError),
+    /// A provider cannot be used as configured.
+    #[error("the settings of a provider: {0}")]
+    Models(ChatError),
+    /// The address cannot be listened on.
+    #[error("{address} cannot be listened on: {source}; another one is chosen by --listen, port 0 takes any free one")]
+    Listen {
+        /// The address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The HTTP server could not start.
+    #[error("the HTTP server: {0}")]
+    Http(std::io::Error),
+}
+
+struct Http {
+    handle: actix_web::dev::ServerHandle,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+/// A server that runs.
+pub struct Server {
+    url: String,
+    admin_key: AdminKey,
+    storage: Storage,
+    reads: ReadModels,
+    handle: Handle,
+    limit: Duration,
+    /// Ends streams.
+    streams: CancellationToken,
+    /// Ends recovery and projections.
+    background: CancellationToken,
+    projections: JoinHandle<()>,
+    recovery: JoinHandle<()>,
+    /// `None` only while it starts.
+    http: Option<Http>,
+    /// `None` only while it starts.
+    serving: Option<Serving>,
+}
+
+impl Server {
+    /// Starts everything. When this returns the server answers; read models may still be catching up.
+    pub async fn start(
+        settings: Settings,
+        environment: &Environment,
+        options: StartOptions,
+        runtime: Runtime,
+    ) -> Result<Server, StartError> {
+        let data_dir = DataDir::at(&settings.data_dir);
+        data_dir.prepare()?;
+        let mut serving = data_dir.serve()?;
+        let admin_key = data_dir.admin_key(options.admin_key.as_deref())?;
+        let models: Arc<dyn ModelCatalog> = Arc::new(Catalog::new(&settings, environment).map_err(StartError::Models)?);
+        // Bound before anything is opened: a taken address is the most common mistake.
+        let listener = listen(options.listen.as_deref().unwrap_or(&settings.listen))?;
+        let address = listener.local_addr().map_err(StartError::Http)?;
+
+        let storage = open_storage(&settings, runtime.clone()).await?;
+        let opened =
+            ReadModels::open(read_location(&settings), storage.log(), runtime.clone(), ReadSettings::default());
+        let reads = match opened.await {
+            Ok(reads) => reads,
+            Err(error) => {
+                storage.close().await;
+                return Err(error.into());
+            }
+        };
+
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let limits = Arc::new(settings.limits.clone());
+        let handle = Node::start(NodeOptions {
+            log: storage.log(),
+            journal: storage.journal(),
+            clock: Arc::clone(&clock),
+            models: Arc::clone(&models),
+            tools: Arc::new(NoTools),
+            limits: Arc::clone(&limits),
+            node_name: settings.node_name.clone(),
+            runtime: runtime.clone(),
+            arbiters: std::thread::available_parallelism().map_or(2, usize::from),
+        });
+        let (streams, background) = (CancellationToken::new(), CancellationToken::new());
+        let projections = runtime.spawn({
+            let (reads, stop) = (reads.clone(), background.clone());
+            async move { reads.run(stop.cancelled_owned()).await }
+        });
+        let recovery = runtime.spawn({
+            let (stop, recover) = (background.clone(), recovery::recover(storage.log(), reads.clone(), handle.clone()));
+            async move {
+                stop.run_until_cancelled(recover).await;
+            }
+        });
+        let state = AppState {
+            handle: handle.clone(),
+            log: storage.log(),
+            reads: reads.clone(),
+            models,
+            keys: KeyRing::with_admin(&admin_key.secret),
+            limits,
+            clock,
+            owners: Owners::default(),
+            stopping: streams.clone(),
+        };
+        let mut server = Server {
+            url: url_of(address),
+            admin_key,
+            storage,
+            reads,
+            handle,
+            limit: Duration::from_millis(settings.limits.shutdown_ms),
+            streams,
+            background,
+            projections,
+            recovery,
+            http: None,
+            serving: None,
+        };
+        match app::serve(listener, state) {
+            Ok(http) => server.http = Some(Http { handle: http.handle(), task: actix_rt::spawn(http) }),
+            Err(error) => {
+                server.stop().await;
+                return Err(StartError::Http(error));
+            }
+        }
+        if let Err(error) = serving.publish(&reachable(address)) {
+            server.stop().await;
+            return Err(error.into());
+        }
+        server.serving = Some(serving);
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The admin key and where it lies.
+    pub fn admin_key(&self) -> &AdminKey {
+        &self.admin_key
+    }
+
+    /// Waits until the HTTP server ends by itself, which it only does when it fails.
+    pub async fn failed(&mut self) -> std::io::Error {
+        let Some(http) = &mut self.http else { return std::future::pending().await };
+        match (&mut http.task).await {
+            Ok(Ok(())) => std::io::Error::other("it ended"),
+            Ok(Err(error)) => error,
+            Err(error) => std::io::Error::other(error),
+        }
+    }
+
+    /// Stops in order: no more connections, streams end, chats are given back, the read models stand still, the log is
+    /// closed. Takes `Limits::shutdown_ms` at most; what is not done by then is left to the next start, which loses
+    /// nothing.
+    pub async fn stop(self) {
+        let limit = self.limit;
+        if tokio::time::timeout(limit, self.stop_in_order()).await.is_err() {
+            tracing::warn!(limit_ms = limit.as_millis() as u64, "the stop took too long and was cut short");
+        }
+    }
+
+    async fn stop_in_order(self) {
+        self.streams.cancel();
+        if let Some(http) = self.http {
+            // Requests under way are answered; a stream would keep this waiting, hence they go first.
+            http.handle.stop(true).await;
+        }
+        self.handle.shutdown().await;
+        self.background.cancel();
+        for (task, name) in [(self.recovery, "recovery"), (self.projections, "the read models")] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "{name} ended badly");
+            }
+        }
+        if let Err(error) = self.reads.close().await {
+            tracing::warn!(%error, "the read models were not closed in order; they are checked at the next start");
+        }
+        self.storage.close().await;
+        drop(self.serving);
+    }
+}
+
+async fn open_storage(settings: &Settings, runtime: Runtime) -> Result<Storage, StartError> {
+    let options = LogOptions { receipts_days: settings.limits.receipts_days, ..LogOptions::default() };
+    let opened = Storage::open(&settings.database.url(), options, runtime).await;
+    opened.map_err(|source| StartError::Log { database: settings.database.to_string(), source })
+}
+
+/// Where the read models live: beside the server's own files, or in the log's database if that is a server.
+pub fn read_location(settings: &Settings) -> ReadLocation {
+    match &settings.database {
+        Database::Sqlite(_) => ReadLocation::Sqlite { directory: settings.data_dir.clone() },
+        Database::Postgres(url) => ReadLocation::Postgres { url: url.clone() },
+    }
+}
+
+fn listen(address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| StartError::Listen { address: address.to_owned(), source })
+}
+
+fn url_of(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// The address for programs on this machine: one that listens everywhere is reached here.
+fn reachable(mut address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        IpAddr::V4(_) | IpAddr::V6(_) => {}
+    }
+    url_of(address)
+}
