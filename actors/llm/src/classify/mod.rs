@@ -89,6 +89,7 @@ enum Reason {
     Certificate,
     Deadline,
     ServerError,
+    NotFound,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +154,7 @@ fn judge(words: &str, status: Option<u16>, fault: Option<Fault>) -> Verdict {
     if is(&[500]) || has(&["server error", "server_error", "server had an error"]) {
         return verdict(ErrorKind::Generic, true, Reason::ServerError);
     }
-    verdict(ErrorKind::Generic, false, Reason::Plain)
+    verdict(ErrorKind::Generic, false, if is(&[404]) { Reason::NotFound } else { Reason::Plain })
 }
 
 /// Rule 12's words: a connection or a gateway gave up.
@@ -223,6 +224,7 @@ fn sentence(verdict: &Verdict, provider: &str) -> String {
              machine's certificates."
         }
         (_, Reason::Deadline) => "{} took longer than this request may take.",
+        (_, Reason::NotFound) => "{} has nothing at the configured address. Check its base_url.",
         (_, Reason::ServerError) => "{} failed with an error of its own.",
         (ErrorKind::Overloaded, _) => "{} is overloaded. Try again in a moment, or use another model.",
         (ErrorKind::RateLimit, _) => "{} limits how much may be asked at once. Try again in a moment.",

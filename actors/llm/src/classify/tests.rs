@@ -267,6 +267,7 @@ fn a_sentence_for_a_person() {
     let error = of(Some(429), "slow down").error;
     assert_eq!(error.message, "The provider acme limits how much may be asked at once. Try again in a moment.");
     assert_eq!((error.provider.as_deref(), error.status_code), (Some("acme"), Some(429)));
+    assert!(of(Some(404), "page not found").error.message.ends_with("Check its base_url."));
     let failure = Failure { provider: "acme", fault: Some(Fault::EndedEarly), ..Failure::default() };
     assert_eq!(classify(&failure, at()).error.message, "The answer of the provider acme broke off before its end.");
 }

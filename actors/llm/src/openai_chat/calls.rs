@@ -12,7 +12,7 @@ struct Call {
     index: Option<u64>,
     /// The id as the server gave it; empty if it gave none.
     given_id: String,
-    /// The id the call has here, once it was announced.
+    /// The id the call has here, once it was needed.
     id: Option<String>,
     name: String,
     args: String,
@@ -33,9 +33,11 @@ impl Calls {
         Calls { attempt_id, calls: Vec::new() }
     }
 
-    /// A call with a name has begun.
-    pub(super) fn any(&self) -> bool {
-        self.calls.iter().any(|call| call.id.is_some())
+    /// Some call can be used. `cut` says that the answer was cut short, so that its last call may be incomplete.
+    pub(super) fn any_usable(&self, cut: bool) -> bool {
+        let named = || self.calls.iter().filter(|call| !call.name.is_empty());
+        let broken = cut && named().next_back().is_some_and(|call| read(&call.args, true).is_none());
+        named().count() > usize::from(broken)
     }
 
     /// Takes one fragment.
@@ -63,14 +65,17 @@ impl Calls {
         self.publish(at, parts);
     }
 
-    /// Ends all calls: each comes once more, whole. `cut` says that the answer was cut short.
+    /// Ends all calls: each that has complete arguments comes once more, whole. The others stay what their deltas say,
+    /// and whoever puts the deltas together decides.
     pub(super) fn finish(&mut self, cut: bool, parts: &mut Vec<LivePart>) {
-        for call in self.calls.drain(..) {
-            let Some(call_id) = call.id else { continue };
-            let metadata = call.extra_content.map(|extra| json!({ "extra_content": extra }));
-            let args = read(call.args, cut);
-            let part = Part::ToolCall { call_id, name: call.name, args, provider_executed: false, metadata };
-            parts.push(LivePart::Whole(part));
+        let last = self.calls.iter().rposition(|call| !call.name.is_empty());
+        for at in 0..self.calls.len() {
+            let Some(args) = read(&self.calls[at].args, cut && last == Some(at)) else { continue };
+            let Some(call_id) = self.call_id(at) else { continue };
+            let call = &mut self.calls[at];
+            let name = call.name.clone();
+            let metadata = call.extra_content.take().map(|extra| json!({ "extra_content": extra }));
+            parts.push(LivePart::Whole(Part::ToolCall { call_id, name, args, provider_executed: false, metadata }));
         }
     }
 
@@ -97,38 +102,41 @@ impl Calls {
         same.or_else(|| self.calls.len().checked_sub(1))
     }
 
-    /// Publishes what is new of a call, once it has a name. A call without an id of its own, or with one that another
-    /// call of the answer has already, gets one from the attempt, so that it is the same whenever the stream is read again.
+    /// Publishes the new arguments of a call, once it has a name.
     fn publish(&mut self, at: usize, parts: &mut Vec<LivePart>) {
-        if self.calls[at].name.is_empty() {
+        let call = &self.calls[at];
+        if call.published == call.args.len() {
             return;
         }
-        let announced = self.calls[at].id.is_some();
-        let call_id = match &self.calls[at].id {
-            Some(id) => id.clone(),
-            None => {
-                let given = &self.calls[at].given_id;
-                let taken = self.calls.iter().any(|call| call.id.as_ref() == Some(given));
-                if given.is_empty() || taken { format!("call_{}_{at}", self.attempt_id) } else { given.clone() }
-            }
-        };
+        let Some(call_id) = self.call_id(at) else { return };
         let call = &mut self.calls[at];
-        call.id = Some(call_id.clone());
         let args = call.args[call.published..].to_owned();
         call.published = call.args.len();
-        if !announced || !args.is_empty() {
-            parts.push(LivePart::ToolArgsDelta { call_id, name: call.name.clone(), args });
+        parts.push(LivePart::ToolArgsDelta { call_id, name: call.name.clone(), args });
+    }
+
+    /// The id that a call has here; none before it has a name. A call that came without an id, or with one that another
+    /// call of the answer has already, gets one from the attempt, so that it is the same whenever the stream is read again.
+    fn call_id(&mut self, at: usize) -> Option<String> {
+        let call = &self.calls[at];
+        if call.name.is_empty() {
+            return None;
         }
+        if call.id.is_none() {
+            let taken = self.calls.iter().any(|other| other.id.as_ref() == Some(&call.given_id));
+            let own = call.given_id.is_empty() || taken;
+            let id = if own { format!("call_{}_{at}", self.attempt_id) } else { call.given_id.clone() };
+            self.calls[at].id = Some(id);
+        }
+        self.calls[at].id.clone()
     }
 }
 
-/// The arguments as a value. None at all are an empty object, unless the answer was cut before they came. Text that is no
-/// JSON stays text: whoever checks it against the tool's schema tells the model what is wrong with it.
-fn read(args: String, cut: bool) -> Value {
-    match serde_json::from_str(&args) {
-        Ok(Value::Null) => json!({}),
-        Ok(value) => value,
-        Err(_) if args.trim().is_empty() && !cut => json!({}),
-        Err(_) => Value::String(args),
+/// Complete arguments as a value. None at all are an empty object, unless the answer was cut before they came.
+fn read(args: &str, cut: bool) -> Option<Value> {
+    match serde_json::from_str(args) {
+        Ok(Value::Null) => Some(json!({})),
+        Ok(value) => Some(value),
+        Err(_) => (args.trim().is_empty() && !cut).then(|| json!({})),
     }
 }

@@ -21,7 +21,7 @@ const END_MARK: &str = "[DONE]";
 /// The longest refusal that is kept, in bytes.
 const REFUSAL_MAX_BYTES: usize = 64 * 1024;
 
-/// Reads one answer. Every call that it announced by deltas comes once more at the end, as a whole part.
+/// Reads one answer. Every call with complete arguments comes once more at the end, as a whole part.
 #[derive(Debug)]
 pub struct ChatDecoder {
     provider: String,
@@ -185,7 +185,7 @@ impl ChatDecoder {
 
     /// The error of an answer that holds nothing usable, where that is one: reasoning alone does not count.
     fn nothing_usable(&self, reason: FinishReason) -> Option<CallError> {
-        if self.has_text || self.calls.any() {
+        if self.has_text || self.calls.any_usable(is_cut(reason)) {
             return None;
         }
         let name = &self.provider;
@@ -257,7 +257,7 @@ impl Decoder for ChatDecoder {
         if let Some(error) = self.nothing_usable(finish_reason) {
             return Err(self.fail(error));
         }
-        self.calls.finish(matches!(finish_reason, FinishReason::Length | FinishReason::ContentFilter), parts);
+        self.calls.finish(is_cut(finish_reason), parts);
         Ok(ModelFinished {
             finish_reason,
             usage: self.usage,
@@ -281,6 +281,11 @@ fn names_error(value: &Value) -> bool {
         _ => false,
     });
     told || value.get("object").and_then(Value::as_str) == Some("error")
+}
+
+/// An answer that ends so may end anywhere, in the middle of a call too.
+fn is_cut(reason: FinishReason) -> bool {
+    matches!(reason, FinishReason::Length | FinishReason::ContentFilter)
 }
 
 fn finish_reason(name: &str) -> FinishReason {

@@ -52,7 +52,9 @@ pub struct OpenAiChat {
 
 impl OpenAiChat {
     /// Prepares a provider; no connection is opened. Fails with `config` where the address or the key cannot be used.
-    pub fn new(options: OpenAiChatOptions) -> Result<OpenAiChat, ChatError> {
+    pub fn new(mut options: OpenAiChatOptions) -> Result<OpenAiChat, ChatError> {
+        // An environment variable that is set to nothing holds no key.
+        options.api_key = options.api_key.filter(|key| !key.expose().is_empty());
         let path = ["chat", "completions"];
         let key = options.api_key.clone();
         let endpoint = Endpoint::new(&options.name, &options.base_url, &path, key, KeyHeader::Bearer)?;

@@ -281,7 +281,7 @@ async fn without_its_key_nothing_is_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let provider = provider(&address, |options| {
-        options.api_key = None;
+        options.api_key = Some(Secret::new(" "));
         options.api_key_expected_in = Some("ACME_KEY".into());
     });
     let error = call(&provider, None, usize::MAX).await.1.unwrap_err().error;

@@ -155,8 +155,6 @@ fn calls_that_interleave() {
         end("tool_calls"),
     ];
     let parts = [
-        args("a", "look", ""),
-        args("b", "find", ""),
         args("a", "look", "{\"x\""),
         args("b", "find", "{\"é\":"),
         args("a", "look", ":1}"),
@@ -216,21 +214,34 @@ fn calls_without_an_index_or_with_the_same() {
 
 #[test]
 fn arguments_that_are_no_object() {
-    let object = json!({ "index": 3, "id": "d", "function": { "name": "t", "arguments": { "k": [1] } } });
-    let chunks = |reason| {
-        [
-            calls(&[call(0, "a", "t", ""), call(1, "b", "t", "{\"x\":"), call(2, "c", "t", "null"), object.clone()]),
-            end(reason),
-        ]
+    let object = json!({ "index": 2, "id": "c", "function": { "name": "t", "arguments": { "k": [1] } } });
+    let chunks = [calls(&[call(0, "a", "t", ""), call(1, "b", "t", "null"), object]), end("tool_calls")];
+    let parts = [
+        args("b", "t", "null"),
+        args("c", "t", "{\"k\":[1]}"),
+        whole("a", "t", json!({})),
+        whole("b", "t", json!({})),
+        whole("c", "t", json!({ "k": [1] })),
+    ];
+    check(&chunks, &parts, FinishReason::ToolCalls);
+}
+
+#[test]
+fn arguments_that_are_incomplete() {
+    let chunks = |arguments: &str, reason: &str| {
+        let first = call(0, "a", "t", "");
+        [delta(json!({ "content": "x" })), calls(&[first, call(1, "b", "t", arguments)]), end(reason)]
     };
-    let last = |read: &Read| read.parts[read.parts.len() - 4..].to_vec();
-    let stopped = read_every_way(stream(&chunks("tool_calls")).as_bytes());
-    let broken = whole("b", "t", json!("{\"x\":"));
-    let rest = [whole("c", "t", json!({})), whole("d", "t", json!({ "k": [1] }))];
-    assert_eq!(last(&stopped), [&[whole("a", "t", json!({})), broken.clone()], rest.as_slice()].concat());
+    let (said, first) = (text("x"), whole("a", "t", json!({})));
+    let broken = [said.clone(), args("b", "t", "{\"x\":"), first.clone()];
+    check(&chunks("{\"x\":", "tool_calls"), &broken, FinishReason::ToolCalls);
+    check(&chunks("{\"x\":", "length"), &broken, FinishReason::Length);
     // In an answer that was cut, arguments that did not come are not an empty object.
-    let cut = read_every_way(stream(&chunks("length")).as_bytes());
-    assert_eq!(last(&cut), [&[whole("a", "t", json!("")), broken], rest.as_slice()].concat());
+    check(&chunks("", "length"), &[said.clone(), first.clone()], FinishReason::Length);
+    check(&chunks("", "stop"), &[said, first, whole("b", "t", json!({}))], FinishReason::Stop);
+    // A filter that stops a call in the middle leaves nothing.
+    let filtered = stream(&[calls(&[call(0, "a", "t", "{")]), end("content_filter")]);
+    check_failure(&filtered, ErrorKind::ContentFilter, false);
 }
 
 #[test]
