@@ -11,6 +11,9 @@ pub mod reader;
 pub mod request;
 pub mod turn;
 
+#[cfg(test)]
+pub(crate) mod samples;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
