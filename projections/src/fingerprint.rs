@@ -1,43 +1,13 @@
 //! Which program the rows were made by. Rows of another program are not trusted: they are built anew.
 
 use std::fmt;
-use std::sync::LazyLock;
 
-use verbatim_events::ids::{Digest, Position};
+use verbatim_events::ids::Position;
 
-/// Everything that decides what stands in a row. The sources stand for the code made of them: a changed comment costs an
-/// unneeded rebuild, a forgotten version number would cost wrong rows.
-const SOURCES: &[&str] = &[
-    include_str!("../../migrations/read/sqlite/0001_read.sql"),
-    include_str!("../../migrations/read/postgres/0001_read.sql"),
-    include_str!("batch.rs"),
-    include_str!("models/mod.rs"),
-    include_str!("models/chats.rs"),
-    include_str!("models/messages.rs"),
-    include_str!("models/queue.rs"),
-    include_str!("models/search.rs"),
-    include_str!("models/turns.rs"),
-    include_str!("models/work.rs"),
-    include_str!("../../events/src/chat/fold.rs"),
-    include_str!("../../events/src/chat/outline.rs"),
-    include_str!("../../events/src/chat/state.rs"),
-    include_str!("../../events/src/event.rs"),
-    include_str!("../../events/src/message.rs"),
-    include_str!("../../events/src/part.rs"),
-    include_str!("../../events/src/upcast.rs"),
-    include_str!("../../events/src/wire.rs"),
-];
-
-/// The fingerprint of this program's projections, in hexadecimal.
+/// The fingerprint of this program's projections: of the tables, the projections and the core's events and fold, as the
+/// build script found their sources.
 pub fn fingerprint() -> &'static str {
-    static FINGERPRINT: LazyLock<String> = LazyLock::new(|| {
-        let mut digests = Vec::with_capacity(SOURCES.len() * 32);
-        for source in SOURCES {
-            digests.extend_from_slice(&Digest::of(source.as_bytes()).0);
-        }
-        Digest::of(&digests).to_string()
-    });
-    &FINGERPRINT
+    env!("VERBATIM_READ_FINGERPRINT")
 }
 
 /// Why a generation's rows cannot be carried on.

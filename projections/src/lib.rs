@@ -28,6 +28,9 @@ mod verify;
 
 #[cfg(test)]
 mod tests;
+// The tests speak of this crate by its name, so that they can stand in another crate too.
+#[cfg(test)]
+extern crate self as verbatim_projections;
 
 pub use batch::DeadLetter;
 pub use engine::Progress;

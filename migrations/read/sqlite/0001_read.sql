@@ -61,8 +61,10 @@ CREATE TABLE messages (
 ) STRICT;
 CREATE UNIQUE INDEX messages_by_id ON messages (chat_id, id);
 
--- The words of messages that users may see; rowid is the message's position.
-CREATE VIRTUAL TABLE search USING fts5 (words, content = '', contentless_delete = 1, tokenize = 'unicode61');
+-- The words of messages that users may see; rowid is the message's position. It keeps the words themselves too: only
+-- from them can an erased message's entries be found and overwritten in the index, instead of being marked as gone.
+CREATE VIRTUAL TABLE search USING fts5 (words, tokenize = 'unicode61');
+INSERT INTO search (search, rank) VALUES ('secure-delete', 1);
 
 -- Messages that wait. Lower seats come first.
 CREATE TABLE queue (

@@ -1,6 +1,7 @@
 //! Generations as PostgreSQL schemas `read_<n>`, and one row that names the current one.
 
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -24,7 +25,7 @@ const CONNECTIONS_MAX: u32 = 6;
 /// Where the PostgreSQL generations live.
 #[derive(Clone, Debug)]
 pub(crate) struct PostgresHome {
-    options: PgConnectOptions,
+    options: Arc<PgConnectOptions>,
     /// For the pointer and for making and dropping schemas.
     admin: PgPool,
 }
@@ -32,8 +33,8 @@ pub(crate) struct PostgresHome {
 impl PostgresHome {
     /// Uses the database at `url` and makes the pointer's table if it is not there.
     pub(crate) async fn open(url: &str) -> Result<PostgresHome, ReadError> {
-        let options = PgConnectOptions::from_str(url)?.application_name("verbatim-read");
-        let admin = pool_options(2).connect_with(options.clone()).await?;
+        let options = Arc::new(PgConnectOptions::from_str(url)?.application_name("verbatim-read"));
+        let admin = pool_options(2).connect_with(options.as_ref().clone()).await?;
         let mut transaction = admin.begin().await?;
         lock_schemas(&mut transaction).await?;
         sqlx::raw_sql(POINTER_SCHEMA).execute(&mut *transaction).await?;
@@ -97,6 +98,7 @@ impl PostgresHome {
         // Rows and checkpoint are lost together or not at all, so nobody needs to wait for the disk.
         let options = self
             .options
+            .as_ref()
             .clone()
             .options([("search_path", format!("read_{number}")), ("synchronous_commit", "off".to_owned())]);
         Database::Postgres(pool_options(CONNECTIONS_MAX).connect_lazy_with(options))

@@ -130,6 +130,8 @@ impl SqliteHome {
             .journal_mode(SqliteJournalMode::Wal)
             // The rows can be made again from the log; waiting for the disk would buy nothing.
             .synchronous(SqliteSynchronous::Off)
+            // An erased chat's words must not stay in pages that are merely free.
+            .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(5));
         Ok(SqlitePoolOptions::new()
             .max_connections(1)

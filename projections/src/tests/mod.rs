@@ -1,5 +1,8 @@
-//! The read models against a log in memory, on SQLite; and on PostgreSQL where a server is at hand.
+//! The read models against a log in memory. Here on SQLite; the integration tests run the same files, `files` aside, on
+//! PostgreSQL, with a `place` of their own.
 
+mod agrees;
+mod files;
 mod place;
 mod rebuild;
 mod rows;
