@@ -183,6 +183,12 @@ impl Server {
             return Err(error.into());
         }
         server.serving = Some(serving);
+        tracing::info!(
+            database = %settings.database,
+            default_model = %settings.default_model,
+            node = %settings.node_name,
+            "ready to serve"
+        );
         Ok(server)
     }
 

@@ -11,6 +11,7 @@ mod replay;
 mod runtime;
 mod serve;
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -127,6 +128,10 @@ pub fn main() -> ExitCode {
         Command::Projections { command } => projections::run(&context, command),
     };
     done.unwrap_or_else(|error| {
+        // Whoever read our output has enough of it: no reason to complain.
+        if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
+            return ExitCode::from(FAILED);
+        }
         output::problem(&format!("{error:#}"));
         ExitCode::from(if error.is::<ConfigError>() { USAGE } else { FAILED })
     })

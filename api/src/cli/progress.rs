@@ -33,7 +33,7 @@ impl Progress {
             bar.set_position(done);
             return;
         }
-        let tenths = done.saturating_mul(10).checked_div(self.total).unwrap_or(10);
+        let tenths = done.saturating_mul(10).checked_div(self.total).unwrap_or(0);
         if tenths > self.tenths_said {
             self.tenths_said = tenths;
             note(&format!("{}: {done} of {}", self.label, self.total));

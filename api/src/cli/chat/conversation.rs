@@ -1,7 +1,7 @@
 //! A conversation: asks, follows the turn, stops it when told to.
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::follow::{End, Follow, Ours, Show};
 use super::frames::Frames;
@@ -149,7 +149,7 @@ impl Conversation {
 
     async fn interrupt(&mut self, chat: &str) -> anyhow::Result<()> {
         self.screen.hint("stopping …")?;
-        if let Err(error) = self.remote.post(&format!("/chats/{chat}/interrupt"), &Value::Null).await {
+        if let Err(error) = self.remote.post(&format!("/chats/{chat}/interrupt"), &json!({})).await {
             // The turn may have ended by itself at this very moment; the stream tells.
             self.screen.hint(&format!("{error:#}"))?;
         }

@@ -74,7 +74,8 @@ impl Screen {
             }
             (_, Show::Retry { attempt, delay_ms, error }) => {
                 let seconds = format!("{}.{} s", delay_ms / 1000, delay_ms % 1000 / 100);
-                let line = format!("attempt {attempt} failed: {}; the next one in {seconds}", harmless(error));
+                let error = harmless(error.trim_end_matches('.'));
+                let line = format!("attempt {attempt} failed: {error}; the next one in {seconds}");
                 self.remark(&self.remarks.yellow(&line))
             }
             (_, Show::End(end)) => self.end(end),

@@ -7,17 +7,20 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::bail;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
-use serde_json::{Value, json, value::RawValue};
-use verbatim_events::chat::{Chat, evolve};
+use serde_json::json;
+use uuid::Uuid;
+use verbatim_events::chat::{Chat, Outline, evolve};
 use verbatim_events::envelope::Stored;
-use verbatim_events::ids::{ChatId, Version};
+use verbatim_events::ids::{ChatId, Digest, Version};
 use verbatim_events::wire::decode;
 
 use super::output::{Style, harmless, put};
 use super::{Context, FAILED, log, runtime};
+use crate::position;
 use crate::verify::{ChatAudit, PromptVerdict, audit_chat, read_chat};
+use crate::wire::raw::RawView;
 
 pub(super) const ABOUT: &str = "\
 Show everything that happened in a chat, in order, from the log alone. Works beside a running server.
@@ -81,41 +84,28 @@ pub(super) fn run(context: &Context, args: ReplayArgs) -> anyhow::Result<ExitCod
                 Ok(ExitCode::SUCCESS)
             }
             None if args.check => check(&events, args.json),
-            None => show(&events, args.json),
+            None => show(&events, args.json, log.timeline()),
         }
     })
 }
 
-fn show(events: &[Stored], as_json: bool) -> anyhow::Result<ExitCode> {
+fn show(events: &[Stored], as_json: bool, timeline: Uuid) -> anyhow::Result<ExitCode> {
     let style = Style::of_stdout();
+    let (mut outline, mut previous) = (None, Digest::ZERO);
     for stored in events {
-        put(&if as_json { format!("{}\n", event_json(stored)) } else { line::text(stored, style) })?;
+        if as_json {
+            // The audit form of the HTTP face: what one has read, a program for the other understands.
+            outline = decode(stored).ok().and_then(|recorded| Outline::apply(outline, &recorded).ok());
+            let status = outline.as_ref().map(|outline| outline.status);
+            let position = position::encode(timeline, stored.position);
+            let view = RawView::of(stored, position, status, Some(previous));
+            put(&format!("{}\n", serde_json::to_string(&view)?))?;
+            previous = stored.event.hash;
+        } else {
+            put(&line::text(stored, style))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// An event with its envelope. `data` is as stored; where that is no JSON, as text.
-fn event_json(stored: &Stored) -> Value {
-    let event = &stored.event;
-    let data = serde_json::from_slice::<Box<RawValue>>(&event.data)
-        .ok()
-        .and_then(|raw| serde_json::to_value(raw).ok())
-        .unwrap_or_else(|| Value::String(String::from_utf8_lossy(&event.data).into_owned()));
-    json!({
-        "position": stored.position,
-        "chat": event.chat_id,
-        "version": event.version,
-        "type": event.event_type,
-        "schema": event.schema,
-        "event_id": event.event_id,
-        "recorded_at": event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true),
-        "actor": event.actor,
-        "command_id": event.command_id,
-        "causation_id": event.causation_id,
-        "trace_id": event.trace_id,
-        "hash": event.hash,
-        "data": data,
-    })
 }
 
 /// The chat as it was at a moment.
