@@ -94,10 +94,17 @@ fn forbidden(detail: &str) -> Problem {
     Problem::new(Code::Forbidden, detail)
 }
 
+/// A key by its SHA-256, and whom it speaks for.
+#[derive(Clone, Debug)]
+struct Key {
+    digest: Digest,
+    principal: Arc<Principal>,
+}
+
 /// The keys that are valid now. Cheap to clone; clones share the keys.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRing {
-    keys: Arc<RwLock<Vec<(Digest, Arc<Principal>)>>>,
+    keys: Arc<RwLock<Vec<Key>>>,
 }
 
 impl KeyRing {
@@ -111,13 +118,13 @@ impl KeyRing {
     /// Adds a key by its SHA-256, or gives it another meaning.
     pub fn insert(&self, digest: Digest, principal: Principal) {
         let mut keys = self.keys.write();
-        keys.retain(|(known, _)| *known != digest);
-        keys.push((digest, Arc::new(principal)));
+        keys.retain(|key| key.digest != digest);
+        keys.push(Key { digest, principal: Arc::new(principal) });
     }
 
     /// Takes a key out.
     pub fn remove(&self, digest: &Digest) {
-        self.keys.write().retain(|(known, _)| known != digest);
+        self.keys.write().retain(|key| key.digest != *digest);
     }
 
     /// Whom a key speaks for. Looks at every key, whichever fits, so that the time tells nothing.
@@ -125,11 +132,11 @@ impl KeyRing {
         let digest = Digest::of(key.as_bytes());
         let keys = self.keys.read();
         let mut found = u64::MAX;
-        for (index, (known, _)) in keys.iter().enumerate() {
-            let fits: Choice = known.0.ct_eq(&digest.0);
+        for (index, known) in keys.iter().enumerate() {
+            let fits: Choice = known.digest.0.ct_eq(&digest.0);
             found = u64::conditional_select(&found, &(index as u64), fits);
         }
-        usize::try_from(found).ok().and_then(|index| keys.get(index)).map(|(_, principal)| Arc::clone(principal))
+        usize::try_from(found).ok().and_then(|index| keys.get(index)).map(|key| Arc::clone(&key.principal))
     }
 }
 

@@ -81,7 +81,7 @@ enum Phase {
     /// These bytes come first.
     First(Bytes),
     /// The log is read up to the version of the watch.
-    Past(Story),
+    Past(Box<Story>),
     /// The watch is followed.
     Present,
 }
@@ -113,14 +113,14 @@ impl Session {
     pub fn new(state: Data<AppState>, opened: Opened, start: Start, format: Format) -> Session {
         let chat_id = opened.chat.outline.id;
         let opened_at = opened.chat.outline.version;
-        let heartbeat = state.clock.sleep_ms(state.limits.heartbeat_ms);
+        let heartbeat = state.clock.sleep_ms(state.limits.heartbeat_ms.max(1));
         let (phase, sent, parts) = match start {
             Start::After(cursor) => {
                 let parts =
                     if format.parts { missing_parts(&opened.parts, &opened.chat, cursor) } else { VecDeque::new() };
                 let damage = if format.form == Form::Raw { Damage::IsTold } else { Damage::IsAnError };
                 let story = Story::new(Arc::clone(&state.log), chat_id, damage);
-                (Phase::Past(story), cursor.version(), parts)
+                (Phase::Past(Box::new(story)), cursor.version(), parts)
             }
             Start::Snapshot | Start::Reset => {
                 (Phase::First(snapshot(&state, &opened, start)), opened_at, VecDeque::new())
@@ -154,7 +154,7 @@ impl Session {
     }
 
     /// One page of what the reader missed.
-    async fn past(&mut self, mut story: Story) -> Result<Vec<Bytes>, Problem> {
+    async fn past(&mut self, mut story: Box<Story>) -> Result<Vec<Bytes>, Problem> {
         // Most readers come back with nothing missed: then there is nothing to fold either.
         let page = if self.sent < self.opened_at { story.page().await? } else { Vec::new() };
         let at_end = page.is_empty();
@@ -184,7 +184,7 @@ impl Session {
             biased;
             () = self.state.stopping.cancelled() => return None,
             () = &mut self.heartbeat => {
-                self.heartbeat = self.state.clock.sleep_ms(self.state.limits.heartbeat_ms);
+                self.heartbeat = self.state.clock.sleep_ms(self.state.limits.heartbeat_ms.max(1));
                 return Some(vec![self.beat()]);
             }
             ready = self.watch.next() => ready,

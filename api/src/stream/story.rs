@@ -124,7 +124,7 @@ pub async fn outline_at(
     version: Version,
 ) -> Result<Option<Outline>, Problem> {
     let mut outline: Option<Outline> = None;
-    while version > 0 {
+    loop {
         let after = outline.as_ref().map_or(0, |outline| outline.version);
         let wanted = usize::try_from(version - after).unwrap_or(usize::MAX).min(PAGE_EVENTS);
         if wanted == 0 {
@@ -144,7 +144,6 @@ pub async fn outline_at(
             })?);
         }
     }
-    Ok(None)
 }
 
 #[cfg(test)]

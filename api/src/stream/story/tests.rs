@@ -48,10 +48,9 @@ async fn a_story_tells_every_event_with_the_state_after_it() {
 
 #[actix_web::test]
 async fn a_long_story_comes_in_pages() {
-    // Clearing again and again is possible in no real chat; settings are.
     let pinned = |index: usize| {
         Event::SettingsChanged(verbatim_events::event::SettingsChanged {
-            pinned: Some(index % 2 == 0),
+            pinned: Some(index.is_multiple_of(2)),
             ..Default::default()
         })
     };
