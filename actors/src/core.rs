@@ -98,6 +98,7 @@ impl Core {
                 drop(permits);
             }
             ChatMessage::AttemptEnded { attempt_id, command } => self.unsaved = Some((attempt_id, command)),
+            ChatMessage::Refresh => self.hydrated = false,
             ChatMessage::Wake => {}
             ChatMessage::Retire { done } => {
                 self.retire().await;
@@ -414,7 +415,7 @@ impl Drop for Core {
 }
 
 /// The first outcome of a key, or the refusal to use it for something else.
-fn replayed(key: &IdempotencyKey, receipt: &Receipt) -> Result<Answer, SendError> {
+pub(crate) fn replayed(key: &IdempotencyKey, receipt: &Receipt) -> Result<Answer, SendError> {
     if receipt.request_hash != key.request_hash {
         return Err(SendError::KeyReused);
     }

@@ -9,6 +9,7 @@ use verbatim_events::ids::{ChatId, Digest, Position};
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
 
+use crate::family;
 use crate::hub::Opened;
 use crate::supervisor::Supervisor;
 
@@ -104,6 +105,19 @@ impl Handle {
     /// Sends a command to a chat and waits for its outcome. A caller that goes away cancels nothing.
     pub async fn send(&self, chat_id: ChatId, command: Command, meta: Meta) -> Result<Answer, SendError> {
         self.supervisor.send(chat_id, command, meta).await
+    }
+
+    /// Sends a command that concerns a chat's whole family, in one append over all its members, all or nothing:
+    /// `Archive`, `Unarchive` and `ChangeSettings` reach all descendants with what they say of the archive; `CreateChat`
+    /// with a parent records the child there. Anything else goes to the chat alone.
+    pub async fn send_family(&self, chat_id: ChatId, command: Command, meta: Meta) -> Result<Answer, SendError> {
+        let supervisor = Arc::clone(&self.supervisor);
+        let runtime = supervisor.deps().runtime.clone();
+        // A task of its own: a caller that goes away must not leave members without the news of a finished append.
+        runtime
+            .spawn(async move { family::send(&supervisor, chat_id, command, meta).await })
+            .await
+            .unwrap_or(Err(SendError::Died))
     }
 
     /// The chat as it is now, and everything that happens to it from now on. `ChatNotFound` for one that does not exist.

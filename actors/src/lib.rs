@@ -8,6 +8,7 @@ mod attempt;
 mod chat;
 pub mod clock;
 mod core;
+mod family;
 pub mod handle;
 pub mod hub;
 mod hydrate;

@@ -24,6 +24,8 @@ pub(crate) enum ChatMessage {
     Open { reply: oneshot::Sender<Result<Opened, SendError>>, permits: Permits },
     /// The attempt is over, and this is what it wants done.
     AttemptEnded { attempt_id: AttemptId, command: Box<Command> },
+    /// Somebody else wrote to your log: read on.
+    Refresh,
     /// Time has passed, or somebody thinks you owe something: look.
     Wake,
     /// Rest: no more messages come. A running attempt is left to the next incarnation.
@@ -37,6 +39,7 @@ impl ChatMessage {
             ChatMessage::Command { command, .. } => command.name(),
             ChatMessage::Open { .. } => "Open",
             ChatMessage::AttemptEnded { .. } => "AttemptEnded",
+            ChatMessage::Refresh => "Refresh",
             ChatMessage::Wake => "Wake",
             ChatMessage::Retire { .. } => "Retire",
         }

@@ -141,6 +141,24 @@ impl Supervisor {
         answer.await.unwrap_or(Err(SendError::Died))
     }
 
+    /// Lets a chat's actor read on in the log: somebody else has written there. One that rests is woken, since it may owe
+    /// something now; if there is no room for it, recovery or the next message sees to it.
+    pub(crate) async fn refresh(&self, chat_id: ChatId) {
+        let known = self.registry.lock().entries.get(&chat_id).map(|entry| entry.address.clone());
+        if let Some(address) = known
+            && address.try_send(ChatMessage::Refresh).is_ok()
+        {
+            return;
+        }
+        if let Err(error) = self.open(chat_id).await {
+            tracing::warn!(chat.id = %chat_id, %error, "A chat could not be woken for what was written to it.");
+        }
+    }
+
+    pub(crate) fn deps(&self) -> &Arc<Deps> {
+        &self.deps
+    }
+
     /// Hands a message to the chat's actor, which is started if need be. Never waits.
     fn route(&self, chat_id: ChatId, message: impl FnOnce(Permits) -> ChatMessage) -> Result<(), SendError> {
         let busy = || SendError::Busy { retry_after_ms: BUSY_RETRY_AFTER_MS };

@@ -149,8 +149,8 @@ fn conclude(scope: &Scope, model: &ResolvedModel, finished: ModelFinished, first
     let pieces = || frames.iter().map(|frame| &frame.part.part);
     let parts = match (episode::complete(pieces()), finished.finish_reason) {
         (Ok(parts), _) => parts,
-        // Cut by the output limit in the middle of a call: what stands before it is the answer.
-        (Err(_), FinishReason::Length) => episode::interrupted(pieces()),
+        // Cut in the middle of a call, by the output limit or by a filter: what stands before it is the answer.
+        (Err(_), FinishReason::Length | FinishReason::ContentFilter) => episode::interrupted(pieces()),
         (Err(problem), _) => {
             let message = format!("The model's tool call could not be read: {problem}.");
             return scope.failed(ChatError::retryable(ErrorKind::Generic, message), None);

@@ -50,6 +50,7 @@ impl Outline {
             owner: owner.clone(),
             parent: *parent,
             root: *root,
+            children: Vec::new(),
             title: title.clone(),
             title_source: *title_source,
             model: model.clone(),
@@ -172,7 +173,10 @@ impl Outline {
                 self.archived = false;
             }
             Event::ChatErased(_) => self.chat_erased(version)?,
-            Event::ChildSpawned(_) => require(!self.archived, "the chat is archived")?,
+            Event::ChildSpawned(spawned) => {
+                require(!self.archived, "the chat is archived")?;
+                self.children.push(spawned.child);
+            }
         }
         if StateName::of(self).is_none() {
             return Err(format!("it leads to {} with {} queued", self.status.name(), self.queue.len()));

@@ -105,6 +105,8 @@ pub struct Outline {
     pub parent: Option<ChatId>,
     /// The root of its family; itself for a root.
     pub root: ChatId,
+    /// The chats it made, in order.
+    pub children: Vec<ChatId>,
     /// Its title.
     pub title: String,
     /// Who wrote the title.

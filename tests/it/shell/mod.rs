@@ -2,5 +2,6 @@
 
 mod bounds;
 mod crash;
+mod family;
 mod tools;
 mod turn;
