@@ -2,4 +2,5 @@
 
 mod repository;
 mod log_contract;
+mod read_models;
 mod shell;

@@ -1,0 +1,15 @@
+//! The read models on PostgreSQL: the same cases as on SQLite, which stand beside their crate, and what only several
+//! nodes on one database can do to each other.
+
+#[path = "../../../projections/src/tests/agrees.rs"]
+mod agrees;
+mod nodes;
+mod place;
+#[path = "../../../projections/src/tests/rebuild.rs"]
+mod rebuild;
+#[path = "../../../projections/src/tests/rows.rs"]
+mod rows;
+#[path = "../../../projections/src/tests/runner.rs"]
+mod runner;
+#[path = "../../../projections/src/tests/world.rs"]
+mod world;
