@@ -2,7 +2,12 @@
 
 pub mod chain;
 pub mod clock;
+pub mod events;
+pub mod faults;
+pub mod http;
 pub mod log_home;
 pub mod postgres;
+pub mod provider;
 pub mod script;
+pub mod server;
 pub mod shell;

@@ -26,6 +26,9 @@ pub struct LogOptions {
     pub queue_max: usize,
     /// Connections that read at once.
     pub readers_max: u32,
+    /// The largest a SQLite log's file may become, in bytes; `None` leaves it to the disk. Beyond it appends fail and
+    /// reads go on.
+    pub file_max_bytes: Option<u64>,
     /// The clock that dates receipts.
     pub clock: Clock,
     /// Faults to inject; none outside tests.
@@ -38,6 +41,7 @@ impl Default for LogOptions {
             receipts_days: Limits::default().receipts_days,
             queue_max: 1024,
             readers_max: 4,
+            file_max_bytes: None,
             clock: Arc::new(Utc::now),
             faults: None,
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Executor, Row};
 
-use super::connect::BUSY_TIMEOUT;
+use super::connect::{BUSY_TIMEOUT, PAGE_BYTES};
 
 /// Pages in the WAL after which a checkpoint is due.
 const PAGES_DUE: u64 = 4000;
@@ -13,8 +13,6 @@ const PAGES_DUE: u64 = 4000;
 const WAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// How long a cut may wait for readers, in ms. The writer waits with it.
 const CUT_WAIT_MS: u64 = 50;
-/// The size of a page, in bytes; a WAL frame is a little more.
-const PAGE_BYTES: u64 = 4096;
 
 /// Knows roughly how much is in the WAL, and when to empty it.
 pub(crate) struct Checkpoints {

@@ -11,6 +11,9 @@ use crate::error::OpenError;
 /// Older versions can damage a database in WAL mode when two connections write or checkpoint at the same moment.
 pub(crate) const SQLITE_NEEDED: &str = "3.51.3";
 
+/// The size of a page of a database that we make, in bytes.
+pub(crate) const PAGE_BYTES: u64 = 4096;
+
 /// How long a statement waits for a lock that a foreign process holds.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -32,6 +35,7 @@ pub(crate) fn reader_options(path: &Path) -> SqliteConnectOptions {
 fn common_options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
+        .page_size(PAGE_BYTES as u32)
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("mmap_size", "0")
         .disable_statement_logging()

@@ -78,7 +78,7 @@ impl SqliteLog {
     async fn open_here(path: PathBuf, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
         make_directory_of(&path)?;
         let lock = LockFile::take(&path)?;
-        let mut connection = open::connect_writer(&path).await?;
+        let mut connection = open::connect_writer(&path, &options).await?;
         let identity = open::prepare(&mut connection, options.now_micros()).await?;
         let known_head = KnownHead::new(open::read_head(&mut connection).await?);
         let readers = reader_pool(&path, &options);

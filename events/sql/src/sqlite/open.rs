@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnection, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use uuid::Uuid;
 use verbatim_events::ids::Position;
 
-use super::connect::{check_version, reader_options, writer_options};
+use super::connect::{PAGE_BYTES, check_version, reader_options, writer_options};
 use crate::error::OpenError;
 use crate::migrate::{SQLITE, migrator};
+use crate::options::LogOptions;
 
 /// Who a log is.
 pub(crate) struct Identity {
@@ -18,8 +19,13 @@ pub(crate) struct Identity {
 }
 
 /// The writing connection. Every commit is on the disk before it is answered.
-pub(crate) async fn connect_writer(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    writer_options(path, SqliteSynchronous::Full).connect().await
+pub(crate) async fn connect_writer(path: &Path, options: &LogOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let mut connection = writer_options(path, SqliteSynchronous::Full).connect().await?;
+    if let Some(file_max_bytes) = options.file_max_bytes {
+        let pages = file_max_bytes / PAGE_BYTES;
+        connection.execute(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).await?;
+    }
+    Ok(connection)
 }
 
 /// Makes the log ready for a new writer: tables, identity (a new one for a new log), the next incarnation.

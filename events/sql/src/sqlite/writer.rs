@@ -224,7 +224,7 @@ impl Writer {
 
     /// Opens the log again after an error, and finds out how it stands.
     async fn reopen(&mut self) -> Result<Open, BatchError> {
-        let mut connection = super::open::connect_writer(&self.path).await.map_err(failed)?;
+        let mut connection = super::open::connect_writer(&self.path, &self.options).await.map_err(failed)?;
         let head = super::open::read_head(&mut connection).await.map_err(failed)?;
         // A commit whose outcome was unknown may have happened after all.
         self.known_head.publish(head);
