@@ -54,6 +54,19 @@ pub struct DeadLetter {
     pub problem: String,
 }
 
+impl DeadLetter {
+    fn new(stored: &Stored, problem: String) -> DeadLetter {
+        DeadLetter {
+            chat_id: stored.event.chat_id,
+            position: stored.position,
+            version: stored.event.version,
+            event_type: stored.event.event_type.clone(),
+            recorded_at: stored.event.recorded_at,
+            problem,
+        }
+    }
+}
+
 /// What a page comes to.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
@@ -78,8 +91,13 @@ struct Folding {
 }
 
 impl Batch {
+    /// An event that is set aside unapplied.
+    pub(crate) fn poison(stored: &Stored, problem: String) -> Batch {
+        Batch { dead_letters: vec![DeadLetter::new(stored, problem)], ..Batch::default() }
+    }
+
     /// Folds a page. `known` holds every chat of the page that has rows.
-    pub(crate) fn fold(events: Vec<Stored>, known: &HashMap<ChatId, Known>) -> Batch {
+    pub(crate) fn fold(events: &[Stored], known: &HashMap<ChatId, Known>) -> Batch {
         let mut batch = Batch::default();
         let mut chats: BTreeMap<ChatId, Folding> = BTreeMap::new();
         for stored in events {
@@ -97,7 +115,7 @@ impl Batch {
                 batch.skipped += 1;
                 continue;
             }
-            match apply(chat.current.take(), &stored) {
+            match apply(chat.current.take(), stored) {
                 Ok((recorded, outline, turn_id)) => {
                     chat.current = Some(outline);
                     chat.position = stored.position;
@@ -107,14 +125,7 @@ impl Batch {
                 Err(problem) => {
                     chat.poisoned = true;
                     chat.current = refold(chat.before.as_deref(), &chat.steps, &batch.steps);
-                    batch.dead_letters.push(DeadLetter {
-                        chat_id: stored.event.chat_id,
-                        position: stored.position,
-                        version: stored.event.version,
-                        event_type: stored.event.event_type,
-                        recorded_at: stored.event.recorded_at,
-                        problem,
-                    });
+                    batch.dead_letters.push(DeadLetter::new(stored, problem));
                 }
             }
         }

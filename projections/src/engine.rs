@@ -123,9 +123,62 @@ impl Engine {
         if page.scanned_to <= checkpoint.position {
             return Ok(progress);
         }
-        let recorded_at = page.events.last().map(|stored| stored.event.recorded_at).or(checkpoint.recorded_at);
-        let known = self.known(&page.events).await?;
-        let batch = Batch::fold(page.events, &known);
+        let events = page.events;
+        match self.apply(&checkpoint, &events, page.scanned_to, &mut progress).await {
+            // Some row is one that the database does not take. Event by event, only that one's chat has to stop.
+            Err(refusal) if refusal.is_refusal() => {
+                tracing::warn!(error = %refusal, "the database refuses a page of rows; its events are applied one by one");
+                self.apply_singly(checkpoint, &events, page.scanned_to, &mut progress).await?;
+            }
+            applied => applied?,
+        }
+        Ok(progress)
+    }
+
+    /// Applies `events` and moves the checkpoint from `checkpoint` to `scanned_to`, in one transaction.
+    async fn apply(
+        &mut self,
+        checkpoint: &Checkpoint,
+        events: &[Stored],
+        scanned_to: Position,
+        progress: &mut Progress,
+    ) -> Result<(), ReadError> {
+        let known = self.known(events).await?;
+        let batch = Batch::fold(events, &known);
+        self.write(checkpoint, batch, recorded_at(checkpoint, events), scanned_to, progress).await
+    }
+
+    /// As `apply`, a transaction per event. An event whose rows the database does not take is poison.
+    async fn apply_singly(
+        &mut self,
+        mut checkpoint: Checkpoint,
+        events: &[Stored],
+        scanned_to: Position,
+        progress: &mut Progress,
+    ) -> Result<(), ReadError> {
+        for (index, stored) in events.iter().enumerate() {
+            let event = std::slice::from_ref(stored);
+            let position = if index + 1 == events.len() { scanned_to } else { stored.position };
+            match self.apply(&checkpoint, event, position, progress).await {
+                Err(refusal) if refusal.is_refusal() => {
+                    let batch = Batch::poison(stored, refusal.to_string());
+                    self.write(&checkpoint, batch, recorded_at(&checkpoint, event), position, progress).await?;
+                }
+                applied => applied?,
+            }
+            checkpoint = self.checkpoint().await?.clone();
+        }
+        Ok(())
+    }
+
+    async fn write(
+        &mut self,
+        checkpoint: &Checkpoint,
+        batch: Batch,
+        recorded_at: Option<DateTime<Utc>>,
+        scanned_to: Position,
+        progress: &mut Progress,
+    ) -> Result<(), ReadError> {
         if let (OnPoison::Fail, Some(letter)) = (self.on_poison, batch.dead_letters.first()) {
             return Err(ReadError::Poison {
                 chat_id: letter.chat_id,
@@ -135,7 +188,7 @@ impl Engine {
         }
         let database = &self.generation.database;
         let statements = models::statements(&batch, database.dialect());
-        if !database.commit(checkpoint.advance(page.scanned_to, recorded_at), statements).await? {
+        if !database.commit(checkpoint.advance(scanned_to, recorded_at), statements).await? {
             return Err(ReadError::Contended { expected: checkpoint.position });
         }
         for touched in batch.chats.into_values() {
@@ -145,12 +198,12 @@ impl Engine {
             // The cache holds sound chats only, so a poisoned one is looked up in the database.
             self.outlines.forget(letter.chat_id);
         }
-        self.checkpoint = Some(Checkpoint { position: page.scanned_to, recorded_at, ..checkpoint });
-        progress.applied = page.scanned_to;
+        self.checkpoint = Some(Checkpoint { position: scanned_to, recorded_at, ..checkpoint.clone() });
+        progress.applied = scanned_to;
         progress.recorded_at = recorded_at;
-        progress.skipped = batch.skipped;
-        progress.dead_letters = batch.dead_letters;
-        Ok(progress)
+        progress.skipped += batch.skipped;
+        progress.dead_letters.extend(batch.dead_letters);
+        Ok(())
     }
 
     /// What the rows say of a page's chats before the page.
@@ -189,4 +242,9 @@ impl Engine {
         }
         Ok(known)
     }
+}
+
+/// When the newest of `events` was decided, or of those before.
+fn recorded_at(checkpoint: &Checkpoint, events: &[Stored]) -> Option<DateTime<Utc>> {
+    events.last().map(|stored| stored.event.recorded_at).or(checkpoint.recorded_at)
 }

@@ -102,6 +102,19 @@ impl ReadError {
         }
     }
 
+    /// The database does not take a row, now or later: its content is at fault, not the database.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let ReadError::Database(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        error.code().is_some_and(|code| match code.parse::<u32>() {
+            // SQLITE_TOOBIG, SQLITE_CONSTRAINT and SQLITE_MISMATCH.
+            Ok(number) if code.len() < 5 => matches!(number & 0xff, 18..=20),
+            // Data exceptions, violated constraints and exceeded program limits.
+            _ => matches!(code.get(..2), Some("22" | "23" | "54")),
+        })
+    }
+
     /// As `is_damage`, or the tables are not those of any generation.
     pub(crate) fn is_unreadable(&self) -> bool {
         match self {

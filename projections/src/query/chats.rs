@@ -13,7 +13,8 @@ use crate::handle::ReadModels;
 pub struct ChatFilter {
     /// Only this owner's.
     pub owner: Option<String>,
-    /// Only those whose title or visible messages hold all these words; the last word may be a beginning.
+    /// Only those whose title holds all these words, or one of whose visible messages does. In a title a word may be any
+    /// part, in a message the last one may be a beginning.
     pub words: Option<String>,
     /// Only those in this status.
     pub status: Option<Status>,
@@ -24,6 +25,9 @@ pub struct ChatFilter {
     /// Where they stand in their families.
     pub parent: Parent,
 }
+
+/// Words of a search that count; the rest is ignored.
+const WORDS_MAX: usize = 32;
 
 /// Where chats stand in their families.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,12 +110,10 @@ fn list_statement(filter: &ChatFilter, limit: usize, after: Option<[u64; 2]>, di
         Parent::ChildOf(parent) => narrow("parent = ?", vec![Value::Id(Some(parent.0))]),
         Parent::InFamilyOf(root) => narrow("root = ?", vec![Value::Id(Some(root.0))]),
     }
-    if let Some(words) = words.as_deref().map(str::trim).filter(|words| !words.is_empty()) {
-        let in_title = Value::text(like_pattern(words));
-        match words_query(words, dialect) {
-            Some(query) => narrow(words_condition(dialect), vec![in_title, Value::text(query)]),
-            None => narrow("title LIKE ? ESCAPE '\\'", vec![in_title]),
-        }
+    let words: Vec<&str> = words.as_deref().unwrap_or_default().split_whitespace().take(WORDS_MAX).collect();
+    if !words.is_empty() {
+        let (condition, bound) = words_condition(&words, dialect);
+        narrow(&condition, bound);
     }
     if let Some([pinned, position]) = after {
         narrow("(pinned, position) < (?, ?)", vec![Value::Boolean(pinned != 0), Value::unsigned(position)]);
@@ -121,25 +123,31 @@ fn list_statement(filter: &ChatFilter, limit: usize, after: Option<[u64; 2]>, di
     Statement::once(sql, values)
 }
 
-fn words_condition(dialect: Dialect) -> &'static str {
-    match dialect {
+/// The condition that a chat's title, or one of its visible messages, holds all `words`.
+fn words_condition(words: &[&str], dialect: Dialect) -> (String, Vec<Value>) {
+    let in_title = vec!["title LIKE ? ESCAPE '\\'"; words.len()].join(" AND ");
+    let mut bound: Vec<_> = words.iter().map(|word| Value::text(like_pattern(word))).collect();
+    let Some(query) = words_query(words, dialect) else {
+        return (format!("({in_title})"), bound);
+    };
+    bound.push(Value::text(query));
+    let in_messages = match dialect {
         Dialect::Sqlite => {
-            "(title LIKE ? ESCAPE '\\' OR chat_id IN (SELECT messages.chat_id FROM search
-             JOIN messages ON messages.position = search.rowid
-             WHERE search.words MATCH ? AND messages.withdrawn_by IS NULL))"
+            "chat_id IN (SELECT messages.chat_id FROM search JOIN messages ON messages.position = search.rowid
+             WHERE search.words MATCH ? AND messages.withdrawn_by IS NULL)"
         }
         Dialect::Postgres => {
-            "(title LIKE ? ESCAPE '\\' OR chat_id IN (SELECT messages.chat_id FROM search
-             JOIN messages ON messages.position = search.position
-             WHERE search.words @@ to_tsquery('simple', ?) AND messages.withdrawn_by IS NULL))"
+            "chat_id IN (SELECT messages.chat_id FROM search JOIN messages ON messages.position = search.position
+             WHERE search.words @@ to_tsquery('simple', ?) AND messages.withdrawn_by IS NULL)"
         }
-    }
+    };
+    (format!("(({in_title}) OR {in_messages})"), bound)
 }
 
-/// The pattern of titles that hold `words` as they stand; titles are stored in lower case.
-fn like_pattern(words: &str) -> String {
+/// The pattern of titles that hold `word` as it stands; titles are stored in lower case.
+fn like_pattern(word: &str) -> String {
     let mut pattern = "%".to_owned();
-    for character in words.to_lowercase().chars() {
+    for character in word.to_lowercase().chars() {
         if matches!(character, '%' | '_' | '\\') {
             pattern.push('\\');
         }
@@ -150,9 +158,9 @@ fn like_pattern(words: &str) -> String {
 }
 
 /// All words of a search in the index's own language, quoted so that none is an operator; `None` if there is no word.
-fn words_query(words: &str, dialect: Dialect) -> Option<String> {
-    let words: Vec<_> =
-        words.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+fn words_query(words: &[&str], dialect: Dialect) -> Option<String> {
+    let parts = words.iter().flat_map(|word| word.split(|character: char| !character.is_alphanumeric()));
+    let words: Vec<_> = parts.filter(|part| !part.is_empty()).take(WORDS_MAX).collect();
     let (last, others) = words.split_last()?;
     // Of letters and digits alone, so nothing in a word needs escaping.
     Some(match dialect {

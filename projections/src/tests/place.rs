@@ -49,6 +49,12 @@ impl Place {
         pool.close().await;
     }
 
+    /// From now on a generation's database refuses messages that hold `word`.
+    pub async fn refuse_messages_with(&self, generation: u64, word: &str) {
+        let condition = format!("WHEN NEW.message LIKE '%{word}%' BEGIN SELECT RAISE(ABORT, 'unwelcome'); END");
+        self.execute(generation, &format!("CREATE TRIGGER refuse BEFORE INSERT ON messages {condition}")).await;
+    }
+
     /// An id as SQL writes it.
     pub fn id_literal(&self, id: u128) -> String {
         format!("x'{id:032x}'")

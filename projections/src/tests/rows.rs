@@ -116,6 +116,8 @@ async fn lists_are_filtered_by_everything_that_chats_have() {
         (words("ärger"), vec![labelled]),
         (words("T_D"), vec![labelled]),
         (words("t%d"), vec![]),
+        (words("motor mit"), vec![labelled]),
+        (words("motor valves"), vec![]),
         (words("50%"), vec![plain]),
         (words("valves engine"), vec![labelled]),
         (words("engine val"), vec![labelled]),

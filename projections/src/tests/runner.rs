@@ -119,6 +119,38 @@ async fn a_poison_event_stops_its_chat_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_that_the_database_does_not_take_stop_their_chat_and_no_other() {
+    for page_events in [1, 500] {
+        let (mut world, place) = (World::new(), Place::new().await);
+        let models = place.open_with(world.log(), page_events).await;
+        let ill = world.begin("ann", "fine so far").await;
+        world.answer(ill, "fine too").await;
+        models.catch_up().await.unwrap();
+        place.refuse_messages_with(1, "unwelcome").await;
+        let sound = world.begin("bob", "before").await;
+        world.say(ill, "an unwelcome word").await;
+        world.answer(ill, "whatever").await;
+        world.answer(sound, "after").await;
+        let (mut letters, mut skipped) = (Vec::new(), 0);
+        loop {
+            let progress = models.run_once().await.unwrap();
+            letters.extend(progress.dead_letters.clone());
+            skipped += progress.skipped;
+            if progress.at_head() {
+                break;
+            }
+        }
+        assert_eq!(letters.len(), 1);
+        assert_eq!((letters[0].chat_id, letters[0].event_type.as_str()), (ill, "message_committed"));
+        assert_eq!(skipped, 3, "an attempt, its answer and the end of the turn");
+        assert_eq!(models.dead_letters(10).await.unwrap(), letters);
+        assert_eq!(models.chat(ill).await.unwrap().unwrap().version, letters[0].version - 1);
+        assert_eq!(models.chat(sound).await.unwrap().as_ref(), Some(&world.chats[&sound].outline));
+        assert_eq!(models.applied_position(), world.log.known_head());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_waits_for_its_own_write() {
     let (mut world, place) = (World::new(), Place::new().await);
     let models = place.open(world.log()).await;

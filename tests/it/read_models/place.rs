@@ -50,6 +50,12 @@ impl Place {
         connection.close().await.unwrap();
     }
 
+    /// From now on a generation's database refuses messages that hold `word`.
+    pub async fn refuse_messages_with(&self, generation: u64, word: &str) {
+        let check = format!("CHECK (message NOT LIKE '%{word}%')");
+        self.execute(generation, &format!("ALTER TABLE messages ADD CONSTRAINT refuse {check}")).await;
+    }
+
     /// An id as SQL writes it.
     pub fn id_literal(&self, id: u128) -> String {
         format!("'{}'", Uuid::from_u128(id))
