@@ -83,11 +83,20 @@ pub(crate) enum Home {
 }
 
 impl Home {
-    pub(crate) async fn open(location: &ReadLocation) -> Result<Home, ReadError> {
+    /// Connects; nothing is made yet.
+    pub(crate) async fn connect(location: &ReadLocation) -> Result<Home, ReadError> {
         Ok(match location {
-            ReadLocation::Sqlite { directory } => Home::Sqlite(SqliteHome::open(directory.clone()).await?),
-            ReadLocation::Postgres { url } => Home::Postgres(PostgresHome::open(url).await?),
+            ReadLocation::Sqlite { directory } => Home::Sqlite(SqliteHome::new(directory.clone())),
+            ReadLocation::Postgres { url } => Home::Postgres(PostgresHome::connect(url).await?),
         })
+    }
+
+    /// Makes the place where generations are made.
+    pub(crate) async fn prepare(&self) -> Result<(), ReadError> {
+        match self {
+            Home::Sqlite(home) => home.prepare(),
+            Home::Postgres(home) => home.prepare().await,
+        }
     }
 
     /// The current generation's number, once there is one.

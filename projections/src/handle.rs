@@ -110,7 +110,7 @@ impl ReadModels {
     /// Looks at read models that another process may be using; `None` if there are none.
     pub async fn inspect(location: ReadLocation, runtime: &Handle) -> Result<Option<Inspection>, ReadError> {
         let inspected = runtime.spawn(async move {
-            let home = Home::open(&location).await?;
+            let home = Home::connect(&location).await?;
             let Some(generation) = home.current().await? else {
                 return Ok(None);
             };
@@ -225,7 +225,8 @@ async fn open(
     runtime: Handle,
     settings: ReadSettings,
 ) -> Result<Inner, ReadError> {
-    let home = Home::open(location).await?;
+    let home = Home::connect(location).await?;
+    home.prepare().await?;
     let start = Checkpoint::start(fingerprint().to_owned(), log.timeline());
     let opened = match home.current().await? {
         Some(number) => match home.open_generation(number, &runtime).await {

@@ -31,19 +31,29 @@ pub(crate) struct PostgresHome {
 }
 
 impl PostgresHome {
-    /// Uses the database at `url` and makes the pointer's table if it is not there.
-    pub(crate) async fn open(url: &str) -> Result<PostgresHome, ReadError> {
+    /// Uses the database at `url`. Nothing is made yet.
+    pub(crate) async fn connect(url: &str) -> Result<PostgresHome, ReadError> {
         let options = Arc::new(PgConnectOptions::from_str(url)?.application_name("verbatim-read"));
         let admin = pool_options(2).connect_with(options.as_ref().clone()).await?;
-        let mut transaction = admin.begin().await?;
+        Ok(PostgresHome { options, admin })
+    }
+
+    /// Makes the pointer's table if it is not there.
+    pub(crate) async fn prepare(&self) -> Result<(), ReadError> {
+        let mut transaction = self.admin.begin().await?;
         lock_schemas(&mut transaction).await?;
         sqlx::raw_sql(POINTER_SCHEMA).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        Ok(PostgresHome { options, admin })
+        Ok(())
     }
 
     /// The current generation's number, once there is one.
     pub(crate) async fn current(&self) -> Result<Option<u64>, ReadError> {
+        let prepared: bool =
+            sqlx::query_scalar("SELECT to_regclass('read_models.current') IS NOT NULL").fetch_one(&self.admin).await?;
+        if !prepared {
+            return Ok(None);
+        }
         let number: Option<i64> =
             sqlx::query_scalar("SELECT generation FROM read_models.current").fetch_optional(&self.admin).await?;
         Ok(number.and_then(|number| u64::try_from(number).ok()))

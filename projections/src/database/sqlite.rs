@@ -29,10 +29,14 @@ pub(crate) struct SqliteHome {
 }
 
 impl SqliteHome {
-    /// Uses `directory`, which is made if it is not there.
-    pub(crate) async fn open(directory: PathBuf) -> Result<SqliteHome, ReadError> {
-        fs::create_dir_all(&directory).map_err(file_error(&directory))?;
-        Ok(SqliteHome { directory })
+    /// Uses `directory`. Nothing is made yet.
+    pub(crate) fn new(directory: PathBuf) -> SqliteHome {
+        SqliteHome { directory }
+    }
+
+    /// Makes the directory if it is not there.
+    pub(crate) fn prepare(&self) -> Result<(), ReadError> {
+        fs::create_dir_all(&self.directory).map_err(file_error(&self.directory))
     }
 
     /// The current generation's number, once there is one.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 use verbatim_events::log::{EventLog, LogError};
@@ -10,7 +11,7 @@ use verbatim_events::log::{EventLog, LogError};
 use super::agrees::assert_agrees;
 use super::place::Place;
 use super::world::{Dice, World};
-use verbatim_projections::{Behind, ReadError, ReadModels, Stale};
+use verbatim_projections::{Behind, Inspection, ReadError, ReadModels, Stale};
 
 /// Long enough that only a fault of the program makes it pass.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -34,6 +35,28 @@ async fn a_process_that_dies_between_pages_carries_on_where_it_was() {
         }
     }
     assert!(steps > 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn anybody_may_look_and_nothing_is_made_by_looking() {
+    let (mut world, place) = (World::new(), Place::new().await);
+    let look = async || ReadModels::inspect(place.location(), &Handle::current()).await.unwrap();
+    assert_eq!(look().await, None);
+    assert!(!place.has_generation(1).await);
+    world.begin("ann", "hello").await;
+    let models = place.open(world.log()).await;
+    assert_eq!(look().await.unwrap().applied, 0);
+    models.catch_up().await.unwrap();
+    let expected = Some(Inspection {
+        generation: 1,
+        timeline: world.log.timeline(),
+        applied: world.log.known_head(),
+        recorded_at: Some(world.now),
+        same_program: true,
+    });
+    assert_eq!(look().await, expected);
+    models.close().await.unwrap();
+    assert_eq!(look().await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,7 +90,7 @@ async fn a_page_that_cannot_be_written_leaves_everything_as_it_was() {
     }
     assert_eq!(models.applied_position(), before.applied);
     assert_eq!(
-        ReadModels::inspect(place.location(), &tokio::runtime::Handle::current()).await.unwrap().unwrap().applied,
+        ReadModels::inspect(place.location(), &Handle::current()).await.unwrap().unwrap().applied,
         before.applied
     );
     place.execute(1, "ALTER TABLE elsewhere RENAME TO messages").await;
