@@ -107,6 +107,7 @@ impl Server {
         let mut serving = data_dir.serve()?;
         let admin_key = data_dir.admin_key(options.admin_key.as_deref())?;
         let models: Arc<dyn ModelCatalog> = Arc::new(Catalog::new(&settings, environment).map_err(StartError::Models)?);
+        warn_of_missing_keys(&settings, environment);
         // Bound before anything is opened: a taken address is the most common mistake.
         let listener = listen(options.listen.as_deref().unwrap_or(&settings.listen))?;
         let address = listener.local_addr().map_err(StartError::Http)?;
@@ -163,7 +164,7 @@ impl Server {
             storage,
             reads,
             handle,
-            limit: Duration::from_millis(settings.limits.shutdown_ms),
+            limit: stop_limit(settings.limits.shutdown_ms),
             streams,
             background,
             projections,
@@ -243,6 +244,20 @@ impl Server {
     }
 }
 
+/// What a stop may take: nearly all of the bound, the rest is for the threads that end after it.
+fn stop_limit(shutdown_ms: u64) -> Duration {
+    Duration::from_millis(shutdown_ms - (shutdown_ms / 10).min(1000))
+}
+
+/// Providers that will refuse every call.
+fn warn_of_missing_keys(settings: &Settings, environment: &Environment) {
+    for (name, provider) in &settings.providers {
+        if let Some(variable) = provider.api_key_env.as_deref().filter(|variable| environment.get(variable).is_none()) {
+            tracing::warn!(provider = %name, "calls to this provider fail: {variable} is not set");
+        }
+    }
+}
+
 async fn open_storage(settings: &Settings, runtime: Runtime) -> Result<Storage, StartError> {
     let options = LogOptions { receipts_days: settings.limits.receipts_days, ..LogOptions::default() };
     let opened = Storage::open(&settings.database.url(), options, runtime).await;
@@ -274,3 +289,6 @@ fn reachable(mut address: SocketAddr) -> String {
     }
     url_of(address)
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,9 +30,9 @@ pub fn start(environment: &Environment, level: LevelFilter) -> Option<String> {
 }
 
 fn usual(level: LevelFilter) -> EnvFilter {
-    EnvFilter::builder().with_default_directive(level.into()).parse_lossy(if level > LevelFilter::WARN {
-        QUIET
+    if level > LevelFilter::WARN {
+        EnvFilter::new(format!("{level},{QUIET}"))
     } else {
-        ""
-    })
+        EnvFilter::new(level.to_string())
+    }
 }

@@ -53,6 +53,7 @@ pub struct Cli {
 
 /// Where settings and data are. Every command takes these.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 struct Place {
     /// The settings file [default: ./verbatim.toml, else the one in the data directory]
     #[arg(long, global = true, value_name = "FILE")]
@@ -105,6 +106,11 @@ impl Context {
         };
         Settings::load(&flags, &self.environment)
     }
+
+    /// What a flag says, else the first of these variables that says something.
+    fn given(&self, flag: Option<&str>, variables: &[&str]) -> Option<String> {
+        flag.or_else(|| variables.iter().find_map(|name| self.environment.get(name))).map(str::to_owned)
+    }
 }
 
 /// Reads the command line, does what it says, and returns the exit code.
@@ -132,7 +138,7 @@ pub fn main() -> ExitCode {
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {
             return ExitCode::from(FAILED);
         }
-        output::problem(&format!("{error:#}"));
+        output::problem(&error);
         ExitCode::from(if error.is::<ConfigError>() { USAGE } else { FAILED })
     })
 }

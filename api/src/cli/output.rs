@@ -59,9 +59,21 @@ fn colours_wanted() -> bool {
 }
 
 /// Says on standard error that something failed.
-pub(crate) fn problem(text: &str) {
+pub(crate) fn problem(error: &anyhow::Error) {
     let style = Style::of_stderr();
-    note(&format!("{} {text}", style.red("error:")));
+    note(&format!("{} {}", style.red("error:"), sentence(error)));
+}
+
+/// An error with its causes, each said once: many errors repeat their cause in their own words.
+pub(crate) fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| {
+        let cause = cause.to_string();
+        match said.as_str() {
+            "" => cause,
+            _ if said.contains(&cause) => said,
+            _ => format!("{said}: {cause}"),
+        }
+    })
 }
 
 /// Says something on standard error.
@@ -111,6 +123,13 @@ mod tests {
     fn long_texts_are_cut_at_characters() {
         assert_eq!(shortened("one  two\nthree", 80), "one two three");
         assert_eq!(shortened("ääääää", 4), "äää…");
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let inner = std::io::Error::other("the disk is full");
+        let error = anyhow::Error::new(inner).context("nothing was written").context("the log: nothing was written");
+        assert_eq!(sentence(&error), "the log: nothing was written: the disk is full");
     }
 
     #[test]

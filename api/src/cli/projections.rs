@@ -53,8 +53,8 @@ pub(super) struct RebuildArgs {
     /// Compare every new row with the live one before the swap; a difference fails the rebuild
     #[arg(long)]
     verify: bool,
-    /// The key to a running server [default: the admin key in the data directory]
-    #[arg(long, value_name = "KEY", env = "VERBATIM_KEY", hide_env_values = true)]
+    /// The key to a running server [default: $VERBATIM_KEY, else the admin key in the data directory]
+    #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// Print the outcome as JSON
     #[arg(long)]
@@ -66,7 +66,7 @@ pub(super) fn run(context: &Context, command: ProjectionsCommand) -> anyhow::Res
     runtime::block_on(async |shared| match command {
         ProjectionsCommand::List(args) => list(&settings, &args, shared).await,
         ProjectionsCommand::Rebuild(args) => {
-            let key = args.key.clone().or_else(|| context.environment.get("VERBATIM_ADMIN_KEY").map(str::to_owned));
+            let key = context.given(args.key.as_deref(), &["VERBATIM_KEY", "VERBATIM_ADMIN_KEY"]);
             rebuild(&settings, &args, key, shared).await
         }
     })

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::runtime::Handle;
 
-/// How long work on the shared runtime may take to end after the command itself ended.
-const WIND_DOWN: Duration = Duration::from_secs(2);
+/// How long work on the shared runtime may take to end after the command itself ended. A server's stop leaves room for it.
+const WIND_DOWN: Duration = Duration::from_millis(500);
 
 /// Runs a command to its end.
 pub(crate) fn block_on<F, T>(command: impl FnOnce(Handle) -> F) -> anyhow::Result<T>

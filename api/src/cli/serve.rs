@@ -25,8 +25,9 @@ pub(super) struct ServeArgs {
     /// Where to listen; port 0 takes any free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Option<String>,
-    /// The admin key [default: the one in admin.key in the data directory, made at the first start]
-    #[arg(long, value_name = "KEY", env = "VERBATIM_ADMIN_KEY", hide_env_values = true)]
+    /// The admin key [default: $VERBATIM_ADMIN_KEY, else the one in admin.key in the data directory, which is made at the
+    /// first start]
+    #[arg(long, value_name = "KEY")]
     admin_key: Option<String>,
     /// Print the settings in force, without secrets, and do not start
     #[arg(long)]
@@ -44,9 +45,10 @@ pub(super) fn run(context: &Context, args: ServeArgs) -> anyhow::Result<ExitCode
     }
     runtime::block_on(async |shared| {
         let mut signals = Signals::new()?;
-        let options = StartOptions { admin_key: args.admin_key, listen: None };
+        let admin_key = context.given(args.admin_key.as_deref(), &["VERBATIM_ADMIN_KEY"]);
+        let options = StartOptions { admin_key, listen: None };
         let mut server = Server::start(settings, &context.environment, options, shared).await?;
-        welcome(&server)?;
+        welcome(&server);
         let code = tokio::select! {
             () = signals.next() => ExitCode::SUCCESS,
             error = server.failed() => {
@@ -67,17 +69,17 @@ pub(super) fn run(context: &Context, args: ServeArgs) -> anyhow::Result<ExitCode
 }
 
 /// Says where the server is and how to begin. Programs read the first line.
-fn welcome(server: &Server) -> anyhow::Result<()> {
+fn welcome(server: &Server) {
     let style = Style::of_stdout();
     let (url, key) = (server.url(), server.admin_key());
     let (place, header) = match &key.file {
         Some(file) => (file.display().to_string(), format!("$(cat {})", shell_word(&file.display().to_string()))),
         None => ("as given".to_owned(), "$VERBATIM_ADMIN_KEY".to_owned()),
     };
-    put(&format!("listening on {url}\nadmin key: {place}\n"))?;
     let curl = first_request(url, &header);
-    put(&format!("{}\n{curl}\n", style.dim("a first chat:")))?;
-    Ok(())
+    let text = format!("listening on {url}\nadmin key: {place}\n{}\n{curl}\n", style.dim("a first chat:"));
+    // A server whose standard output nobody reads serves all the same.
+    put(&text).ok();
 }
 
 fn first_request(url: &str, key: &str) -> String {

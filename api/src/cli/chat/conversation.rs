@@ -7,7 +7,7 @@ use super::follow::{End, Follow, Ours, Show};
 use super::frames::Frames;
 use super::input;
 use super::screen::Screen;
-use crate::cli::output::{Style, put};
+use crate::cli::output::{Style, put, sentence};
 use crate::cli::remote::Remote;
 
 /// What a question led to.
@@ -85,7 +85,7 @@ impl Conversation {
                 Ok(Reached::Left) => break,
                 Ok(Reached::Answer | Reached::Nothing) => {}
                 // The next line may do better; the chat is kept by the server.
-                Err(error) => self.screen.remark(&Style::of_stderr().red(&format!("{error:#}")))?,
+                Err(error) => self.screen.remark(&Style::of_stderr().red(&sentence(&error)))?,
             }
         }
         if let Some(chat) = &self.chat {
@@ -151,7 +151,7 @@ impl Conversation {
         self.screen.hint("stopping …")?;
         if let Err(error) = self.remote.post(&format!("/chats/{chat}/interrupt"), &json!({})).await {
             // The turn may have ended by itself at this very moment; the stream tells.
-            self.screen.hint(&format!("{error:#}"))?;
+            self.screen.hint(&sentence(&error))?;
         }
         Ok(())
     }

@@ -43,11 +43,11 @@ pub(super) struct ChatArgs {
     /// The model of a new chat, or of this message [default: the chat's, else the server's default model]
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Talk to this server
-    #[arg(long, value_name = "URL", env = "VERBATIM_SERVER")]
+    /// Talk to this server [default: $VERBATIM_SERVER, else the one on the data directory]
+    #[arg(long, value_name = "URL")]
     server: Option<String>,
-    /// The key to the server [default: the admin key in the data directory]
-    #[arg(long, value_name = "KEY", env = "VERBATIM_KEY", hide_env_values = true)]
+    /// The key to the server [default: $VERBATIM_KEY, else the admin key in the data directory]
+    #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// Print every frame as a line of JSON
     #[arg(long)]
@@ -81,20 +81,20 @@ async fn server(
     settings: Settings,
     shared: tokio::runtime::Handle,
 ) -> anyhow::Result<(Remote, Option<Server>)> {
-    let given = args.key.as_deref().or_else(|| context.environment.get("VERBATIM_ADMIN_KEY"));
+    let key = context.given(args.key.as_deref(), &["VERBATIM_KEY", "VERBATIM_ADMIN_KEY"]);
     let data_dir = DataDir::at(&settings.data_dir);
-    if let Some(url) = &args.server {
+    if let Some(url) = context.given(args.server.as_deref(), &["VERBATIM_SERVER"]) {
         let stored = data_dir.stored_admin_key().ok().flatten().map(|key| key.secret);
-        let Some(key) = given.map(str::to_owned).or(stored) else {
+        let Some(key) = key.or(stored) else {
             bail!("{url} needs a key; give it by --key or in VERBATIM_KEY");
         };
-        return Ok((Remote::new(url, key)?, None));
+        return Ok((Remote::new(&url, key)?, None));
     }
-    if let Some(remote) = Remote::running(&data_dir, given)? {
+    if let Some(remote) = Remote::running(&data_dir, key.as_deref())? {
         return Ok((remote, None));
     }
     let options = StartOptions {
-        admin_key: context.environment.get("VERBATIM_ADMIN_KEY").map(str::to_owned),
+        admin_key: context.given(None, &["VERBATIM_ADMIN_KEY"]),
         // Any free port: the usual one may belong to a server on another data directory.
         listen: Some("127.0.0.1:0".to_owned()),
     };
