@@ -1,19 +1,20 @@
 //! A PostgreSQL server of our own, thrown away with the process that started it.
 //!
-//! Each test process has one server at most, shared by its tests, each of which gets a database of its own. The cluster
-//! is a copy of a template that `initdb` made once and that stays in the target directory. A guardian process waits for
-//! the end of a pipe that we hold open: however we end, it stops the server and removes its files.
+//! Tests share one server, and each gets a database of its own: with `cargo test` one server per process, with nextest,
+//! which gives each test a process, one per run. The cluster is a copy of a template that `initdb` made once and that
+//! stays in the target directory. A guardian process waits for our end (a pipe that we hold open is closed) or for that
+//! of the whole run: however it comes, the server is stopped and its files are removed.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 
 const MISSING: &str = "these tests need PostgreSQL's server programs (initdb, pg_ctl, postgres) on the PATH or in \
                        /usr/lib/postgresql/*/bin; install them with: apt-get install postgresql";
@@ -23,9 +24,8 @@ pub struct Postgres {
     programs: Programs,
     home: PathBuf,
     fsync: bool,
-    databases: AtomicU32,
-    /// Its standard input is the pipe that the guardian waits for.
-    _guardian: Child,
+    /// The guardian of a server of ours; its standard input is the pipe it waits for.
+    _guardian: Option<Child>,
 }
 
 /// The installed programs, and the user they must run as: the server refuses root.
@@ -36,10 +36,33 @@ struct Programs {
 }
 
 impl Postgres {
-    /// The server of this process; started by the first who asks.
+    /// The server of this process or test run; started by the first who asks.
     pub async fn shared() -> anyhow::Result<&'static Postgres> {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
-        SHARED.get_or_try_init(|| async { Postgres::start(false) }).await
+        let start = || match std::env::var("NEXTEST_RUN_ID") {
+            Ok(run) => Postgres::of_run(&run),
+            Err(_) => Postgres::start(false),
+        };
+        SHARED.get_or_try_init(|| async { start() }).await
+    }
+
+    /// The server of a run of tests in processes of their own, all children of one.
+    fn of_run(run: &str) -> anyhow::Result<Postgres> {
+        let programs = Programs::find()?;
+        let template = programs.template()?;
+        let home = std::env::temp_dir().join(format!("verbatim-postgres-{run}"));
+        let _one_starts = lock("run")?;
+        let server = Postgres { programs, home, fsync: false, _guardian: None };
+        let ready = server.home.join("ready");
+        if !ready.is_file() {
+            fs::create_dir(&server.home)?;
+            server.programs.own(&server.home)?;
+            // Not to be waited for: it ends after the run.
+            drop(server.programs.guard(&server.home, End::OfProcess(std::os::unix::process::parent_id()))?);
+            server.fill(&template)?;
+            File::create(ready)?;
+        }
+        Ok(server)
     }
 
     /// A server for one test alone, which may kill it. `fsync` makes it write as in production.
@@ -48,20 +71,26 @@ impl Postgres {
         let template = programs.template()?;
         let home = tempfile::Builder::new().prefix("verbatim-postgres-").tempdir()?.keep();
         programs.own(&home)?;
-        let guardian = programs.guard(&home)?;
-        let copy = Command::new("cp").arg("-R").arg(&template).arg(home.join("data")).status()?;
-        ensure!(copy.success(), "the template {} could not be copied", template.display());
-        programs.own_all(&home)?;
-        let server = Postgres { programs, home, fsync, databases: AtomicU32::new(0), _guardian: guardian };
-        server.resume()?;
+        let guardian = programs.guard(&home, End::OfPipe)?;
+        let server = Postgres { programs, home, fsync, _guardian: Some(guardian) };
+        server.fill(&template)?;
         Ok(server)
+    }
+
+    /// Makes the cluster and starts it.
+    fn fill(&self, template: &Path) -> anyhow::Result<()> {
+        let copy = Command::new("cp").arg("-R").arg(template).arg(self.home.join("data")).status()?;
+        ensure!(copy.success(), "the template {} could not be copied", template.display());
+        self.programs.own_all(&self.home)?;
+        self.resume()
     }
 
     /// Starts the server again after it was stopped or killed. Returns when it takes connections.
     pub fn resume(&self) -> anyhow::Result<()> {
         let switches = if self.fsync { "" } else { "-c fsync=off -c full_page_writes=off -c synchronous_commit=off" };
         let options = format!(
-            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200 -c shared_buffers=32MB {switches}",
+            "-c listen_addresses='' -c unix_socket_directories='{}' -c max_connections=200 -c shared_buffers=32MB \
+             {switches}",
             self.home.display()
         );
         // A server that was killed leaves children that take a moment to notice; until then a new one refuses to start.
@@ -106,7 +135,7 @@ impl Postgres {
 
     /// Makes an empty database and returns its address.
     pub async fn database(&self) -> anyhow::Result<String> {
-        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let name = format!("test_{}", Uuid::now_v7().simple());
         let mut connection = PgConnection::connect(&self.address("postgres")).await?;
         connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
         connection.close().await?;
@@ -167,11 +196,9 @@ impl Programs {
     fn template(&self) -> anyhow::Result<PathBuf> {
         let version = self.command("postgres").arg("--version").output()?.stdout;
         let version: String = String::from_utf8_lossy(&version).chars().filter(char::is_ascii_alphanumeric).collect();
-        let cache = target_directory()?.join("test-postgres");
-        fs::create_dir_all(&cache)?;
+        let cache = cache_directory()?;
         let template = cache.join(&version);
-        let lock = File::create(cache.join("lock"))?;
-        lock.lock()?;
+        let _one_makes_it = lock("template")?;
         if template.is_dir() {
             return Ok(template);
         }
@@ -194,14 +221,33 @@ impl Programs {
         Ok(template)
     }
 
-    /// Starts the process that outlives us for a moment.
-    fn guard(&self, home: &Path) -> anyhow::Result<Child> {
-        let script = r#"cat > /dev/null; "$1/pg_ctl" -s -m immediate -D "$2/data" stop; rm -rf "$2""#;
+    /// Starts the process that waits for the end, stops the server and removes its files.
+    fn guard(&self, home: &Path, end: End) -> anyhow::Result<Child> {
+        let wait = match end {
+            End::OfPipe => "cat > /dev/null".to_owned(),
+            End::OfProcess(process) => format!("while ps -p {process} > /dev/null; do sleep 1; done"),
+        };
+        let script = format!(r#"{wait}; "$1/pg_ctl" -s -m immediate -D "$2/data" stop; rm -rf "$2""#);
         let mut command = self.as_user(Command::new("sh"));
-        command.args(["-c", script, "guardian"]).arg(&self.directory).arg(home);
+        command.args(["-c", &script, "guardian"]).arg(&self.directory).arg(home);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         command.spawn().context("the guardian of the test server does not start")
     }
+}
+
+/// What a guardian waits for.
+enum End {
+    /// The pipe's other end is closed: whoever held it is gone.
+    OfPipe,
+    /// A process is gone.
+    OfProcess(u32),
+}
+
+/// A lock among all test processes, until it is dropped.
+fn lock(name: &str) -> anyhow::Result<File> {
+    let file = File::create(cache_directory()?.join(format!("{name}.lock")))?;
+    file.lock()?;
+    Ok(file)
 }
 
 /// The number in `/usr/lib/postgresql/NUMBER/bin`.
@@ -225,9 +271,11 @@ fn unprivileged_user() -> anyhow::Result<(u32, u32)> {
     find("postgres").or_else(|| find("nobody")).context("there is no user but root to run PostgreSQL as")
 }
 
-/// The build's target directory: the one above us that cargo has marked.
-fn target_directory() -> anyhow::Result<PathBuf> {
+/// Where templates and locks are, within the build's target directory: the one above us that cargo has marked.
+fn cache_directory() -> anyhow::Result<PathBuf> {
     let program = std::env::current_exe()?;
     let marked = program.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
-    Ok(marked.map_or_else(std::env::temp_dir, Path::to_path_buf))
+    let cache = marked.map_or_else(std::env::temp_dir, Path::to_path_buf).join("test-postgres");
+    fs::create_dir_all(&cache)?;
+    Ok(cache)
 }

@@ -29,7 +29,8 @@ impl KnownHead {
         *self.sender.borrow()
     }
 
-    /// Returns once the known head is beyond `position`. Needs no timer: whoever can miss a hint has a poller that publishes.
+    /// Returns once the known head is beyond `position`. Needs no timer: whoever can miss a hint has a poller that
+    /// publishes.
     pub(crate) async fn wait_beyond(&self, position: Position) {
         // The sender lives as long as `self`, so the channel cannot be closed while we wait.
         let _ = self.sender.subscribe().wait_for(|known| *known > position).await;

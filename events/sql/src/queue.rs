@@ -41,7 +41,8 @@ impl Queue {
         (Queue { sender }, Inbox { receiver, put_off: VecDeque::new() })
     }
 
-    /// Hands an append to the writer and waits for its answer. Once handed over it is done even if nobody waits any more.
+    /// Hands an append to the writer and waits for its answer. Once handed over it is done even if nobody waits any
+    /// more.
     pub(crate) async fn append(&self, append: Append) -> Answer {
         check(&append).map_err(AppendError::Failed)?;
         let (request, answer) = Request::new(append);

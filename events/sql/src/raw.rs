@@ -1,4 +1,5 @@
-//! Rows as databases return them, and the way back to events. A row that is not what was written is damage, never a guess.
+//! Rows as databases return them, and the way back to events. A row that is not what was written is damage, never a
+//! guess.
 
 use chrono::DateTime;
 use uuid::Uuid;

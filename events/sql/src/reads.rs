@@ -1,4 +1,5 @@
-//! Reading a log, in pages. The statements are the same for both databases; only their types differ, so this is a macro.
+//! Reading a log, in pages. The statements are the same for both databases; only their types differ, so this is a
+//! macro.
 
 /// Defines `chat`, `all`, `head` and `receipt` for a pool of connections and its rows.
 macro_rules! reads {

@@ -1,5 +1,5 @@
-//! Work on the log's own runtime. A caller that goes away cancels nothing, and no connection is driven by a reactor that
-//! is not its own.
+//! Work on the log's own runtime. A caller that goes away cancels nothing, and no connection is driven by a reactor
+//! that is not its own.
 
 use std::future::Future;
 

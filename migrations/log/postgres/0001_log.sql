@@ -9,7 +9,8 @@ CREATE TABLE log_meta (
 );
 
 -- One row per lane: the position of its last event. Advanced in the transaction that adds events and locked until that
--- commits, so positions have no gaps and become visible in order. Pages are kept nearly empty for the row's many versions.
+-- commits, so positions have no gaps and become visible in order. Pages are kept nearly empty for the row's many
+-- versions.
 CREATE TABLE log_head (
     lane     integer PRIMARY KEY,
     position bigint NOT NULL
@@ -80,24 +81,27 @@ END $$;
 CREATE TRIGGER events_never_change BEFORE UPDATE OR DELETE OR TRUNCATE ON events
     FOR EACH STATEMENT EXECUTE FUNCTION events_never_change();
 
--- Appends a batch in one call. Requests are numbered 1, 2, 3 …; within a batch no two touch the same chat or the same key.
--- Each is judged by itself: 0 appended, 1 conflict (`conflict` is the first such chat), 2 duplicate (with the receipt that
--- is known). Rows that another session adds between the judgement and the write raise unique_violation: nothing was
--- written then, and the same call judges anew.
+-- Appends a batch in one call. Requests are numbered 1, 2, 3 …; within a batch no two touch the same chat or the same
+-- key. Each is judged by itself: 0 appended, 1 conflict (`conflict` is the first such chat), 2 duplicate (with the
+-- receipt that is known). Rows that another session adds between the judgement and the write raise unique_violation:
+-- nothing was written then, and the same call judges anew.
 --
--- Locks are taken in one order: streams by chat, the head last. Nobody who holds the head waits for anything, and no lock
--- is held across a round trip.
+-- Locks are taken in one order: streams by chat, the head last. Nobody who holds the head waits for anything, and no
+-- lock is held across a round trip.
 CREATE FUNCTION log_append(
     p_lane integer, p_epoch bigint, p_now bigint,
-    r_events bigint[],                                    -- per request: how many events it has
-    s_request integer[], s_chat uuid[], s_version bigint[], s_hash bytea[],     -- per chat of a request: what is expected,
-    s_new_version bigint[], s_new_hash bytea[],                                 -- and its head afterwards
-    k_request integer[], k_owner text[], k_key text[], k_hash bytea[], k_outcome bytea[],          -- per receipt
-    e_request integer[], e_chat uuid[], e_version bigint[], e_id uuid[], e_type text[], e_schema bigint[],  -- per event, in
-    e_recorded_at bigint[], e_actor_kind text[], e_actor_name text[], e_command uuid[], e_causation uuid[], -- order
+    -- per request: how many events it has
+    r_events bigint[],
+    -- per chat of a request: what is expected of it, and its head afterwards
+    s_request integer[], s_chat uuid[], s_version bigint[], s_hash bytea[], s_new_version bigint[], s_new_hash bytea[],
+    -- per receipt
+    k_request integer[], k_owner text[], k_key text[], k_hash bytea[], k_outcome bytea[],
+    -- per event, in order
+    e_request integer[], e_chat uuid[], e_version bigint[], e_id uuid[], e_type text[], e_schema bigint[],
+    e_recorded_at bigint[], e_actor_kind text[], e_actor_name text[], e_command uuid[], e_causation uuid[],
     e_trace text[], e_encoding bigint[], e_data bytea[], e_hash bytea[])
-RETURNS TABLE (request integer, status integer, appended_to bigint, conflict uuid, known_hash bytea, known_position bigint,
-    known_outcome bytea)
+RETURNS TABLE (request integer, status integer, appended_to bigint, conflict uuid, known_hash bytea,
+    known_position bigint, known_outcome bytea)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -140,11 +144,13 @@ BEGIN
     IF v_added > 0 THEN
         INSERT INTO streams (chat_id, version, hash, lane)
             SELECT w.chat, w.new_version, w.new_hash, p_lane
-            FROM unnest(s_request, s_chat, s_version, s_new_version, s_new_hash) AS w (request, chat, version, new_version, new_hash)
+            FROM unnest(s_request, s_chat, s_version, s_new_version, s_new_hash)
+                AS w (request, chat, version, new_version, new_hash)
             WHERE w.version = 0 AND w.new_version > 0 AND v_status[w.request] = 0
             ORDER BY w.chat;
         UPDATE streams s SET version = w.new_version, hash = w.new_hash
-            FROM unnest(s_request, s_chat, s_version, s_new_version, s_new_hash) AS w (request, chat, version, new_version, new_hash)
+            FROM unnest(s_request, s_chat, s_version, s_new_version, s_new_hash)
+                AS w (request, chat, version, new_version, new_hash)
             WHERE s.chat_id = w.chat AND w.version > 0 AND w.new_version > w.version AND v_status[w.request] = 0;
     END IF;
 
@@ -157,12 +163,13 @@ BEGIN
     IF v_added > 0 THEN
         INSERT INTO events (position, lane, chat_id, version, event_id, type, schema, epoch, recorded_at, actor_kind,
                 actor_name, command_id, causation_id, trace_id, encoding, data, hash)
-            SELECT v_head - v_added + row_number() OVER (ORDER BY e.place), p_lane, e.chat, e.version, e.id, e.type, e.schema,
-                p_epoch, e.recorded_at, e.actor_kind, e.actor_name, e.command, e.causation, e.trace, e.encoding, e.data, e.hash
+            SELECT v_head - v_added + row_number() OVER (ORDER BY e.place), p_lane, e.chat, e.version, e.id, e.type,
+                e.schema, p_epoch, e.recorded_at, e.actor_kind, e.actor_name, e.command, e.causation, e.trace,
+                e.encoding, e.data, e.hash
             FROM unnest(e_request, e_chat, e_version, e_id, e_type, e_schema, e_recorded_at, e_actor_kind, e_actor_name,
                     e_command, e_causation, e_trace, e_encoding, e_data, e_hash) WITH ORDINALITY
-                AS e (request, chat, version, id, type, schema, recorded_at, actor_kind, actor_name, command, causation, trace,
-                    encoding, data, hash, place)
+                AS e (request, chat, version, id, type, schema, recorded_at, actor_kind, actor_name, command,
+                    causation, trace, encoding, data, hash, place)
             WHERE v_status[e.request] = 0;
         PERFORM pg_notify('verbatim_log', format('%s %s %s', m.timeline, p_lane, v_head)) FROM log_meta m;
     END IF;
@@ -170,8 +177,8 @@ BEGIN
     RETURN QUERY
         WITH done AS (
             SELECT r.request::integer AS request, v_status[r.request] AS status,
-                v_head - v_added
-                    + (sum(CASE WHEN v_status[r.request] = 0 THEN r.events ELSE 0 END) OVER (ORDER BY r.request))::bigint AS appended_to
+                v_head - v_added + (sum(CASE WHEN v_status[r.request] = 0 THEN r.events ELSE 0 END)
+                    OVER (ORDER BY r.request))::bigint AS appended_to
             FROM unnest(r_events) WITH ORDINALITY AS r (events, request)
         ), asked AS (
             SELECT * FROM unnest(k_request, k_owner, k_key, k_hash, k_outcome) AS k (request, owner, key, hash, outcome)
@@ -180,7 +187,8 @@ BEGIN
                 SELECT k.owner, k.key, k.hash, d.appended_to, k.outcome, p_now
                 FROM asked k JOIN done d ON d.request = k.request WHERE d.status = 0
         )
-        SELECT d.request, d.status, d.appended_to, v_conflict[d.request], known.request_hash, known.position, known.outcome
+        SELECT d.request, d.status, d.appended_to, v_conflict[d.request], known.request_hash, known.position,
+            known.outcome
         FROM done d
             LEFT JOIN asked k ON k.request = d.request AND d.status = 2
             LEFT JOIN receipts known ON known.owner = k.owner AND known.key = k.key

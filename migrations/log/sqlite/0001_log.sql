@@ -9,7 +9,8 @@ CREATE TABLE log_meta (
     created_at  INTEGER NOT NULL              -- microseconds since 1970, UTC
 ) STRICT;
 
--- One row per lane: the position of its last event. Advanced in the transaction that adds events, so positions have no gaps.
+-- One row per lane: the position of its last event. Advanced in the transaction that adds events, so positions have no
+-- gaps.
 CREATE TABLE log_head (
     lane     INTEGER PRIMARY KEY,
     position INTEGER NOT NULL

@@ -78,7 +78,7 @@ async fn parts_come_back_in_order(journal: Arc<dyn PartJournal>) {
     let call =
         LivePart::ToolArgsDelta { call_id: "c1".to_owned(), name: "read_file".to_owned(), args: "{\"p".to_owned() };
     let whole = LivePart::Whole(Part::text("all of it — wörtlich"));
-    let mut parts = vec![text(1, "a"), text(2, "b"), text(2, "b")];
+    let mut parts = vec![text(1, "a"), text(2, "b"), text(3, "c")];
     parts.push(NumberedPart { n: 4, after_version: 9, part: call });
     parts.push(NumberedPart { n: 5, after_version: 9, part: whole });
     assert_eq!(journal.read(chat(1), 7).await.unwrap(), []);

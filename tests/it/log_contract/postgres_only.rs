@@ -27,7 +27,8 @@ async fn raw(home: &LogHome) -> PgConnection {
 /// Waits until the writer's session stands as `state` says, and returns its process.
 async fn writer_session(connection: &mut PgConnection, state: &str) -> i32 {
     let query = format!(
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'verbatim' AND {state}"
+        "SELECT pid FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name = 'verbatim' AND {state}"
     );
     let look = async {
         loop {

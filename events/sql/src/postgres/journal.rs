@@ -97,7 +97,8 @@ impl PartJournal for PostgresJournal {
     }
 }
 
-/// The writer's side. Each statement is a transaction: forgetting is only tidying up, it need not be one with the writes.
+/// The writer's side. Each statement is a transaction: forgetting is only tidying up, it need not be one with the
+/// writes.
 struct Store {
     pool: PgPool,
 }

@@ -150,7 +150,8 @@ impl Writer {
             return;
         }
         let statement = "DELETE FROM receipts WHERE (owner, key) IN \
-                         (SELECT owner, key FROM receipts WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2)";
+                         (SELECT owner, key FROM receipts WHERE recorded_at < $1 ORDER BY recorded_at LIMIT $2 \
+                         FOR UPDATE SKIP LOCKED)";
         let query = sqlx::query(statement).bind(self.options.receipts_end_micros()).bind(PRUNED_MAX);
         match timeout(ANSWER_TIMEOUT, query.execute(connection)).await {
             Ok(Ok(done)) => self.pruning.done(now_micros, done.rows_affected()),

@@ -33,7 +33,8 @@ impl Checkpoints {
 
     /// Notes a committed batch: how many events, how many bytes of data.
     pub(crate) fn wrote(&mut self, events: usize, data_bytes: usize) {
-        // A row goes into the table's last page, which is shared, and into a page of each of two indexes, which mostly is not.
+        // A row goes into the table's last page, which is shared, and into a page of each of two indexes, which mostly
+        // is not.
         self.pages += 3 + 2 * events as u64 + data_bytes as u64 / PAGE_BYTES;
     }
 

@@ -42,8 +42,8 @@ pub struct SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Opens the journal in the file `path`; makes the file and its directory if need be. Refused if another process has
-    /// it open. All work on the database is done on `runtime`.
+    /// Opens the journal in the file `path`; makes the file and its directory if need be. Refused if another process
+    /// has it open. All work on the database is done on `runtime`.
     pub async fn open(path: impl AsRef<Path>, runtime: Handle) -> Result<SqliteJournal, OpenError> {
         let path = path.as_ref().to_owned();
         run_on(&runtime.clone(), async move { SqliteJournal::open_here(path, runtime).await }).await?
@@ -167,7 +167,8 @@ fn insert(rows: usize) -> String {
     format!(
         "INSERT INTO parts (chat_id, attempt_id, n, after_version, part) \
          SELECT * FROM (VALUES {values}) WHERE column1 IS NOT NULL \
-         ON CONFLICT (chat_id, attempt_id, n) DO UPDATE SET after_version = excluded.after_version, part = excluded.part"
+         ON CONFLICT (chat_id, attempt_id, n) \
+         DO UPDATE SET after_version = excluded.after_version, part = excluded.part"
     )
 }
 

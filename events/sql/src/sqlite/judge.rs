@@ -51,8 +51,8 @@ impl Judgement {
     }
 }
 
-/// Judges requests one after the other, each against what the ones before it made of the log. A chat that is missing from
-/// `known.streams` does not exist.
+/// Judges requests one after the other, each against what the ones before it made of the log. A chat that is missing
+/// from `known.streams` does not exist.
 pub(crate) fn judge(known: &Known, appends: Vec<Append>) -> Judgement {
     let mut judgement = Judgement::default();
     let mut fresh: HashMap<ReceiptKey, Receipt> = HashMap::new();

@@ -58,8 +58,8 @@ pub struct SqliteLog {
 }
 
 impl SqliteLog {
-    /// Opens the log in the file `path` for reading and writing; makes the file and its directory if need be. Refused if
-    /// another process has it open. All work on the database is done on `runtime`.
+    /// Opens the log in the file `path` for reading and writing; makes the file and its directory if need be. Refused
+    /// if another process has it open. All work on the database is done on `runtime`.
     pub async fn open(path: impl AsRef<Path>, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
         let path = path.as_ref().to_owned();
         run_on(&runtime.clone(), async move { SqliteLog::open_here(path, options, runtime).await }).await?

@@ -48,7 +48,8 @@ pub(crate) struct Rows {
     pub(crate) now_micros: i64,
 }
 
-/// Begins a transaction and writes all rows into it. Every count is checked: what was not written as expected is an error.
+/// Begins a transaction and writes all rows into it. Every count is checked: what was not written as expected is an
+/// error.
 pub(crate) async fn write(
     connection: &mut SqliteConnection,
     statements: &mut Statements,

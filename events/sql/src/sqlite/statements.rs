@@ -1,7 +1,7 @@
 //! The writer's statements: one text per shape of a round, so that SQLite prepares few and reuses them.
 //!
-//! A round writes up to 256 rows of each kind in one call. Rows come in fixed numbers, filled up with rows of nulls that
-//! are not written.
+//! A round writes up to 256 rows of each kind in one call. Rows come in fixed numbers, filled up with rows of nulls
+//! that are not written.
 
 use std::collections::HashMap;
 use std::sync::Arc;
