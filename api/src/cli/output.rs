@@ -91,13 +91,12 @@ pub(crate) fn put(text: &str) -> io::Result<()> {
 
 /// Text of others, safe for a terminal: control characters other than line breaks and tabs are shown, not obeyed.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' | '\t' => character,
-            control if control.is_control() => '\u{fffd}',
-            other => other,
-        })
-        .collect()
+    let shown = text.chars().filter(|character| *character != '\r').map(|character| match character {
+        '\n' | '\t' => character,
+        control if control.is_control() => '\u{fffd}',
+        other => other,
+    });
+    shown.collect()
 }
 
 /// At most `characters` of a text on one line.
@@ -116,7 +115,7 @@ mod tests {
 
     #[test]
     fn escape_sequences_do_not_reach_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2Jb\r\nc\td\u{9b}31m"), "a\u{fffd}[2Jb\u{fffd}\nc\td\u{fffd}31m");
+        assert_eq!(harmless("a\u{1b}[2Jb\r\nc\td\u{9b}31m"), "a\u{fffd}[2Jb\nc\td\u{fffd}31m");
     }
 
     #[test]

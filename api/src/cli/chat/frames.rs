@@ -1,5 +1,6 @@
 //! The frames of a chat's stream, across broken connections: a reader that comes back says where it was.
 
+use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use reqwest::Method;
 use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
 
+use crate::cli::output::note;
 use crate::cli::remote::Remote;
 
 /// Silence after which a connection counts as dead: three heartbeats and a bit.
@@ -58,6 +60,9 @@ impl Frames {
                     Ok(response) => self.events = Some(Box::pin(SseByteStream::new(response.bytes_stream()))),
                     Err(error) if failures >= TRIES => return Err(error),
                     Err(_) => {
+                        if failures == 0 && std::io::stderr().is_terminal() {
+                            note("\n(the server does not answer; trying again)");
+                        }
                         tokio::time::sleep(WAIT_MAX.min(FIRST_WAIT * 2_u32.pow(failures))).await;
                         failures += 1;
                     }
