@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use uuid::Uuid;
 use verbatim_events::ids::Position;
 use verbatim_events::log::EventLog;
@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     /// Applies the log to the live generation; held during a step and a swap.
     pub(crate) engine: Mutex<Engine>,
     pub(crate) applied: watch::Sender<Applied>,
+    /// Somebody waits for the rows to come up to the log.
+    pub(crate) wanted: Notify,
     /// Held during a rebuild.
     pub(crate) rebuilding: Mutex<()>,
     pub(crate) rebuild_progress: watch::Sender<RebuildProgress>,
@@ -143,6 +145,9 @@ impl ReadModels {
     /// Waits until everything up to `position` can be read, at most `patience`.
     pub async fn wait_until(&self, position: Position, patience: Duration) -> Result<(), Behind> {
         let mut applied = self.inner.applied.subscribe();
+        if applied.borrow().position < position {
+            self.inner.wanted.notify_one();
+        }
         let reached = applied.wait_for(|applied| applied.position >= position);
         match tokio::time::timeout(patience, reached).await {
             Ok(Ok(_)) => Ok(()),
@@ -283,6 +288,7 @@ async fn open(
         live: RwLock::new(generation),
         engine: Mutex::new(engine),
         applied: watch::Sender::new(applied),
+        wanted: Notify::new(),
         rebuilding: Mutex::new(()),
         rebuild_progress: watch::Sender::new(RebuildProgress::default()),
     })

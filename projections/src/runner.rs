@@ -14,6 +14,8 @@ use crate::rebuild::{PoisonPolicy, RebuildRequest};
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
 /// The longest wait after a failure: a database that is back is noticed soon.
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
+/// How long the rows may stand behind the log while nobody waits for them: what happens meanwhile shares one transaction.
+const LINGER: Duration = Duration::from_millis(10);
 /// How often the checkpoint is read while another process moves it.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -50,6 +52,8 @@ impl ReadModels {
                         } else if progress.at_head() {
                             // Nothing is lost between the step and this wait: it is over at once if the head has moved.
                             self.inner.log.wait_beyond(progress.applied).await;
+                            // A reader that came before this asked already: the notice waits for us.
+                            let _ = tokio::time::timeout(LINGER, self.inner.wanted.notified()).await;
                         }
                     }
                     Ok(None) => failures = 0,
