@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
@@ -12,6 +12,10 @@ use actix_web::{App, HttpServer};
 
 use crate::routes;
 use crate::state::AppState;
+
+/// How long an idle connection is kept: longer than the pools of usual clients keep theirs, so that no request meets a
+/// connection that is being closed.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// The largest part of a graceful stop that open requests may take, in whole seconds: the rest is for the chats.
 fn shutdown_seconds(state: &AppState) -> u64 {
@@ -34,6 +38,7 @@ pub fn serve(listener: TcpListener, state: AppState) -> io::Result<Server> {
     let shutdown_s = shutdown_seconds(&state);
     let server = HttpServer::new(move || App::new().wrap(from_fn(log_request)).configure(configure(state.clone())))
         .disable_signals()
+        .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(shutdown_s)
         .listen(listener)?
         .run();

@@ -1,5 +1,7 @@
 //! Request bodies: bounded, and JSON where they say what they are.
 
+use std::time::Duration;
+
 use actix_web::http::header;
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
@@ -11,8 +13,21 @@ use crate::error::{Code, Problem};
 /// connection. A client that sends more than this is cut off.
 const DRAIN_MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// How long a body may take to arrive: a client that never ends its request must not hold a connection for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Reads a JSON body of at most `max_bytes`. An empty one needs no media type.
-pub async fn read(request: &HttpRequest, mut payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {
+pub async fn read(request: &HttpRequest, payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {
+    let body = tokio::time::timeout(PATIENCE, collect(payload, max_bytes))
+        .await
+        .map_err(|_| Problem::invalid("the body did not arrive in time"))??;
+    if !body.is_empty() && !is_json(request) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json"));
+    }
+    Ok(body)
+}
+
+async fn collect(mut payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {
     let mut body = BytesMut::new();
     let mut seen_bytes = 0;
     while let Some(chunk) = payload.next().await {
@@ -30,9 +45,6 @@ pub async fn read(request: &HttpRequest, mut payload: Payload, max_bytes: usize)
     }
     if seen_bytes > max_bytes {
         return Err(Problem::new(Code::BodyTooLarge, format!("the body must have at most {max_bytes} bytes")));
-    }
-    if !body.is_empty() && !is_json(request) {
-        return Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json"));
     }
     Ok(body.freeze())
 }

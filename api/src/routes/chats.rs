@@ -30,13 +30,24 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
     let wanted = CreateChatRequest::read(&body)?;
     state.check_model("/model", wanted.model.as_deref())?;
     let id = ChatId(Uuid::now_v7());
-    let CreateChatRequest { content, model, effort, title, system_prompt, labels, tools, server_tools, tool_policy } =
-        wanted;
+    let family = family(&state, &caller, wanted.parent).await?;
+    let CreateChatRequest {
+        content,
+        model,
+        effort,
+        title,
+        system_prompt,
+        labels,
+        tools,
+        server_tools,
+        tool_policy,
+        parent,
+    } = wanted;
     let command = Command::CreateChat(Box::new(CreateChat {
         id,
-        owner: caller.owner.clone(),
-        parent: None,
-        root: id,
+        owner: family.owner.clone(),
+        parent,
+        root: family.root.unwrap_or(id),
         title,
         model,
         effort,
@@ -53,12 +64,28 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
     let answer = run(&state, &request, &caller, id, command, &body).await?;
     // A replayed key names the chat that was made the first time.
     let chat_id = answer.outcome.chat_id;
-    state.owners.put(chat_id, &caller.owner);
+    state.owners.put(chat_id, &family.owner);
     let outline = as_of(&state, &answer).await?;
     let default_model = state.default_model();
     Ok(answered(&state, &answer, StatusCode::CREATED)
         .insert_header((header::LOCATION, format!("{API}/chats/{chat_id}")))
         .json(ChatView::of(&outline, default_model.as_deref())))
+}
+
+/// Where a new chat belongs.
+struct Family {
+    /// Its owner: the parent's, so that a family has one, else the caller.
+    owner: String,
+    /// The family's root; none for a chat that begins a family.
+    root: Option<ChatId>,
+}
+
+async fn family(state: &AppState, caller: &Caller, parent: Option<ChatId>) -> Result<Family, Problem> {
+    let Some(parent) = parent else { return Ok(Family { owner: caller.owner.clone(), root: None }) };
+    let opened = state.handle.open(parent).await?;
+    let outline = &opened.chat.outline;
+    caller.check_write(&outline.owner)?;
+    Ok(Family { owner: outline.owner.clone(), root: Some(outline.root) })
 }
 
 /// `PATCH /chats/{chat}`
@@ -119,13 +146,28 @@ pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -
         status: query.one("status")?.map(|name| status(&name)).transpose()?,
         archived: query.boolean("archived")?,
         labels: query.all("label").iter().map(|text| label(text)).collect::<Result<_, _>>()?,
-        parent: query.one("parent")?.map_or(Ok(Parent::Any), |text| parent(&text))?,
+        parent: query.one("parent")?.map_or(Ok(Parent::Any), |text| parent_of(&text))?,
     };
     let limit = query.limit()?;
     let cursor = query.one("cursor")?;
     query.finish()?;
     settle(&state, &request).await?;
-    let page = state.reads.chats(filter, limit, cursor.as_deref()).await?;
+    page(&state, filter, limit, cursor.as_deref()).await
+}
+
+/// `GET /chats/{chat}/children`
+pub async fn children(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
+    let mut query = Query::of(&request)?;
+    let limit = query.limit()?;
+    let cursor = query.one("cursor")?;
+    query.finish()?;
+    let parent = chat_to_read(&state, &request, &caller).await?;
+    let filter = ChatFilter { parent: Parent::ChildOf(parent.id), ..ChatFilter::default() };
+    page(&state, filter, limit, cursor.as_deref()).await
+}
+
+async fn page(state: &AppState, filter: ChatFilter, limit: usize, cursor: Option<&str>) -> Answered {
+    let page = state.reads.chats(filter, limit, cursor).await?;
     let default_model = state.default_model();
     let items = page.items.iter().map(|outline| ChatView::of(outline, default_model.as_deref())).collect();
     Ok(HttpResponse::Ok().json(PageView { items, next_cursor: page.next_cursor }))
@@ -145,6 +187,6 @@ fn label(text: &str) -> Result<(String, String), Problem> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn parent(text: &str) -> Result<Parent, Problem> {
+fn parent_of(text: &str) -> Result<Parent, Problem> {
     text.parse().map(Parent::ChildOf).map_err(|_| Problem::invalid("parent must be a chat's id"))
 }

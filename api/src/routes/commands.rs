@@ -31,7 +31,8 @@ pub async fn run(
         idempotency: key_of(request, &caller.owner, body)?,
         trace_id: trace_id(request),
     };
-    Ok(state.handle.send(chat_id, command, meta).await?)
+    // Concerns the whole family where the command does, else the chat alone.
+    Ok(state.handle.send_family(chat_id, command, meta).await?)
 }
 
 /// An answer to a mutation, with its position and whether it was only told again.

@@ -45,6 +45,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(only("/{chat}/approvals", "POST").route(web::post().to(actions::approvals)))
         .service(only("/{chat}/stream", "GET").route(web::get().to(stream::open)))
         .service(only("/{chat}/events", "GET").route(web::get().to(events::list)))
+        .service(only("/{chat}/children", "GET").route(web::get().to(chats::children)))
         .service(only("/{chat}/turns", "GET").route(web::get().to(turns::list)));
     config
         .service(only("/healthz", "GET").route(web::get().to(health::healthz)))
@@ -73,3 +74,6 @@ async fn not_found(request: HttpRequest) -> Answered {
     // The path alone: the query may hold a key.
     Err(Problem::new(Code::NotFound, format!("there is nothing at {}", request.path())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use super::access::chat_id;
 use super::query::Query;
 use crate::auth::Caller;
 use crate::state::AppState;
+use crate::stream::cursor::Cursor;
 use crate::stream::respond;
 use crate::stream::session::{Form, Format, Framing, Session, Start, start_after};
 
@@ -27,7 +28,10 @@ pub async fn open(state: Data<AppState>, request: HttpRequest, caller: Caller) -
     }
     let start = match last_event_id(&request, after) {
         None => Start::Snapshot,
-        Some(text) => text.parse().map_or(Start::Reset, |cursor| start_after(&opened, cursor)),
+        Some(text) => match text.parse::<Cursor>() {
+            Ok(cursor) => start_after(&state, &opened, cursor).await?,
+            Err(_) => Start::Reset,
+        },
     };
     let framing = Framing::Events;
     Ok(respond(Session::new(state, opened, start, Format { framing, form, parts: true }), framing))

@@ -102,11 +102,26 @@ pub struct Session {
     heartbeat: BoxFuture<'static, ()>,
 }
 
-/// The cursor fits the chat, or the reader must begin anew.
-pub fn start_after(opened: &Opened, cursor: Cursor) -> Start {
+/// Where a reader with this cursor goes on: after it, or anew if the chat cannot have given it away.
+pub async fn start_after(state: &AppState, opened: &Opened, cursor: Cursor) -> Result<Start, Problem> {
     let said = opened.parts.last().map_or(0, |frame| frame.part.n);
-    if cursor.fits(&opened.chat, said) { Start::After(cursor) } else { Start::Reset }
+    if !cursor.fits(&opened.chat, said) {
+        return Ok(Start::Reset);
+    }
+    let outline = &opened.chat.outline;
+    match cursor {
+        // An attempt that is over: the log knows whether there was one.
+        Cursor::Part { attempt, .. } if outline.attempt.as_ref().map(|open| open.id) != Some(attempt) => {
+            let page = state.log.read_chat(outline.id, attempt - 1, 1).await?;
+            let known = page.first().is_some_and(|stored| stored.event.event_type == ATTEMPT_RECORDED);
+            Ok(if known { Start::After(cursor) } else { Start::Reset })
+        }
+        Cursor::Event(_) | Cursor::Part { .. } => Ok(Start::After(cursor)),
+    }
 }
+
+/// The stored type of the events that attempts are named by.
+const ATTEMPT_RECORDED: &str = "attempt_recorded";
 
 impl Session {
     /// Begins a stream over what was opened.

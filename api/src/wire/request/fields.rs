@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use verbatim_events::ids::ChatId;
 use verbatim_events::limits::{
     LABEL_KEY_MAX_BYTES, LABEL_VALUE_MAX_BYTES, LABELS_MAX, SYSTEM_PROMPT_MAX_BYTES, TITLE_MAX_CHARACTERS,
 };
@@ -82,6 +83,14 @@ pub(super) fn name(errors: &mut Errors, object: &mut Object, member: &str) -> Op
         errors.add(object.pointer(member), format!("must be a name of 1 to {NAME_MAX_BYTES} bytes"));
     }
     Some(name)
+}
+
+pub(super) fn parent(errors: &mut Errors, object: &mut Object) -> Option<ChatId> {
+    let parent = object.string(errors, "parent")?.parse();
+    if parent.is_err() {
+        errors.add(object.pointer("parent"), "must be a chat's id");
+    }
+    parent.ok()
 }
 
 /// A label's key: a letter or digit, then letters, digits, dots, underscores, slashes and hyphens.

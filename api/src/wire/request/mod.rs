@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use verbatim_events::command::{Busy, SubmittedResult};
 use verbatim_events::event::{ApprovalDecision, ToolDefinition, ToolPolicy};
+use verbatim_events::ids::ChatId;
 use verbatim_events::part::Part;
 
-use self::fields::{content, labels, name, needed_content, system_prompt, title};
+use self::fields::{content, labels, name, needed_content, parent, system_prompt, title};
 use self::tools::{server_tools, tool_policy, tools};
 use super::reader::{Errors, Null, Object, parse};
 use crate::error::Problem;
@@ -28,6 +29,7 @@ pub struct CreateChatRequest {
     pub tools: Vec<ToolDefinition>,
     pub server_tools: Option<Vec<String>>,
     pub tool_policy: BTreeMap<String, ToolPolicy>,
+    pub parent: Option<ChatId>,
 }
 
 impl CreateChatRequest {
@@ -43,11 +45,11 @@ impl CreateChatRequest {
             tools: tools(errors, object),
             server_tools: server_tools(errors, object),
             tool_policy: tool_policy(errors, object),
+            parent: parent(errors, object),
         })
         .and_then(|(request, mut errors, mut object)| {
             object.refuse(&mut errors, "mcp_servers", "MCP servers are");
             object.refuse(&mut errors, "workspace", "workspaces are");
-            object.refuse(&mut errors, "parent", "child chats are");
             object.refuse(&mut errors, "plan_mode", "plan mode is");
             done(request, errors, object)
         })

@@ -46,6 +46,7 @@ fn a_chat_takes_all_it_is_given() {
         "tools": [{"name": "look", "description": "looks", "parameters": {"type": "object"}}],
         "server_tools": [],
         "tool_policy": {"look": "ask", "*": "deny"},
+        "parent": "01890000-0000-7000-8000-000000000001",
     }))
     .unwrap();
     assert_eq!(
@@ -64,21 +65,20 @@ fn a_chat_takes_all_it_is_given() {
             }],
             server_tools: Some(Vec::new()),
             tool_policy: [("look".to_owned(), ToolPolicy::Ask), ("*".to_owned(), ToolPolicy::Deny)].into(),
+            parent: Some("01890000-0000-7000-8000-000000000001".parse().unwrap()),
         }
     );
 }
 
 #[test]
 fn what_has_no_engine_is_named() {
-    for (field, value) in [
-        ("workspace", json!({"template_id": "blank"})),
-        ("mcp_servers", json!(["files"])),
-        ("parent", json!("01890000-0000-7000-8000-000000000001")),
-        ("plan_mode", json!(true)),
-    ] {
+    for (field, value) in
+        [("workspace", json!({"template_id": "blank"})), ("mcp_servers", json!(["files"])), ("plan_mode", json!(true))]
+    {
         assert_eq!(pointers(create(json!({field: value}))), [format!("/{field}")]);
     }
     assert_eq!(pointers(create(json!({"server_tools": ["execute"]}))), ["/server_tools/0"]);
+    assert_eq!(pointers(create(json!({"parent": "nobody"}))), ["/parent"]);
 }
 
 #[test]
