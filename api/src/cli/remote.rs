@@ -143,10 +143,11 @@ async fn problem(response: Response) -> anyhow::Error {
     let status = response.status();
     let body: Value = response.json().await.unwrap_or(Value::Null);
     let said = ["detail", "title"].into_iter().find_map(|name| body[name].as_str()).filter(|text| !text.is_empty());
-    let fields: Vec<String> = body["errors"].as_array().into_iter().flatten().filter_map(field).collect();
     let mut text = said.map_or_else(|| format!("the server answered {status}"), str::to_owned);
-    if !fields.is_empty() {
-        text = format!("{text} ({})", fields.join("; "));
+    for (pointer, detail) in body["errors"].as_array().into_iter().flatten().filter_map(field) {
+        if !text.contains(detail) {
+            text = format!("{text}; {pointer}: {detail}");
+        }
     }
     if status == StatusCode::UNAUTHORIZED {
         text = format!("the server does not take this key: {text}. Give the right one by --key");
@@ -154,6 +155,7 @@ async fn problem(response: Response) -> anyhow::Error {
     anyhow!(super::output::harmless(&text))
 }
 
-fn field(error: &Value) -> Option<String> {
-    Some(format!("{}: {}", error["pointer"].as_str()?, error["detail"].as_str()?))
+/// What is wrong with one field of the request, and which.
+fn field(error: &Value) -> Option<(&str, &str)> {
+    Some((error["pointer"].as_str()?, error["detail"].as_str()?))
 }

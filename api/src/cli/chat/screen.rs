@@ -73,9 +73,12 @@ impl Screen {
                 self.remark(&if *is_error { self.remarks.red(&line) } else { self.remarks.dim(&line) })
             }
             (_, Show::Retry { attempt, delay_ms, error }) => {
-                let seconds = format!("{}.{} s", delay_ms / 1000, delay_ms % 1000 / 100);
+                let wait = match delay_ms {
+                    ..1000 => format!("{delay_ms} ms"),
+                    _ => format!("{}.{} s", delay_ms / 1000, delay_ms % 1000 / 100),
+                };
                 let error = harmless(error.trim_end_matches('.'));
-                let line = format!("attempt {attempt} failed: {error}; the next one in {seconds}");
+                let line = format!("attempt {attempt} failed: {error}; the next one in {wait}");
                 self.remark(&self.remarks.yellow(&line))
             }
             (_, Show::End(end)) => self.end(end),
