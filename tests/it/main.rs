@@ -3,4 +3,13 @@
 mod repository;
 mod log_contract;
 mod read_models;
+mod server_start;
+mod server_input;
+mod server_idempotency;
+mod server_states;
+mod server_provider;
+mod server_stream;
 mod shell;
+
+/// The program under test.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_verbatim");

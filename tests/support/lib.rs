@@ -1,6 +1,7 @@
 //! What the tests are made with.
 
 pub mod chain;
+pub mod chat;
 pub mod clock;
 pub mod events;
 pub mod faults;
