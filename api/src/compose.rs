@@ -203,13 +203,17 @@ impl Server {
         &self.admin_key
     }
 
-    /// Waits until the HTTP server ends by itself, which it only does when it fails.
+    /// Waits until the server can serve no longer: the HTTP server ended by itself, or another server has taken the log
+    /// over while its database was away.
     pub async fn failed(&mut self) -> std::io::Error {
         let Some(http) = &mut self.http else { return std::future::pending().await };
-        match (&mut http.task).await {
-            Ok(Ok(())) => std::io::Error::other("it ended"),
-            Ok(Err(error)) => error,
-            Err(error) => std::io::Error::other(error),
+        tokio::select! {
+            () = self.storage.taken_over() => std::io::Error::other("another server has taken the log over"),
+            ended = &mut http.task => match ended {
+                Ok(Ok(())) => std::io::Error::other("it ended"),
+                Ok(Err(error)) => error,
+                Err(error) => std::io::Error::other(error),
+            },
         }
     }
 

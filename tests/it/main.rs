@@ -1,5 +1,6 @@
 //! The integration tests: one binary.
 
+mod claim;
 mod repository;
 mod log_contract;
 mod read_models;
@@ -9,6 +10,7 @@ mod server_idempotency;
 mod server_states;
 mod server_provider;
 mod server_stream;
+mod server_damage;
 mod shell;
 
 /// The program under test.

@@ -52,7 +52,7 @@ pub(super) fn run(context: &Context, args: ServeArgs) -> anyhow::Result<ExitCode
         let code = tokio::select! {
             () = signals.next() => ExitCode::SUCCESS,
             error = server.failed() => {
-                tracing::error!(%error, "the HTTP server failed");
+                tracing::error!(%error, "the server cannot go on");
                 ExitCode::from(FAILED)
             }
         };

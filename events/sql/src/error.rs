@@ -14,6 +14,9 @@ pub enum OpenError {
         /// The lock file that is held.
         lock: PathBuf,
     },
+    /// Another server serves from the same database.
+    #[error("another server serves from this database; stop it first")]
+    ServedElsewhere,
     /// The linked SQLite is older than the oldest one without a known way to damage a database.
     #[error("SQLite {found} is too old: {needed} or newer is needed")]
     SqliteTooOld {

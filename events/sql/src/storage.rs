@@ -9,7 +9,7 @@ use verbatim_events::log::EventLog;
 
 use crate::error::OpenError;
 use crate::options::LogOptions;
-use crate::postgres::{PostgresJournal, PostgresLog};
+use crate::postgres::{Claim, PostgresJournal, PostgresLog};
 use crate::sqlite::{SqliteJournal, SqliteLog};
 
 /// The log's file in a directory.
@@ -46,10 +46,10 @@ impl Place {
 
 enum Opened {
     Sqlite(Arc<SqliteLog>, Arc<SqliteJournal>),
-    Postgres(Arc<PostgresLog>, Arc<PostgresJournal>),
+    Postgres(Arc<PostgresLog>, Arc<PostgresJournal>, Claim),
 }
 
-/// An open log and its part journal.
+/// An open log and its part journal. No other server serves from the same database meanwhile.
 pub struct Storage {
     opened: Opened,
 }
@@ -71,9 +71,12 @@ impl Storage {
                 }
             }
             Place::Postgres(url) => {
+                let address = url.clone();
+                let claim = runtime.spawn(async move { Claim::take(&address).await });
+                let claim = claim.await.map_err(|_| OpenError::RuntimeStopped)??;
                 let log = PostgresLog::connect(&url, options, runtime.clone()).await?;
                 let journal = PostgresJournal::connect(&url, runtime).await?;
-                Opened::Postgres(Arc::new(log), Arc::new(journal))
+                Opened::Postgres(Arc::new(log), Arc::new(journal), claim)
             }
         };
         Ok(Storage { opened })
@@ -83,7 +86,7 @@ impl Storage {
     pub fn log(&self) -> Arc<dyn EventLog> {
         match &self.opened {
             Opened::Sqlite(log, _) => log.clone(),
-            Opened::Postgres(log, _) => log.clone(),
+            Opened::Postgres(log, _, _) => log.clone(),
         }
     }
 
@@ -91,7 +94,16 @@ impl Storage {
     pub fn journal(&self) -> Arc<dyn PartJournal> {
         match &self.opened {
             Opened::Sqlite(_, journal) => journal.clone(),
-            Opened::Postgres(_, journal) => journal.clone(),
+            Opened::Postgres(_, journal, _) => journal.clone(),
+        }
+    }
+
+    /// Returns when another server has taken the log over, which it can while the database is away. SQLite's lock file
+    /// is never lost.
+    pub async fn taken_over(&self) {
+        match &self.opened {
+            Opened::Sqlite(..) => std::future::pending().await,
+            Opened::Postgres(_, _, claim) => claim.lost().await,
         }
     }
 
@@ -102,7 +114,7 @@ impl Storage {
                 log.close().await;
                 journal.close().await;
             }
-            Opened::Postgres(log, journal) => {
+            Opened::Postgres(log, journal, _) => {
                 log.close().await;
                 journal.close().await;
             }

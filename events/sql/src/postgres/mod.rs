@@ -1,6 +1,7 @@
 //! The log in a PostgreSQL database. Any number of nodes may write it; the database judges.
 
 mod batch;
+mod claim;
 mod connect;
 mod follow;
 mod journal;
@@ -18,6 +19,7 @@ use verbatim_events::envelope::Stored;
 use verbatim_events::ids::{ChatId, Position, Version};
 use verbatim_events::log::{Append, AppendError, Appended, BoxFuture, EventLog, LogError, LogPage, Receipt};
 
+pub(crate) use claim::Claim;
 pub use journal::PostgresJournal;
 
 use crate::error::OpenError;
