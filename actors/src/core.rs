@@ -26,6 +26,8 @@ use crate::supervisor::Mind;
 
 /// How often a command is decided again after another writer was faster.
 const CONFLICTS_MAX: u32 = 8;
+/// How often a commit that failed is tried in all.
+const FAILED_COMMITS_MAX: u32 = 2;
 /// How often the log is asked what became of a commit before the chat is put aside.
 const FIND_OUT_TRIES: u32 = 3;
 /// The first wait before the log is asked again, in ms; doubles.
@@ -150,6 +152,7 @@ impl Core {
 
     /// Decides, appends, evolves. Without a command: what the chat owes by itself.
     async fn commit(&mut self, command: Option<&Command>, meta: &Meta) -> Result<Answer, SendError> {
+        let mut failed_commits = 0;
         for _ in 0..CONFLICTS_MAX {
             self.hydrate().await?;
             let before = self.chat.clone();
@@ -186,8 +189,15 @@ impl Core {
                             self.adopt(planned, position);
                             return Ok(Answer { outcome, position, replayed: false });
                         }
-                        // It did not happen; whether somebody else was faster, the next round sees.
-                        Some(None) => self.hydrated = false,
+                        // It did not happen; whether somebody else was faster, the next round sees. A log that goes on like
+                        // that (a full disk does) is not there for now.
+                        Some(None) => {
+                            self.hydrated = false;
+                            failed_commits += 1;
+                            if failed_commits >= FAILED_COMMITS_MAX {
+                                return Err(SendError::LogUnavailable { problem });
+                            }
+                        }
                         None => {
                             self.hydrated = false;
                             return Err(SendError::LogUnavailable { problem });
