@@ -16,6 +16,7 @@ use verbatim_events::model::{CallIdentity, ModelFinished, PartSink};
 use verbatim_events::part::LivePart;
 
 use crate::classify::{Failure, Fault, RetryHeaders, classify};
+use crate::options::ProviderOptions;
 use crate::secret::Secret;
 
 /// How long a connection may take to come about, in ms.
@@ -70,35 +71,51 @@ pub(crate) struct Endpoint {
 pub(crate) enum KeyHeader {
     /// `Authorization: Bearer KEY`.
     Bearer,
+    /// `x-api-key: KEY`.
+    ApiKey,
+}
+
+/// How a protocol is spoken over HTTP.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dialect {
+    /// A segment between the base address and the path, which the base address may also end with.
+    pub(crate) version: Option<&'static str>,
+    /// The path's segments.
+    pub(crate) path: &'static [&'static str],
+    /// How the key is sent.
+    pub(crate) key: KeyHeader,
+    /// Headers of every request: name in lower case, and value.
+    pub(crate) headers: &'static [(&'static str, &'static str)],
 }
 
 impl Endpoint {
-    /// The endpoint `path` below `base_url`. A query in `base_url` is kept.
-    pub(crate) fn new(
-        provider: &str,
-        base_url: &str,
-        path: &[&str],
-        secret: Option<Secret>,
-        key_header: KeyHeader,
-    ) -> Result<Endpoint, ChatError> {
+    /// The endpoint of a protocol below the provider's `base_url`. A query in `base_url` is kept.
+    pub(crate) fn new(options: &ProviderOptions, dialect: &Dialect) -> Result<Endpoint, ChatError> {
+        let ProviderOptions { name: provider, base_url, api_key: secret, .. } = options;
         let wrong = |what: &str| ChatError {
-            provider: Some(provider.to_owned()),
+            provider: Some(provider.clone()),
             ..ChatError::terminal(ErrorKind::Config, format!("The provider {provider} cannot be used: {what}."))
         };
         let mut url = Url::parse(base_url.trim()).map_err(|_| wrong("its base_url is no address"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("its base_url begins with neither http:// nor https://"));
         }
+        let last = url.path_segments().and_then(|segments| segments.rev().find(|segment| !segment.is_empty()));
+        let version = dialect.version.filter(|version| last != Some(*version));
         url.path_segments_mut()
             .map_err(|()| wrong("its base_url has no place for a path"))?
             .pop_if_empty()
-            .extend(path);
+            .extend(version.iter().chain(dialect.path));
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        if let Some(key) = &secret {
-            let (name, text) = match key_header {
+        for (name, value) in dialect.headers {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        if let Some(key) = secret {
+            let (name, text) = match dialect.key {
                 KeyHeader::Bearer => (AUTHORIZATION, format!("Bearer {}", key.expose())),
+                KeyHeader::ApiKey => (HeaderName::from_static("x-api-key"), key.expose().to_owned()),
             };
             let mut value =
                 HeaderValue::from_str(&text).map_err(|_| wrong("its API key holds forbidden characters"))?;
@@ -114,18 +131,19 @@ impl Endpoint {
         // Without TLS no root certificates are needed, so that a bare container can use a local model.
         let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
         let client = builder.build().map_err(|_| wrong("this machine has no root certificates"))?;
-        Ok(Endpoint { provider: provider.to_owned(), secret, client, url, headers })
+        Ok(Endpoint { provider: provider.clone(), secret: secret.clone(), client, url, headers })
     }
 
-    /// Sends a request and feeds the answer's parts to `sink` as they come.
+    /// Sends a request, with `headers` of its own, and feeds the answer's parts to `sink` as they come.
     pub(crate) async fn call(
         &self,
         body: Vec<u8>,
         identity: CallIdentity,
+        headers: &[(&'static str, &'static str)],
         decoder: &mut dyn Decoder,
         mut sink: PartSink,
     ) -> Result<ModelFinished, CallError> {
-        let response = self.post(body, identity).await?;
+        let response = self.post(body, identity, headers).await?;
         let mut parts = Vec::new();
         let read = self.read(response, decoder, &mut parts, &mut sink).await;
         let finished = match read {
@@ -139,11 +157,20 @@ impl Endpoint {
         finished
     }
 
-    async fn post(&self, body: Vec<u8>, identity: CallIdentity) -> Result<Response, CallError> {
+    async fn post(
+        &self,
+        body: Vec<u8>,
+        identity: CallIdentity,
+        more: &[(&'static str, &'static str)],
+    ) -> Result<Response, CallError> {
+        let mut headers = self.headers.clone();
+        for (name, value) in more {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
         let sent = self
             .client
             .post(self.url.clone())
-            .headers(self.headers.clone())
+            .headers(headers)
             .header(HeaderName::from_static("x-client-request-id"), identity.request_id.to_string())
             .body(body)
             .send()

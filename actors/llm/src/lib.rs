@@ -3,19 +3,34 @@
 //! Each protocol has two halves without I/O, an encoder from a prompt to exact bytes and a decoder from bytes to parts;
 //! `http` joins them over the network. What a provider answers when it fails is judged in one place, `classify`.
 
+pub mod answer;
+pub mod anthropic;
+mod call_ids;
 pub mod classify;
 pub mod demo;
+mod effort;
+mod feedback;
 pub mod http;
+mod metadata;
 pub mod openai_chat;
+pub mod openai_responses;
+pub mod options;
+mod pieces;
+mod plain;
 pub mod secret;
 pub mod sse;
+#[cfg(test)]
+mod testing;
 
 use verbatim_events::event::RequestRecipe;
 use verbatim_events::model::{EncodedRequest, Prompt};
 
+pub use anthropic::{Anthropic, AnthropicOptions};
 pub use demo::Demo;
 pub use http::install_crypto;
 pub use openai_chat::{OpenAiChat, OpenAiChatOptions};
+pub use openai_responses::{OpenAiResponses, OpenAiResponsesOptions};
+pub use options::ProviderOptions;
 pub use secret::Secret;
 
 /// Makes a request again from the recipe in the log and the prompt it was made of. Nothing if the protocol is unknown
@@ -23,6 +38,8 @@ pub use secret::Secret;
 pub fn encode_with(recipe: &RequestRecipe, prompt: &Prompt) -> Option<EncodedRequest> {
     match recipe.protocol.as_str() {
         openai_chat::PROTOCOL => openai_chat::encode_with(recipe, prompt),
+        openai_responses::PROTOCOL => openai_responses::encode_with(recipe, prompt),
+        anthropic::PROTOCOL => anthropic::encode_with(recipe, prompt),
         demo::PROTOCOL => demo::encode_with(recipe, prompt),
         _ => None,
     }

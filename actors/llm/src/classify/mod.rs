@@ -151,7 +151,9 @@ fn judge(words: &str, status: Option<u16>, fault: Option<Fault>) -> Verdict {
     if config {
         return verdict(ErrorKind::Config, false, Reason::Plain);
     }
-    if is(&[500]) || has(&["server error", "server_error", "server had an error"]) {
+    // What one protocol calls an error of its own, unless the status says that it was ours.
+    let own_error = status.is_none_or(|status| status >= 500) && has(&["api_error"]);
+    if is(&[500]) || own_error || has(&["server error", "server_error", "server had an error"]) {
         return verdict(ErrorKind::Generic, true, Reason::ServerError);
     }
     verdict(ErrorKind::Generic, false, if is(&[404]) { Reason::NotFound } else { Reason::Plain })
@@ -197,13 +199,14 @@ fn names_configuration(words: &str) -> bool {
         "malformed config",
         "unknown model",
     ];
-    let too_long = ["context length", "context_length", "context window", "context size"];
+    let too_long = ["context length", "context_length", "context window", "context size", "context limit"];
     text::has_any(words, &PATTERNS)
         || too_long.iter().any(|first| text::has_near(words, first, "exceed", 80))
         || too_long.iter().any(|second| text::has_near(words, "exceed", second, 80))
         || ["not found", "does not exist", "is not supported"]
             .iter()
             .any(|second| text::has_near(words, "model ", second, 120))
+        || text::has_near(words, "model: ", "not_found_error", 240)
 }
 
 /// What a person reads: what happened and what to do.

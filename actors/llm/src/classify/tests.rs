@@ -35,6 +35,18 @@ fn the_table() {
         (Some(400), "Previous response with id 'resp_123' not found.", ChainBroken, true),
         (Some(404), "previous response with id 'resp_1'\nnot found", Generic, false),
         // 6: overloaded.
+        // What the Messages protocol says inside a stream, or of a model that it does not know.
+        (None, r#"{"type":"error","error":{"type":"api_error","message":"Internal trouble"}}"#, Generic, true),
+        (Some(400), r#"{"type":"error","error":{"type":"api_error","message":"Bad block"}}"#, Generic, false),
+        (None, r#"{"type":"error","error":{"type":"rate_limit_error","message":"Slow down"}}"#, RateLimit, true),
+        (None, r#"{"type":"error","error":{"type":"timeout_error","message":"Too slow"}}"#, Timeout, true),
+        (
+            Some(404),
+            r#"{"type":"error","error":{"type":"not_found_error","message":"model: claude-x"}}"#,
+            Config,
+            false,
+        ),
+        (Some(400), "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000", Config, false),
         (Some(529), "", Overloaded, true),
         (None, r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, Overloaded, true),
         (Some(503), "The model is overloaded.", Overloaded, true),

@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 use verbatim_events::ids::AttemptId;
 use verbatim_events::part::{LivePart, Part};
 
+use super::PROTOCOL;
+use crate::metadata::marked;
+
 /// How many calls one answer may hold; later ones are ignored.
 const CALLS_MAX: usize = 256;
 
@@ -24,13 +27,14 @@ struct Call {
 /// The calls so far, in the order of their beginning.
 #[derive(Debug)]
 pub(super) struct Calls {
+    provider: String,
     attempt_id: AttemptId,
     calls: Vec<Call>,
 }
 
 impl Calls {
-    pub(super) fn new(attempt_id: AttemptId) -> Calls {
-        Calls { attempt_id, calls: Vec::new() }
+    pub(super) fn new(provider: &str, attempt_id: AttemptId) -> Calls {
+        Calls { provider: provider.to_owned(), attempt_id, calls: Vec::new() }
     }
 
     /// Some call can be used. `cut` says that the answer was cut short, so that its last call may be incomplete.
@@ -74,7 +78,8 @@ impl Calls {
             let Some(call_id) = self.call_id(at) else { continue };
             let call = &mut self.calls[at];
             let name = call.name.clone();
-            let metadata = call.extra_content.take().map(|extra| json!({ "extra_content": extra }));
+            let extra = call.extra_content.take();
+            let metadata = extra.map(|extra| marked(PROTOCOL, &self.provider, [("extra_content", extra)]));
             parts.push(LivePart::Whole(Part::ToolCall { call_id, name, args, provider_executed: false, metadata }));
         }
     }

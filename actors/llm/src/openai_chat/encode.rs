@@ -10,7 +10,6 @@
 //! - A file that only has an id is named, not sent.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -22,6 +21,8 @@ use verbatim_events::model::{EncodedRequest, Prompt};
 use verbatim_events::part::Part;
 
 use super::PROTOCOL;
+use crate::effort::base_name;
+use crate::plain::{marked_result, text_of};
 
 /// The number of this encoder. Whoever changes a byte it writes counts it up.
 pub const ENCODER: u32 = 1;
@@ -42,11 +43,6 @@ fn limits_by_completion(provider_model: &str) -> bool {
 fn wants_reasoning(provider_model: &str) -> bool {
     let name = base_name(provider_model);
     name.starts_with("deepseek") || name.starts_with("kimi")
-}
-
-/// The model's name in lower case, without the vendor that a gateway puts before it.
-fn base_name(provider_model: &str) -> String {
-    provider_model.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// The request that `recipe` makes of `prompt`.
@@ -213,11 +209,7 @@ fn tool_call(part: &Part) -> Option<WireCall<'_>> {
 
 fn tool_result(part: &Part) -> Option<WireMessage<'_>> {
     let Part::ToolResult { call_id, result, is_error, provider_executed: false, .. } = part else { return None };
-    let text = match result {
-        Value::String(text) => Cow::Borrowed(text.as_str()),
-        value => Cow::Owned(value.to_string()),
-    };
-    let content = if *is_error { Cow::Owned(format!("Error: {text}")) } else { text };
+    let content = marked_result(result, *is_error);
     Some(WireMessage { tool_call_id: Some(wire_call_id(call_id)), ..plain("tool", content) })
 }
 
@@ -229,23 +221,4 @@ fn wire_call_id(call_id: &str) -> Cow<'_, str> {
     let mut short = Digest::of(call_id.as_bytes()).to_string();
     short.truncate(32);
     Cow::Owned(format!("call_{short}"))
-}
-
-/// All the text of a message, its parts a blank line apart.
-fn text_of(message: &Message) -> Cow<'_, str> {
-    let mut texts = message.parts.iter().filter_map(readable).filter(|text| !text.is_empty());
-    let Some(first) = texts.next() else { return Cow::Borrowed("") };
-    texts.fold(first, |mut all, text| {
-        let _ = write!(all.to_mut(), "\n\n{text}");
-        all
-    })
-}
-
-fn readable(part: &Part) -> Option<Cow<'_, str>> {
-    match part {
-        Part::Text { text } => Some(Cow::Borrowed(text)),
-        Part::File { media_type, name, .. } => Some(Cow::Owned(format!("[attached file {name:?}, {media_type}]"))),
-        Part::ContextFile { path, text } => Some(Cow::Owned(format!("[file {path:?}]\n{text}"))),
-        Part::Reasoning { .. } | Part::ToolCall { .. } | Part::ToolResult { .. } | Part::Source { .. } => None,
-    }
 }

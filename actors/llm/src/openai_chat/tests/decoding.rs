@@ -250,7 +250,8 @@ fn a_calls_extra_content_is_kept() {
     fragment["extra_content"] = json!({ "google": { "thought_signature": "s" } });
     let read = read_every_way(stream(&[calls(&[fragment]), end("tool_calls")]).as_bytes());
     let Some(LivePart::Whole(Part::ToolCall { metadata, .. })) = read.parts.last() else { panic!("{read:?}") };
-    assert_eq!(*metadata, Some(json!({ "extra_content": { "google": { "thought_signature": "s" } } })));
+    let extra = json!({ "google": { "thought_signature": "s" } });
+    assert_eq!(*metadata, Some(json!({ "protocol": "openai_chat", "provider": "acme", "extra_content": extra })));
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn a_request_has_exactly_these_bytes() {
 fn another_encoders_bytes_are_not_made_again() {
     let prompt = prompt(vec![message(Role::User, vec![Part::text("Hi")])]);
     let recipe = provider().encode(&prompt, &model("m"), None).unwrap().recipe;
-    for changed in [("openai_chat", 2), ("openai_responses", 1), ("unheard_of", 1)] {
+    for changed in [("openai_chat", 2), ("openai_responses", 2), ("unheard_of", 1)] {
         let mut recipe = recipe.clone();
         (recipe.protocol, recipe.encoder) = (changed.0.to_owned(), changed.1);
         assert_eq!(crate::encode_with(&recipe, &prompt), None, "{changed:?}");

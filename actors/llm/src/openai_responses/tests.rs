@@ -1,0 +1,1 @@
+//! The encoder against exact bytes and a strict reader, the decoder against bodies cut at every byte.
