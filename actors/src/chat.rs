@@ -56,7 +56,7 @@ impl Handler<ChatMessage> for ChatActor {
     type Result = AtomicResponse<Self, ()>;
 
     fn handle(&mut self, message: ChatMessage, _context: &mut Context<Self>) -> Self::Result {
-        let span = tracing::debug_span!("chat", chat.id = %self.chat_id, message = message.name());
+        let span = message.span(self.chat_id);
         let core = self.core.take();
         let work = async move {
             let Some(mut core) = core else { return (None, false) };

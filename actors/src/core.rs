@@ -1,9 +1,11 @@
 //! One chat's core: decide → append → evolve → perform. Knows nothing of actors' frameworks.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 use uuid::Uuid;
 use verbatim_events::chat::{Chat, Effect, pending};
 use verbatim_events::command::Command;
@@ -18,11 +20,14 @@ use verbatim_events::rejection::Rejection;
 use crate::attempt::{self, RunningAttempt};
 use crate::handle::{Answer, IdempotencyKey, Meta, SendError};
 use crate::hub::{Channel, Opened};
-use crate::hydrate::catch_up;
+use crate::hydrate::{Caught, catch_up};
 use crate::messages::ChatMessage;
+use crate::metrics::{Census, Stage};
 use crate::node::Deps;
 use crate::plan::{Plan, plan};
+use crate::spans;
 use crate::supervisor::Mind;
+use crate::traces::Traces;
 
 /// How often a command is decided again after another writer was faster.
 const CONFLICTS_MAX: u32 = 8;
@@ -53,6 +58,8 @@ pub(crate) struct Core {
     hydrated: bool,
     chat: Option<Arc<Chat>>,
     running: Option<RunningAttempt>,
+    traces: Traces,
+    census: Census,
     /// What an attempt wanted done when the log would not take it.
     unsaved: Option<(AttemptId, Box<Command>)>,
     /// When the alarm rings, if it is set.
@@ -80,6 +87,8 @@ impl Core {
             hydrated: false,
             chat: None,
             running: None,
+            traces: Traces::new(),
+            census: Census::new(),
             unsaved: None,
             alarm: None,
             troubles: 0,
@@ -89,8 +98,10 @@ impl Core {
     /// Deals with a message. True when the actor may go.
     pub(crate) async fn deal_with(&mut self, message: ChatMessage) -> bool {
         match message {
-            ChatMessage::Command { command, meta, reply, permits } => {
+            ChatMessage::Command { command, meta, reply, permits, .. } => {
                 let answer = self.execute(&command, &meta).await;
+                spans::answered(&answer);
+                self.deps.metrics.command(command.name(), &answer);
                 // A caller that has gone away learns the outcome by its idempotency key.
                 let _ = reply.send(answer);
                 drop(permits);
@@ -123,10 +134,13 @@ impl Core {
             return Ok(());
         }
         let seen = self.channel.version();
-        let (chat, news) = catch_up(self.deps.log.as_ref(), self.chat_id, self.chat.take(), seen).await?;
+        let caught = catch_up(self.deps.log.as_ref(), self.chat_id, self.chat.take(), seen).await?;
+        let Caught { chat, news, trace_id } = caught;
         self.hydrated = true;
         self.chat = chat;
         let Some(chat) = &self.chat else { return Ok(()) };
+        self.census.moved(&self.deps.metrics, Some(&chat.outline));
+        self.traces.read(trace_id, &chat.outline);
         self.mind.set_owing(!pending(chat).is_empty());
         // A channel without a state has no watchers yet: they get the state whole.
         let news = if seen == 0 { Vec::new() } else { news };
@@ -152,6 +166,15 @@ impl Core {
 
     /// Decides, appends, evolves. Without a command: what the chat owes by itself.
     async fn commit(&mut self, command: Option<&Command>, meta: &Meta) -> Result<Answer, SendError> {
+        let began = Instant::now();
+        let committed = self.decide_and_append(command, meta).await;
+        if committed.as_ref().is_ok_and(|answer| !answer.replayed) {
+            self.deps.metrics.stage(Stage::Commit, began);
+        }
+        committed
+    }
+
+    async fn decide_and_append(&mut self, command: Option<&Command>, meta: &Meta) -> Result<Answer, SendError> {
         let mut failed_commits = 0;
         for _ in 0..CONFLICTS_MAX {
             self.hydrate().await?;
@@ -169,9 +192,12 @@ impl Core {
                 return Ok(Answer { outcome, position: self.deps.log.known_head(), replayed: false });
             }
             let append = self.append_of(&planned, before.as_deref(), meta, &outcome);
-            match self.deps.log.append(append).await {
+            let began = Instant::now();
+            let appended = self.deps.log.append(append).await;
+            self.deps.metrics.stage(Stage::Append, began);
+            match appended {
                 Ok(Appended { position }) => {
-                    self.adopt(planned, position);
+                    self.adopt(planned, position, command, meta);
                     return Ok(Answer { outcome, position, replayed: false });
                 }
                 Err(AppendError::Conflict { .. }) => self.hydrated = false,
@@ -186,7 +212,7 @@ impl Core {
                 Err(AppendError::Unknown(problem)) => {
                     match self.find_out(&planned, before.as_deref(), meta).await {
                         Some(Some(position)) => {
-                            self.adopt(planned, position);
+                            self.adopt(planned, position, command, meta);
                             return Ok(Answer { outcome, position, replayed: false });
                         }
                         // It did not happen; whether somebody else was faster, the next round sees. A log that goes on like
@@ -254,13 +280,17 @@ impl Core {
     }
 
     /// The append is durable: this is the state now, and everybody may know.
-    fn adopt(&mut self, planned: Plan, position: Position) {
+    fn adopt(&mut self, planned: Plan, position: Position, command: Option<&Command>, meta: &Meta) {
         let Some(after) = planned.after else { return };
         let count = planned.witnessed.len() as u64;
         let mut witnessed = planned.witnessed;
         for (index, (recorded, _, _)) in witnessed.iter_mut().enumerate() {
             recorded.position = (position + 1 + index as u64).saturating_sub(count);
         }
+        self.deps.metrics.committed(command, witnessed.iter().map(|(recorded, _, _)| &recorded.event));
+        self.census.moved(&self.deps.metrics, Some(&after.outline));
+        let turn_before = self.chat.as_ref().and_then(|chat| chat.outline.turn.as_ref()).map(|turn| turn.id);
+        self.traces.committed(&witnessed, meta, turn_before, &after.outline);
         // Said before the message's permits go back: a chat that owes something must never look idle in between.
         self.mind.set_owing(!pending(&after).is_empty());
         self.chat = Some(Arc::clone(&after));
@@ -272,8 +302,18 @@ impl Core {
             stale.cancel(&self.deps, self.chat_id);
         }
         if let Some(prepared) = planned.attempt {
-            let running = attempt::start(&self.deps, self.chat_id, prepared, &self.channel, &self.tell, &self.runtime);
-            self.running = Some(running);
+            let trace = self.traces.turn();
+            let turn_id = after.outline.turn.as_ref().map(|turn| turn.id);
+            let span = spans::attempt(&trace.span, self.chat_id, turn_id, &prepared);
+            let place = attempt::Place {
+                chat_id: self.chat_id,
+                channel: &self.channel,
+                tell: &self.tell,
+                runtime: &self.runtime,
+                trace_id: trace.trace_id.clone(),
+                span,
+            };
+            self.running = Some(attempt::start(&self.deps, prepared, place));
         }
     }
 
@@ -364,13 +404,17 @@ impl Core {
     }
 
     async fn commit_own(&mut self, command: Option<&Command>) -> Result<Answer, SendError> {
-        let meta = Meta {
-            actor: Actor::Node(self.deps.node_name.clone()),
-            command_id: Uuid::now_v7(),
-            idempotency: None,
-            trace_id: None,
+        let trace = self.traces.turn();
+        let meta = own_meta(&self.deps.node_name, trace.trace_id.clone());
+        let Some(command) = command else { return self.commit(None, &meta).await };
+        let span = trace.span.in_scope(|| spans::command(self.chat_id, command, &meta));
+        let work = async {
+            let answer = self.commit(Some(command), &meta).await;
+            spans::answered(&answer);
+            self.deps.metrics.command(command.name(), &answer);
+            answer
         };
-        self.commit(command, &meta).await
+        work.instrument(span).await
     }
 
     /// Nothing can be done now: tells the supervisor whether the chat may rest, and sets the alarm for what comes later.
@@ -421,6 +465,7 @@ impl Drop for Core {
         if let Some((_, task)) = self.alarm.take() {
             task.abort();
         }
+        self.census.moved(&self.deps.metrics, None);
     }
 }
 
@@ -435,14 +480,22 @@ pub(crate) fn replayed(key: &IdempotencyKey, receipt: &Receipt) -> Result<Answer
 }
 
 /// Sends a command to the chat's own actor and waits; how an attempt records its tool calls.
-pub(crate) async fn ask(tell: &Tell, command: Command, node_name: &str) -> Result<Answer, SendError> {
+pub(crate) async fn ask(
+    tell: &Tell,
+    chat_id: ChatId,
+    command: Command,
+    node_name: &str,
+    trace_id: Option<String>,
+) -> Result<Answer, SendError> {
     let (reply, answer) = oneshot::channel();
-    let meta = Meta {
-        actor: Actor::Node(node_name.to_owned()),
-        command_id: Uuid::now_v7(),
-        idempotency: None,
-        trace_id: None,
-    };
-    tell(ChatMessage::Command { command: Box::new(command), meta: Box::new(meta), reply, permits: None });
+    let meta = own_meta(node_name, trace_id);
+    let span = spans::command(chat_id, &command, &meta);
+    tell(ChatMessage::Command { command: Box::new(command), meta: Box::new(meta), reply, span, permits: None });
     answer.await.unwrap_or(Err(SendError::Died))
+}
+
+/// What accompanies a command that the node gives itself.
+fn own_meta(node_name: &str, trace_id: Option<String>) -> Meta {
+    let actor = Actor::Node(node_name.to_owned());
+    Meta { actor, command_id: Uuid::now_v7(), idempotency: None, trace_id }
 }

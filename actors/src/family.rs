@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
 use verbatim_events::chat::{Chat, decide, evolve};
 use verbatim_events::command::{Command, Context, CreateChat};
 use verbatim_events::envelope::{Cause, microseconds};
@@ -17,6 +18,7 @@ use verbatim_events::wire;
 
 use crate::core::replayed;
 use crate::handle::{Answer, Meta, SendError};
+use crate::spans;
 use crate::supervisor::Supervisor;
 
 /// How often a family is decided again after one of its members was faster.
@@ -48,6 +50,23 @@ pub(crate) async fn send(
     if !concerns_family {
         return supervisor.send(chat_id, command, meta).await;
     }
+    let span = spans::command(chat_id, &command, &meta);
+    let work = async {
+        let answer = send_to_all(supervisor, chat_id, &command, &meta).await;
+        spans::answered(&answer);
+        supervisor.deps().metrics.command(command.name(), &answer);
+        answer
+    };
+    work.instrument(span).await
+}
+
+/// One append over the streams of all members.
+async fn send_to_all(
+    supervisor: &Arc<Supervisor>,
+    chat_id: ChatId,
+    command: &Command,
+    meta: &Meta,
+) -> Result<Answer, SendError> {
     let log = Arc::clone(&supervisor.deps().log);
     if let Some(key) = &meta.idempotency
         && let Some(receipt) = log.receipt(&key.owner, &key.key).await?
@@ -55,9 +74,9 @@ pub(crate) async fn send(
         return replayed(key, &receipt);
     }
     for _ in 0..CONFLICTS_MAX {
-        let (before, shares) = match &command {
-            Command::CreateChat(create) => (None, creation(supervisor, create, &command, &meta).await?),
-            _ => archiving(supervisor, chat_id, &command, &meta).await?,
+        let (before, shares) = match command {
+            Command::CreateChat(create) => (None, creation(supervisor, create, command, meta).await?),
+            _ => archiving(supervisor, chat_id, command, meta).await?,
         };
         let Some(target) = shares.iter().find(|share| share.append.chat_id == chat_id) else {
             return Err(Rejection::ChatNotFound.into());

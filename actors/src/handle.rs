@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument as _;
 use uuid::Uuid;
 use verbatim_events::command::Command;
 use verbatim_events::envelope::Actor;
@@ -115,7 +116,7 @@ impl Handle {
         let runtime = supervisor.deps().runtime.clone();
         // A task of its own: a caller that goes away must not leave members without the news of a finished append.
         runtime
-            .spawn(async move { family::send(&supervisor, chat_id, command, meta).await })
+            .spawn(async move { family::send(&supervisor, chat_id, command, meta).await }.in_current_span())
             .await
             .unwrap_or(Err(SendError::Died))
     }

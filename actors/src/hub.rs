@@ -195,6 +195,12 @@ impl Channel {
         }
     }
 
+    /// How many parts an attempt has said; 0 if it is not the open one.
+    pub(crate) fn parts_count(&self, attempt_id: AttemptId) -> usize {
+        let inner = self.inner.lock();
+        inner.episode.as_ref().filter(|open| open.attempt_id == attempt_id).map_or(0, |open| open.parts.len())
+    }
+
     /// Takes no more parts of this attempt and returns what it said: its answer is being cut.
     pub(crate) fn close_episode(&self, attempt_id: AttemptId) -> Vec<Arc<PartFrame>> {
         let mut inner = self.inner.lock();

@@ -1,8 +1,9 @@
 //! Everything a chat's actor can be told: one closed list.
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tracing::Span;
 use verbatim_events::command::Command;
-use verbatim_events::ids::AttemptId;
+use verbatim_events::ids::{AttemptId, ChatId};
 
 use crate::handle::{Answer, Meta, SendError};
 use crate::hub::Opened;
@@ -17,6 +18,8 @@ pub(crate) enum ChatMessage {
         command: Box<Command>,
         meta: Box<Meta>,
         reply: oneshot::Sender<Result<Answer, SendError>>,
+        /// From its sending to its answer.
+        span: Span,
         /// Absent for what the chat's own attempts send: they are bounded by the attempt.
         permits: Option<Permits>,
     },
@@ -33,8 +36,15 @@ pub(crate) enum ChatMessage {
 }
 
 impl ChatMessage {
-    /// The message's name, for its span.
-    pub(crate) fn name(&self) -> &'static str {
+    /// The span in which the message is dealt with: a command brings its own.
+    pub(crate) fn span(&self, chat_id: ChatId) -> Span {
+        match self {
+            ChatMessage::Command { span, .. } => span.clone(),
+            _ => tracing::trace_span!("message", chat.id = %chat_id, message.name = self.name()),
+        }
+    }
+
+    fn name(&self) -> &'static str {
         match self {
             ChatMessage::Command { command, .. } => command.name(),
             ChatMessage::Open { .. } => "Open",

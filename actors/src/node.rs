@@ -9,6 +9,7 @@ use verbatim_events::log::EventLog;
 use crate::clock::Clock;
 use crate::handle::Handle;
 use crate::hub::Hub;
+use crate::metrics::Metrics;
 use crate::ports::{ModelCatalog, ToolBox};
 use crate::supervisor::Supervisor;
 
@@ -46,6 +47,7 @@ pub(crate) struct Deps {
     pub(crate) node_name: String,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) hub: Hub,
+    pub(crate) metrics: Metrics,
 }
 
 /// Starts nodes.
@@ -53,7 +55,7 @@ pub struct Node;
 
 impl Node {
     /// Starts a node's actors. Must be called on a thread that runs an actix `System`; the node lives until
-    /// `Handle::shutdown`.
+    /// `Handle::shutdown`. A metrics recorder must be installed before, or the node counts for nobody.
     pub fn start(options: NodeOptions) -> Handle {
         let deps = Arc::new(Deps {
             log: options.log,
@@ -65,6 +67,7 @@ impl Node {
             node_name: options.node_name,
             runtime: options.runtime,
             hub: Hub::default(),
+            metrics: Metrics::new(),
         });
         Handle { supervisor: Supervisor::start(deps, options.arbiters.max(1)) }
     }

@@ -2,6 +2,7 @@
 //! the attempt that does the next thing. So a step costs one append, and its end and the next attempt's begin share it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -19,6 +20,7 @@ use verbatim_events::{prompt, wire};
 
 use crate::handle::{Meta, SendError};
 use crate::hydrate::{Witnessed, witness};
+use crate::metrics::Stage;
 use crate::node::Deps;
 use crate::ports::ResolvedModel;
 
@@ -33,6 +35,17 @@ pub(crate) enum Work {
     RunTools(Vec<CallToRun>),
     /// Finds no context files, and says so.
     LoadContext,
+}
+
+impl Work {
+    /// What the attempt does, as its record says.
+    pub(crate) fn action(&self) -> AttemptAction {
+        match self {
+            Work::Generate(_) => AttemptAction::Generate,
+            Work::RunTools(_) => AttemptAction::RunTools,
+            Work::LoadContext => AttemptAction::LoadContext,
+        }
+    }
 }
 
 /// A model call in the exact bytes that will be sent.
@@ -181,8 +194,11 @@ fn prepare_generate(deps: &Deps, chat: &Chat) -> Result<(RecordAttempt, Work), C
     let name = asked.and_then(|message| message.model.as_deref()).or(chat.outline.model.as_deref());
     let effort = asked.and_then(|message| message.effort.as_deref()).or(chat.outline.effort.as_deref());
     let model = deps.models.resolve(name)?;
+    let began = Instant::now();
     let prompt = prompt::assemble(chat, &deps.tools.definitions(chat));
     let request = model.provider.encode(&prompt, &model.settings, effort)?;
+    deps.metrics.stage(Stage::Prepare, began);
+    deps.metrics.prompt(request.body.len(), prompt.messages.len());
     let record = RecordAttempt {
         model: Some(model.settings.name.clone()),
         prompt_digest: Some(request.digest),

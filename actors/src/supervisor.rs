@@ -22,6 +22,7 @@ use crate::handle::{Answer, Meta, SendError, Stats};
 use crate::hub::Opened;
 use crate::messages::{ChatMessage, Permits};
 use crate::node::Deps;
+use crate::spans;
 
 /// When a caller that was refused for want of room should come back, in ms.
 const BUSY_RETRY_AFTER_MS: u64 = 1_000;
@@ -126,13 +127,25 @@ impl Supervisor {
 
     pub(crate) async fn send(&self, chat_id: ChatId, command: Command, meta: Meta) -> Result<Answer, SendError> {
         let (reply, answer) = oneshot::channel();
-        self.route(chat_id, |permits| ChatMessage::Command {
+        let (name, span) = (command.name(), spans::command(chat_id, &command, &meta));
+        let routed = self.route(chat_id, |permits| ChatMessage::Command {
             command: Box::new(command),
             meta: Box::new(meta),
             reply,
+            span: span.clone(),
             permits: Some(permits),
-        })?;
-        answer.await.unwrap_or(Err(SendError::Died))
+        });
+        let unheard = match routed {
+            Ok(()) => match answer.await {
+                Ok(answer) => return answer,
+                Err(_) => Err(SendError::Died),
+            },
+            Err(error) => Err(error),
+        };
+        // What the actor answers it counts itself.
+        span.in_scope(|| spans::answered(&unheard));
+        self.deps.metrics.command(name, &unheard);
+        unheard
     }
 
     pub(crate) async fn open(&self, chat_id: ChatId) -> Result<Opened, SendError> {
@@ -229,6 +242,7 @@ impl Supervisor {
             return;
         }
         self.restarts.fetch_add(1, Ordering::Relaxed);
+        self.deps.metrics.restart();
         self.start_actor(registry, chat_id);
         if let Some(entry) = registry.entries.get(&chat_id)
             && entry.address.clone().try_send(ChatMessage::Wake).is_err()

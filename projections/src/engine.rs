@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use verbatim_events::chat::Outline;
@@ -17,6 +18,7 @@ use crate::database::in_list;
 use crate::error::ReadError;
 use crate::fingerprint::{Stale, fingerprint};
 use crate::generation::{Checkpoint, Generation};
+use crate::metrics::Metrics;
 use crate::models;
 use crate::outlines::Outlines;
 
@@ -66,11 +68,13 @@ pub(crate) struct Engine {
     checkpoint: Option<Checkpoint>,
     outlines: Outlines,
     on_poison: OnPoison,
+    metrics: Metrics,
 }
 
 impl Engine {
     pub(crate) fn new(generation: Arc<Generation>, on_poison: OnPoison) -> Engine {
-        Engine { generation, checkpoint: None, outlines: Outlines::new(OUTLINES_MAX), on_poison }
+        let (outlines, metrics) = (Outlines::new(OUTLINES_MAX), Metrics::new());
+        Engine { generation, checkpoint: None, outlines, on_poison, metrics }
     }
 
     /// From now on an event that cannot be applied is set aside.
@@ -89,7 +93,9 @@ impl Engine {
 
     /// Applies one page of at most `page_events` events.
     pub(crate) async fn step(&mut self, log: &dyn EventLog, page_events: usize) -> Result<Progress, ReadError> {
+        let began = Instant::now();
         let progress = self.try_step(log, page_events).await;
+        self.metrics.step(began, &progress);
         if progress.is_err() {
             // Nobody knows what the database holds now: look again.
             self.checkpoint = None;

@@ -19,6 +19,7 @@ mod error;
 mod fingerprint;
 mod generation;
 mod handle;
+mod metrics;
 mod models;
 mod outlines;
 mod query;

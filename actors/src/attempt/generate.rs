@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -16,6 +17,7 @@ use verbatim_events::model::{CallIdentity, ModelFinished, PartSink};
 use crate::attempt::journaling::Journaling;
 use crate::attempt::{CancelCause, Scope};
 use crate::hub::Published;
+use crate::metrics::Stage;
 use crate::plan::ModelCall;
 use crate::ports::ResolvedModel;
 
@@ -30,7 +32,7 @@ struct Activity {
 
 pub(super) async fn run(scope: &Scope, ModelCall { model, request }: ModelCall) -> Option<Command> {
     let clock = Arc::clone(&scope.deps.clock);
-    let started = clock.now();
+    let (started, began) = (clock.now(), Instant::now());
     let activity = Arc::new(Activity {
         last_ms: AtomicI64::new(started.timestamp_millis()),
         first_ms: AtomicI64::new(0),
@@ -39,8 +41,15 @@ pub(super) async fn run(scope: &Scope, ModelCall { model, request }: ModelCall) 
     let identity = CallIdentity { chat_id: scope.chat_id, attempt_id: scope.attempt_id, request_id: Uuid::now_v7() };
     let call = model.provider.call(request, identity, sink(scope, &activity));
     let ended = attend(scope, call, &activity).await?;
+    let metrics = &scope.deps.metrics;
+    metrics.stage(Stage::Generate, began);
+    let usage = ended.as_ref().ok().and_then(|finished| finished.usage.as_ref());
+    metrics.model_call(&model.settings.provider, scope.channel.parts_count(scope.attempt_id), usage);
     let first_ms = activity.first_ms.load(Ordering::Acquire);
     let first_part_ms = (first_ms != 0).then(|| u64::try_from(first_ms - started.timestamp_millis()).unwrap_or(0));
+    if let Some(first_part_ms) = first_part_ms {
+        metrics.first_part(&model.settings.provider, Duration::from_millis(first_part_ms));
+    }
     if activity.too_much.load(Ordering::Acquire) {
         let max = scope.deps.limits.attempt_bytes_max;
         let message = format!("The model's answer grew beyond {max} bytes and was stopped.");

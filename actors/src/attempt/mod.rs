@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tracing::{Instrument as _, Span};
 use verbatim_events::command::{Command, Step};
 use verbatim_events::episode;
 use verbatim_events::error::{ChatError, ErrorKind};
@@ -22,6 +23,7 @@ use crate::hub::Channel;
 use crate::messages::ChatMessage;
 use crate::node::Deps;
 use crate::plan::{Prepared, Work};
+use crate::spans;
 
 /// Why an attempt is told to stop. It is data, so that nobody has to guess it from a broken connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,18 @@ pub(crate) struct Scope {
     pub(crate) cancelled: watch::Receiver<Option<CancelCause>>,
     /// Something of the attempt is in the journal.
     pub(crate) journaled: Arc<AtomicBool>,
+    /// The trace that the turn belongs to.
+    pub(crate) trace_id: Option<String>,
+}
+
+/// Where an attempt runs.
+pub(crate) struct Place<'a> {
+    pub(crate) chat_id: ChatId,
+    pub(crate) channel: &'a Arc<Channel>,
+    pub(crate) tell: &'a Tell,
+    pub(crate) runtime: &'a tokio::runtime::Handle,
+    pub(crate) trace_id: Option<String>,
+    pub(crate) span: Span,
 }
 
 /// An attempt under way.
@@ -77,14 +91,8 @@ impl RunningAttempt {
 }
 
 /// Starts an attempt whose record is durable.
-pub(crate) fn start(
-    deps: &Arc<Deps>,
-    chat_id: ChatId,
-    prepared: Prepared,
-    channel: &Arc<Channel>,
-    tell: &Tell,
-    runtime: &tokio::runtime::Handle,
-) -> RunningAttempt {
+pub(crate) fn start(deps: &Arc<Deps>, prepared: Prepared, place: Place<'_>) -> RunningAttempt {
+    let Place { chat_id, channel, tell, runtime, trace_id, span } = place;
     let (cancel, cancelled) = watch::channel(None);
     let journaled = Arc::new(AtomicBool::new(false));
     let attempt_id = prepared.attempt_id;
@@ -97,19 +105,51 @@ pub(crate) fn start(
         tell: Arc::clone(tell),
         cancelled,
         journaled: Arc::clone(&journaled),
+        trace_id,
     };
-    let tell = Arc::clone(tell);
-    let task = runtime.spawn(async move {
+    let (tell, action) = (Arc::clone(tell), prepared.work.action());
+    let work = async move {
         // A bug in a provider or a tool fails its own turn and nothing else.
         let command = match std::panic::AssertUnwindSafe(run(&scope, prepared.work)).catch_unwind().await {
             Ok(command) => command,
             Err(_) => Some(scope.failed(ChatError::retryable(ErrorKind::Generic, "The attempt crashed."), None)),
         };
+        spans::attempted(command.as_ref());
+        scope.deps.metrics.attempt(action, command.as_ref());
         if let Some(command) = command {
+            log_failure(&scope, &command);
             tell(ChatMessage::AttemptEnded { attempt_id, command: Box::new(command) });
         }
-    });
+    };
+    let task = runtime.spawn(work.instrument(span));
     RunningAttempt { attempt_id, cancel, task, journaled }
+}
+
+/// A line for whoever runs the server. The provider's own words are in the events; they may quote the conversation.
+fn log_failure(scope: &Scope, command: &Command) {
+    let (chat_id, attempt_id) = (scope.chat_id, scope.attempt_id);
+    match command {
+        Command::ScheduleRetry { error, delay_ms, .. } => tracing::warn!(
+            chat.id = %chat_id,
+            attempt.id = attempt_id,
+            attempt.number = scope.number,
+            provider = error.provider,
+            kind = error.kind.name(),
+            status = error.status_code,
+            delay_ms,
+            "An attempt failed and is made again."
+        ),
+        Command::FailTurn { error, .. } => tracing::warn!(
+            chat.id = %chat_id,
+            attempt.id = attempt_id,
+            attempt.number = scope.number,
+            provider = error.provider,
+            kind = error.kind.name(),
+            status = error.status_code,
+            "An attempt failed, and with it its turn."
+        ),
+        _ => {}
+    }
 }
 
 /// Does the work. `None` where it was cancelled: then there is nothing to say.

@@ -2,9 +2,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 use verbatim_events::chat::{CallRecord, CallToRun};
 use verbatim_events::command::{Command, Step};
 use verbatim_events::event::EffectClass;
@@ -13,12 +15,15 @@ use verbatim_events::part::{LivePart, Part};
 use crate::attempt::Scope;
 use crate::core::ask;
 use crate::handle::SendError;
+use crate::metrics::Stage;
 use crate::ports::{OutputSink, ToolAnswer, ToolInvocation};
+use crate::spans;
 
 /// What the model reads where nobody knows whether a tool did its work.
 const OUTCOME_UNKNOWN: &str = "outcome unknown: the server stopped while this ran";
 
 pub(super) async fn run(scope: &Scope, calls: Vec<CallToRun>) -> Option<Command> {
+    let began = Instant::now();
     let mut cancelled = scope.cancelled.clone();
     let answers = stream::iter(calls)
         .map(|call| answer(scope, call))
@@ -28,6 +33,7 @@ pub(super) async fn run(scope: &Scope, calls: Vec<CallToRun>) -> Option<Command>
         biased;
         () = async { drop(cancelled.wait_for(Option::is_some).await) } => None,
         answers = answers => {
+            scope.deps.metrics.stage(Stage::RunTools, began);
             // A call that was fenced off has no answer; then the whole attempt is void.
             let results: Vec<Part> = answers.into_iter().collect::<Option<_>>()?;
             Some(Command::CommitStep { attempt_id: scope.attempt_id, step: Step::ToolResults { results } })
@@ -79,7 +85,8 @@ async fn answer(scope: &Scope, call: CallToRun) -> Option<Part> {
         recorded(scope, started).await?;
     }
     let began = scope.deps.clock.now();
-    let answer = run_one(scope, &call, reattach).await;
+    let span = spans::tool(scope.chat_id, scope.attempt_id, &call.call_id, &call.name);
+    let answer = run_one(scope, &call, reattach).instrument(span).await;
     let duration_ms = u64::try_from((scope.deps.clock.now() - began).num_milliseconds()).unwrap_or(0);
     let finished = Command::FinishToolCall {
         attempt_id: scope.attempt_id,
@@ -111,7 +118,12 @@ async fn run_one(scope: &Scope, call: &CallToRun, reattach: bool) -> ToolAnswer 
     });
     let tools = Arc::clone(&scope.deps.tools);
     let work = AssertUnwindSafe(async move { tools.run(invocation, output).await });
-    work.catch_unwind().await.unwrap_or_else(|_| ToolAnswer { result: json!("the tool crashed"), is_error: true })
+    let crashed = |_| ToolAnswer { result: json!("the tool crashed"), is_error: true };
+    let answer = work.catch_unwind().await.unwrap_or_else(crashed);
+    if answer.is_error {
+        spans::tool_failed();
+    }
+    answer
 }
 
 /// Records a call's start or end before anything else is done. `None` if the attempt is void. While the log cannot be
@@ -119,7 +131,8 @@ async fn run_one(scope: &Scope, call: &CallToRun, reattach: bool) -> ToolAnswer 
 async fn recorded(scope: &Scope, command: Command) -> Option<()> {
     let mut wait_ms = 100;
     loop {
-        match ask(&scope.tell, command.clone(), &scope.deps.node_name).await {
+        let trace_id = scope.trace_id.clone();
+        match ask(&scope.tell, scope.chat_id, command.clone(), &scope.deps.node_name, trace_id).await {
             Ok(_) => return Some(()),
             Err(SendError::Busy { .. } | SendError::LogUnavailable { .. }) => {
                 scope.deps.clock.sleep_ms(wait_ms).await;

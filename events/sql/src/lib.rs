@@ -7,6 +7,7 @@
 mod error;
 mod faults;
 mod head;
+mod metrics;
 mod migrate;
 mod options;
 mod parts;

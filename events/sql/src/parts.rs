@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 use verbatim_events::ids::{AttemptId, ChatId};
 use verbatim_events::log::LogError;
 use verbatim_events::part::NumberedPart;
+
+use crate::metrics::JournalMetrics;
 
 /// Writes that may wait; one more waits for its place.
 const QUEUE_MAX: usize = 1024;
@@ -94,6 +97,7 @@ impl PartQueue {
 }
 
 async fn serve<S: PartStore>(mut store: S, mut receiver: mpsc::Receiver<Request>) {
+    let metrics = JournalMetrics::new();
     let mut requests = Vec::new();
     while receiver.recv_many(&mut requests, BATCH_MAX).await > 0 {
         let mut batch = Batch::default();
@@ -108,7 +112,9 @@ async fn serve<S: PartStore>(mut store: S, mut receiver: mpsc::Receiver<Request>
             }
             callers.push(answer);
         }
+        let (began, parts) = (Instant::now(), batch.parts.len());
         let result = store.apply(batch).await;
+        metrics.wrote(began, parts, result.is_ok());
         for caller in callers {
             // A caller that no longer waits needs no answer.
             let _ = caller.send(match &result {

@@ -1,11 +1,13 @@
 //! The way to the writer: a bounded queue of requests, and how a batch is taken from it.
 
 use std::collections::{HashSet, VecDeque};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 use verbatim_events::ids::ChatId;
 use verbatim_events::log::{Append, AppendError, Appended};
 
+use crate::metrics::LogMetrics;
 use crate::options::{BATCH_BYTES_MAX, BATCH_REQUESTS_MAX};
 
 /// What a caller gets.
@@ -32,18 +34,27 @@ impl Request {
 #[derive(Clone)]
 pub(crate) struct Queue {
     sender: mpsc::Sender<Request>,
+    metrics: LogMetrics,
 }
 
 impl Queue {
     /// A queue for `max` waiting requests, and the writer's end of it.
     pub(crate) fn new(max: usize) -> (Queue, Inbox) {
         let (sender, receiver) = mpsc::channel(max.max(1));
-        (Queue { sender }, Inbox { receiver, put_off: VecDeque::new() })
+        let metrics = LogMetrics::new();
+        (Queue { sender, metrics: metrics.clone() }, Inbox { receiver, put_off: VecDeque::new(), metrics })
     }
 
     /// Hands an append to the writer and waits for its answer. Once handed over it is done even if nobody waits any
     /// more.
     pub(crate) async fn append(&self, append: Append) -> Answer {
+        let began = Instant::now();
+        let answer = self.hand_over(append).await;
+        self.metrics.answered(began, &answer);
+        answer
+    }
+
+    async fn hand_over(&self, append: Append) -> Answer {
         check(&append).map_err(AppendError::Failed)?;
         let (request, answer) = Request::new(append);
         self.sender.try_send(request).map_err(|error| match error {
@@ -59,6 +70,7 @@ pub(crate) struct Inbox {
     receiver: mpsc::Receiver<Request>,
     /// Requests that were drained but belong into a later batch; they come before everything that still waits.
     put_off: VecDeque<Request>,
+    metrics: LogMetrics,
 }
 
 impl Inbox {
@@ -68,6 +80,11 @@ impl Inbox {
             Some(request) => Some(request),
             None => self.receiver.recv().await,
         }
+    }
+
+    /// The figures that the writer adds to.
+    pub(crate) fn metrics(&self) -> &LogMetrics {
+        &self.metrics
     }
 
     /// Takes no more requests; those that wait can still be drained.
@@ -111,6 +128,8 @@ impl Inbox {
         }
         later.append(&mut self.put_off);
         self.put_off = later;
+        let streams = batch.iter().flat_map(|request| &request.append.streams);
+        self.metrics.batch(batch.len(), streams.map(|stream| stream.events.len()).sum());
         batch
     }
 }

@@ -1,6 +1,8 @@
 //! The writer of one node: takes what waits, has the database judge and write it in one statement, answers, publishes.
 //! Other nodes write the same log; the database compares and sets. The writer outlives the database.
 
+use std::time::Instant;
+
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{Connection, Executor};
 use tokio::sync::{oneshot, watch};
@@ -60,7 +62,9 @@ impl Writer {
             // Callers that were just answered get their turn, so that what they send next is in this batch.
             tokio::task::yield_now().await;
             let batch = self.inbox.drain_distinct(request);
+            let began = Instant::now();
             self.serve(batch).await;
+            self.inbox.metrics().wrote(began);
             self.prune().await;
         }
         if let Some(connection) = self.connection.take() {

@@ -1,6 +1,7 @@
 //! The one writer of a SQLite log: takes what waits, judges it, writes it, commits once, answers, publishes.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
@@ -116,7 +117,9 @@ impl Writer {
             // Callers that were just answered get their turn, so that what they send next is in this batch.
             tokio::task::yield_now().await;
             let batch = self.inbox.drain(request);
+            let began = Instant::now();
             self.serve(batch).await;
+            self.inbox.metrics().wrote(began);
             self.housekeeping(false).await;
         }
         if let Some(Open { mut connection, .. }) = self.open.take() {
