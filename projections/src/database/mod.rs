@@ -11,7 +11,7 @@ pub(crate) use row::Row;
 pub(crate) use sqlite::{SqliteHome, close_session};
 pub(crate) use statement::{Dialect, Statement, Value, in_list, multi_row, signed};
 
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use verbatim_events::ids::Position;
 
 use crate::error::ReadError;
@@ -84,15 +84,14 @@ impl Database {
     pub(crate) async fn commit(&self, guard: Statement, statements: Vec<Statement>) -> Result<bool, ReadError> {
         match self {
             Database::Sqlite { writer, .. } => {
-                let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-                if execute!(&mut *transaction, guard, Dialect::Sqlite) != 1 {
-                    transaction.rollback().await?;
-                    return Ok(false);
+                let mut connection = writer.acquire().await?;
+                let written = commit_sqlite(&mut connection, guard, statements).await;
+                if written.is_err() {
+                    // A full disk makes the database roll back by itself, which the driver does not notice: it would
+                    // refuse every further transaction on this connection. The pool opens another.
+                    connection.close_on_drop();
                 }
-                for statement in statements {
-                    execute!(&mut *transaction, statement, Dialect::Sqlite);
-                }
-                transaction.commit().await?;
+                return written;
             }
             Database::Postgres(pool) => {
                 let mut transaction = pool.begin().await?;
@@ -129,6 +128,24 @@ impl Database {
             Database::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// `Database::commit` on the only connection that writes.
+async fn commit_sqlite(
+    connection: &mut SqliteConnection,
+    guard: Statement,
+    statements: Vec<Statement>,
+) -> Result<bool, ReadError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if execute!(&mut *transaction, guard, Dialect::Sqlite) != 1 {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    for statement in statements {
+        execute!(&mut *transaction, statement, Dialect::Sqlite);
+    }
+    transaction.commit().await?;
+    Ok(true)
 }
 
 /// A transaction that only reads: all its answers show one moment, the one of its first.
