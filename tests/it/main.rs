@@ -1,6 +1,7 @@
 //! The integration tests: one binary.
 
 mod claim;
+mod chaos;
 mod repository;
 mod log_contract;
 mod read_models;

@@ -1,6 +1,7 @@
 //! What the tests are made with.
 
 pub mod chain;
+pub mod chaos;
 pub mod chat;
 pub mod clock;
 pub mod events;
@@ -9,6 +10,7 @@ pub mod http;
 pub mod log_home;
 pub mod postgres;
 pub mod provider;
+pub mod random;
 pub mod script;
 pub mod server;
 pub mod shell;
