@@ -8,6 +8,7 @@ mod error;
 mod faults;
 mod head;
 mod metrics;
+mod keys;
 mod migrate;
 mod options;
 mod parts;
@@ -22,6 +23,7 @@ mod task;
 
 pub use error::OpenError;
 pub use faults::{FaultPoint, Faults};
+pub use keys::{KeyStore, KeyStoreError, KeyTally, StoredKey};
 pub use options::{Clock, LogOptions};
 pub use postgres::{PostgresJournal, PostgresLog};
 pub use sqlite::{SqliteJournal, SqliteLog};

@@ -7,12 +7,16 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 const TABLE: &str = "log_migrations";
 
 /// The migrations of a log on SQLite, in order.
-pub(crate) const SQLITE: &[(i64, &str, &str)] =
-    &[(1, "log", include_str!("../../../migrations/log/sqlite/0001_log.sql"))];
+pub(crate) const SQLITE: &[(i64, &str, &str)] = &[
+    (1, "log", include_str!("../../../migrations/log/sqlite/0001_log.sql")),
+    (2, "keys", include_str!("../../../migrations/log/sqlite/0002_keys.sql")),
+];
 
 /// The migrations of a log on PostgreSQL, in order. Each has a partner of the same name on SQLite.
-pub(crate) const POSTGRES: &[(i64, &str, &str)] =
-    &[(1, "log", include_str!("../../../migrations/log/postgres/0001_log.sql"))];
+pub(crate) const POSTGRES: &[(i64, &str, &str)] = &[
+    (1, "log", include_str!("../../../migrations/log/postgres/0001_log.sql")),
+    (2, "keys", include_str!("../../../migrations/log/postgres/0002_keys.sql")),
+];
 
 /// A migrator that runs `migrations`, each in a transaction of its own.
 pub(crate) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {

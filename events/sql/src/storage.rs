@@ -8,6 +8,7 @@ use verbatim_events::journal::PartJournal;
 use verbatim_events::log::EventLog;
 
 use crate::error::OpenError;
+use crate::keys::KeyStore;
 use crate::options::LogOptions;
 use crate::postgres::{Claim, PostgresJournal, PostgresLog};
 use crate::sqlite::{SqliteJournal, SqliteLog};
@@ -19,7 +20,7 @@ const JOURNAL_FILE: &str = "journal.db";
 
 /// Where a log lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
+pub(crate) enum Place {
     /// The log's file.
     Sqlite(PathBuf),
     /// The database's address.
@@ -28,7 +29,7 @@ enum Place {
 
 impl Place {
     /// `sqlite:PATH`, where PATH is a file or the directory of `events.db`, or `postgres://…`.
-    fn parse(address: &str) -> Result<Place, OpenError> {
+    pub(crate) fn parse(address: &str) -> Result<Place, OpenError> {
         if address.starts_with("postgres://") || address.starts_with("postgresql://") {
             return Ok(Place::Postgres(address.to_owned()));
         }
@@ -52,6 +53,7 @@ enum Opened {
 /// An open log and its part journal. No other server serves from the same database meanwhile.
 pub struct Storage {
     opened: Opened,
+    keys: KeyStore,
 }
 
 impl Storage {
@@ -59,11 +61,14 @@ impl Storage {
     /// is `sqlite:PATH`, where PATH is a file or a directory (then it is `events.db` in it), or `postgres://…`.
     /// All work on the database is done on `runtime`.
     pub async fn open(address: &str, options: LogOptions, runtime: Handle) -> Result<Storage, OpenError> {
-        let opened = match Place::parse(address)? {
+        let (opened, keys) = match Place::parse(address)? {
             Place::Sqlite(path) => {
                 let log = SqliteLog::open(&path, options, runtime.clone()).await?;
                 match SqliteJournal::open(path.with_file_name(JOURNAL_FILE), runtime).await {
-                    Ok(journal) => Opened::Sqlite(Arc::new(log), Arc::new(journal)),
+                    Ok(journal) => {
+                        let keys = log.keys();
+                        (Opened::Sqlite(Arc::new(log), Arc::new(journal)), keys)
+                    }
                     Err(error) => {
                         log.close().await;
                         return Err(error);
@@ -75,11 +80,12 @@ impl Storage {
                 let claim = runtime.spawn(async move { Claim::take(&address).await });
                 let claim = claim.await.map_err(|_| OpenError::RuntimeStopped)??;
                 let log = PostgresLog::connect(&url, options, runtime.clone()).await?;
-                let journal = PostgresJournal::connect(&url, runtime).await?;
-                Opened::Postgres(Arc::new(log), Arc::new(journal), claim)
+                let journal = PostgresJournal::connect(&url, runtime.clone()).await?;
+                let keys = KeyStore::postgres(&url, runtime)?;
+                (Opened::Postgres(Arc::new(log), Arc::new(journal), claim), keys)
             }
         };
-        Ok(Storage { opened })
+        Ok(Storage { opened, keys })
     }
 
     /// The log.
@@ -98,6 +104,11 @@ impl Storage {
         }
     }
 
+    /// The keys to the server.
+    pub fn keys(&self) -> KeyStore {
+        self.keys.clone()
+    }
+
     /// Returns when another server has taken the log over, which it can while the database is away. SQLite's lock file
     /// is never lost.
     pub async fn taken_over(&self) {
@@ -109,6 +120,7 @@ impl Storage {
 
     /// Takes no more writes, finishes those that wait, and gives the database back.
     pub async fn close(&self) {
+        self.keys.close().await;
         match &self.opened {
             Opened::Sqlite(log, journal) => {
                 log.close().await;

@@ -31,6 +31,9 @@ use crate::queue::Queue;
 use crate::task::{read_on, run_on};
 use writer::Writer;
 
+/// Connections that read and change keys: there are few such requests.
+const KEYS_CONNECTIONS_MAX: u32 = 2;
+
 /// A log in a PostgreSQL database.
 pub struct PostgresLog {
     runtime: Handle,
@@ -162,6 +165,20 @@ impl EventLog for PostgresLog {
     fn timeline(&self) -> Uuid {
         self.timeline
     }
+}
+
+/// Connections to the keys at `url`, made when they are needed.
+pub(crate) fn keys_pool(url: &str) -> Result<PgPool, OpenError> {
+    Ok(connect::pool(KEYS_CONNECTIONS_MAX).connect_lazy_with(connect::address(url)?))
+}
+
+/// Brings the tables at `url` to this version.
+pub(crate) async fn migrate(url: &str, options: &LogOptions) -> Result<(), OpenError> {
+    let mut connection = connect::writer(&connect::address(url)?).await?;
+    connect::check_version(&mut connection).await?;
+    prepare(&mut connection, options.now_micros()).await?;
+    connection.close().await?;
+    Ok(())
 }
 
 /// Brings the tables to this version, and gives a new log its identity.

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 use verbatim_events::envelope::Stored;
@@ -32,6 +32,7 @@ pub use journal::SqliteJournal;
 
 use crate::error::OpenError;
 use crate::head::KnownHead;
+use crate::keys::{KEY_CHANGES_MAX, KeyRequest, KeyStore};
 use crate::options::LogOptions;
 use crate::queue::Queue;
 use crate::task::{read_on, run_on};
@@ -49,6 +50,8 @@ pub struct SqliteLog {
     runtime: Handle,
     /// `None` for a log that was opened for reading.
     queue: Option<Queue>,
+    /// The writer changes keys, too; `None` for a log that was opened for reading.
+    key_changes: Option<mpsc::Sender<KeyRequest>>,
     closing: watch::Sender<bool>,
     readers: SqlitePool,
     known_head: KnownHead,
@@ -83,11 +86,13 @@ impl SqliteLog {
         let known_head = KnownHead::new(open::read_head(&mut connection).await?);
         let readers = reader_pool(&path, &options);
         let (queue, inbox) = Queue::new(options.queue_max);
+        let (key_changes, key_requests) = mpsc::channel(KEY_CHANGES_MAX);
         let (closing, closing_receiver) = watch::channel(false);
         let writer = Writer::new(Handover {
             path: path.clone(),
             options,
             inbox,
+            key_requests,
             closing: closing_receiver,
             known_head: known_head.clone(),
             incarnation: identity.incarnation,
@@ -96,7 +101,8 @@ impl SqliteLog {
         });
         let task = Mutex::new(Some(runtime.spawn(writer.run())));
         let timeline = identity.timeline;
-        Ok(SqliteLog { path, runtime, queue: Some(queue), closing, readers, known_head, timeline, task })
+        let (queue, key_changes) = (Some(queue), Some(key_changes));
+        Ok(SqliteLog { path, runtime, queue, key_changes, closing, readers, known_head, timeline, task })
     }
 
     async fn open_read_only_here(path: PathBuf, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
@@ -106,12 +112,18 @@ impl SqliteLog {
         let (closing, closing_receiver) = watch::channel(false);
         let task = runtime.spawn(poll(readers.clone(), known_head.clone(), closing_receiver));
         let task = Mutex::new(Some(task));
-        Ok(SqliteLog { path, runtime, queue: None, closing, readers, known_head, timeline, task })
+        let (queue, key_changes) = (None, None);
+        Ok(SqliteLog { path, runtime, queue, key_changes, closing, readers, known_head, timeline, task })
     }
 
     /// The database's path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The keys in the log's database.
+    pub(crate) fn keys(&self) -> KeyStore {
+        KeyStore::sqlite(self.readers.clone(), self.key_changes.clone(), self.runtime.clone())
     }
 
     /// Takes no more appends, finishes those that wait, and gives the file back. Reads fail afterwards.

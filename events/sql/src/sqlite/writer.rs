@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, timeout};
 use verbatim_events::ids::Position;
 use verbatim_events::log::{Append, AppendError};
@@ -19,6 +19,7 @@ use super::round::{self, Rows};
 use super::statements::Statements;
 use crate::faults::{FaultPoint, ask};
 use crate::head::KnownHead;
+use crate::keys::{KeyRequest, KeyStoreError, sqlite as keys};
 use crate::options::LogOptions;
 use crate::prune::{PRUNED_MAX, Pruning};
 use crate::queue::{Answer, Inbox, Request};
@@ -57,6 +58,8 @@ pub(crate) struct Handover {
     pub(crate) options: LogOptions,
     /// The requests.
     pub(crate) inbox: Inbox,
+    /// Changes of the keys.
+    pub(crate) key_requests: mpsc::Receiver<KeyRequest>,
     /// Turns true when no more requests shall be taken.
     pub(crate) closing: watch::Receiver<bool>,
     /// Where heads are published.
@@ -80,6 +83,7 @@ pub(crate) struct Writer {
     path: PathBuf,
     options: LogOptions,
     inbox: Inbox,
+    key_requests: mpsc::Receiver<KeyRequest>,
     closing: watch::Receiver<bool>,
     known_head: KnownHead,
     incarnation: i64,
@@ -94,7 +98,8 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(handover: Handover) -> Writer {
-        let Handover { path, options, inbox, closing, known_head, incarnation, connection, lock } = handover;
+        let Handover { path, options, inbox, key_requests, closing, known_head, incarnation, connection, lock } =
+            handover;
         Writer {
             open: Some(Open { connection, head: known_head.get() }),
             heads: HeadCache::new(HEADS_MAX),
@@ -104,6 +109,7 @@ impl Writer {
             path,
             options,
             inbox,
+            key_requests,
             closing,
             known_head,
             incarnation,
@@ -145,6 +151,8 @@ impl Writer {
                     Ok(request) => return request,
                     Err(_) => self.housekeeping(true).await,
                 },
+                // Rare, and behind every append that waits.
+                Some(request) = self.key_requests.recv(), if !closed => self.change_keys(request).await,
                 // An error means that the log is gone and all its senders with it: the queue says so as well.
                 changed = self.closing.changed(), if !closed => if changed.is_err() {
                     self.inbox.close();
@@ -152,6 +160,25 @@ impl Writer {
                 },
             }
         }
+    }
+
+    /// Changes a key in a transaction of its own.
+    async fn change_keys(&mut self, request: KeyRequest) {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => match self.reopen().await {
+                Ok(open) => open,
+                Err(BatchError::Failed(problem) | BatchError::Unknown(problem)) => {
+                    return request.answer(Err(KeyStoreError::Unavailable(problem)));
+                }
+            },
+        };
+        let done = keys::change(&mut open.connection, request.change()).await;
+        self.open = Some(open);
+        if done.is_err() {
+            self.forget().await;
+        }
+        request.answer(done.map_err(KeyStoreError::from));
     }
 
     async fn serve(&mut self, batch: Vec<Request>) {

@@ -1,0 +1,11 @@
+-- Keys to the server: whom each speaks for and what it may do. Of the key itself only its SHA-256 is kept. Rows are added
+-- and revoked once, never changed otherwise and never removed, so how many there are of each says whether anything is new.
+CREATE TABLE keys (
+    id         BLOB PRIMARY KEY CHECK (length(id) = 16),
+    name       TEXT NOT NULL,
+    owner      TEXT NOT NULL,
+    roles      TEXT NOT NULL,              -- names, parted by spaces
+    digest     BLOB NOT NULL UNIQUE CHECK (length(digest) = 32),
+    created_at INTEGER NOT NULL,           -- microseconds since 1970, UTC
+    revoked_at INTEGER                     -- microseconds since 1970, UTC; absent while the key is valid
+) STRICT, WITHOUT ROWID;
