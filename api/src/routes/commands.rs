@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 use verbatim_actors::handle::{Answer, Meta};
 use verbatim_events::chat::Status;
@@ -15,6 +16,7 @@ use crate::error::Problem;
 use crate::idempotency::{IDEMPOTENCY_REPLAYED, key_of};
 use crate::position::{VERBATIM_POSITION, encode};
 use crate::state::AppState;
+use crate::wire::words;
 
 /// Sends a command in a request's name.
 pub async fn run(
@@ -46,19 +48,27 @@ pub fn answered(state: &AppState, answer: &Answer, status: StatusCode) -> HttpRe
 }
 
 /// What a command achieved: `{chat_id, version, position, status, message_id?, queued_id?, turn_id?, withdrawn?}`.
-#[derive(Debug, Serialize)]
-struct AcceptedView<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Accepted)]
+pub(crate) struct AcceptedView<'a> {
+    #[schema(value_type = words::ChatId)]
     chat_id: ChatId,
+    #[schema(value_type = u64)]
     version: Version,
     position: String,
+    #[schema(value_type = words::Status)]
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     message_id: Option<MessageId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     queued_id: Option<QueuedId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     turn_id: Option<TurnId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<u64>>)]
     withdrawn: Option<&'a [MessageId]>,
 }
 

@@ -5,15 +5,20 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::state::AppState;
 
 /// How long a look at the log or the read models may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_millis(1000);
 
-#[derive(Serialize)]
-struct HealthView {
+/// How the server is: `{status, reasons?}`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Health)]
+pub(crate) struct HealthView {
+    /// `ok`, `ready` or `not_ready`.
     status: &'static str,
+    /// Why it is not ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<&'static str>,
 }

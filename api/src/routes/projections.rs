@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
 use verbatim_events::log::BoxFuture;
 use verbatim_projections::{
     PoisonPolicy, ReadError, RebuildPhase, RebuildProgress, RebuildReport, RebuildRequest, Verify,
@@ -26,22 +27,32 @@ use crate::wire::page::PageView;
 /// In place of a projection's name: all of them.
 const ALL: &str = "all";
 
-#[derive(Serialize)]
-struct ProjectionView {
+/// A read model: `{name, generation, position, lag_events, lag_ms, stale?, rebuild?}`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Projection)]
+pub(crate) struct ProjectionView {
+    /// Its name.
     name: &'static str,
+    /// The number of the build that is read.
     generation: u64,
+    /// How far it is; opaque.
     position: String,
+    /// Events of the log that are not in it yet.
     lag_events: u64,
+    /// How long the oldest of them has waited, in ms.
     lag_ms: u64,
+    /// Why it has to be built anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     stale: Option<String>,
+    /// The rebuild under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     rebuild: Option<ProgressView>,
 }
 
 /// Where a rebuild stands: `{phase, generation, events_done, events_total, rows_compared}`.
-#[derive(Clone, Serialize)]
-struct ProgressView {
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = RebuildProgress)]
+pub(crate) struct ProgressView {
     phase: &'static str,
     generation: u64,
     events_done: u64,
@@ -50,16 +61,19 @@ struct ProgressView {
 }
 
 /// What a rebuild came to: `{generation, events, rows_compared, dead_letters}`.
-#[derive(Serialize)]
-struct ReportView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RebuildReport)]
+pub(crate) struct ReportView {
     generation: u64,
     events: u64,
     rows_compared: u64,
     dead_letters: u64,
 }
 
-#[derive(Serialize)]
-struct FailureView {
+/// Why a rebuild failed: `{detail}`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RebuildFailure)]
+pub(crate) struct FailureView {
     detail: String,
 }
 

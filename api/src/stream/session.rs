@@ -9,6 +9,7 @@ use std::sync::Arc;
 use actix_web::web::Data;
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 use verbatim_actors::hub::{Frame, Opened, PartFrame, Watch};
 use verbatim_events::chat::Status;
 use verbatim_events::envelope::Stored;
@@ -67,13 +68,17 @@ pub enum Start {
     After(Cursor),
 }
 
-#[derive(Serialize)]
-struct ResetView {
+/// The reader's place is not known; a snapshot follows: `{reason}`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reset)]
+pub(crate) struct ResetView {
     reason: &'static str,
 }
 
-#[derive(Serialize)]
-struct HeartbeatView {
+/// The stream is alive: `{at}`.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Heartbeat)]
+pub(crate) struct HeartbeatView {
     at: Time,
 }
 

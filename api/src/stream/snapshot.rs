@@ -1,6 +1,7 @@
 //! The snapshot that a stream begins with: `{chat, messages, queue, attempt?, parts}`.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use verbatim_actors::hub::Opened;
 
 use super::cursor::Cursor;
@@ -13,7 +14,8 @@ use crate::wire::part::PartFrameView;
 const MESSAGES_MAX: usize = 200;
 
 /// A chat at one instant, with the words of its last messages and of the attempt under way.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Snapshot)]
 pub struct SnapshotView<'a> {
     chat: ChatView<'a>,
     messages: Vec<MessageView<'a>>,

@@ -4,36 +4,43 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use verbatim_events::chat::{Outline, PendingAction, PendingRetry, Status};
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{CallNeed, PendingCall, WorkspaceBinding};
 use verbatim_events::ids::{ChatId, TurnId, Version};
 use verbatim_events::message::Usage;
 
-use super::{Time, is_false};
+use super::{Time, is_false, words};
 
 /// A chat: `{id, owner, parent?, root, title, model, effort?, status, archived, pinned, labels, plan_mode?, version,
 /// history_version, queue_length, turn_id?, last_error?, retry?, action?, workspace?, usage, cost_micros?, erased?,
 /// created_at, updated_at}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Chat)]
 pub struct ChatView<'a> {
     /// Its id.
+    #[schema(value_type = words::ChatId)]
     pub id: ChatId,
     /// Who owns it.
     pub owner: &'a str,
     /// The chat that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::ChatId>)]
     pub parent: Option<ChatId>,
     /// The root of its family; itself for a root.
+    #[schema(value_type = words::ChatId)]
     pub root: ChatId,
     /// Its title.
     pub title: &'a str,
     /// The model it talks to: its own, else the server's default. Null where the server has no model at all.
+    #[schema(required)]
     pub model: Option<&'a str>,
     /// The reasoning effort.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<&'a str>,
     /// What it is doing.
+    #[schema(value_type = words::Status)]
     pub status: Status,
     /// It is archived.
     pub archived: bool,
@@ -45,16 +52,21 @@ pub struct ChatView<'a> {
     #[serde(skip_serializing_if = "is_false")]
     pub plan_mode: bool,
     /// The version of its last event.
+    #[schema(value_type = u64)]
     pub version: Version,
     /// The version of the last event that changed its history.
+    #[schema(value_type = u64)]
     pub history_version: Version,
     /// Messages that wait.
+    #[schema(value_type = u64)]
     pub queue_length: usize,
     /// The turn under way.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     pub turn_id: Option<TurnId>,
     /// Why the last turn failed, while the chat rests on it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::ChatError>)]
     pub last_error: Option<&'a ChatError>,
     /// The retry that waits for its time.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,8 +76,10 @@ pub struct ChatView<'a> {
     pub action: Option<ActionView<'a>>,
     /// Its workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::WorkspaceBinding>)]
     pub workspace: Option<&'a WorkspaceBinding>,
     /// Tokens of all turns.
+    #[schema(value_type = words::Usage)]
     pub usage: Usage,
     /// Cost of all turns in millionths, where prices are known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +127,8 @@ impl<'a> ChatView<'a> {
 }
 
 /// A retry that waits: `{attempt, delay_ms, retry_at, error}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Retry)]
 pub struct RetryView<'a> {
     /// The number of the attempt that failed.
     pub attempt: u32,
@@ -122,6 +137,7 @@ pub struct RetryView<'a> {
     /// When to try again.
     pub retry_at: Time,
     /// Why it failed.
+    #[schema(value_type = words::ChatError)]
     pub error: &'a ChatError,
 }
 
@@ -137,7 +153,8 @@ impl<'a> RetryView<'a> {
 }
 
 /// What a chat waits for: `{calls, deadline}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Action)]
 pub struct ActionView<'a> {
     /// The calls.
     pub calls: Vec<CallView<'a>>,
@@ -152,7 +169,8 @@ impl<'a> ActionView<'a> {
 }
 
 /// A call that waits: `{call_id, name, args, needs}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WaitingCall)]
 pub struct CallView<'a> {
     /// The call.
     pub call_id: &'a str,
@@ -161,6 +179,7 @@ pub struct CallView<'a> {
     /// Its arguments.
     pub args: &'a Value,
     /// What it waits for: `result` or `approval`.
+    #[schema(value_type = words::CallNeed)]
     pub needs: CallNeed,
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 use verbatim_events::chat::Status;
 use verbatim_events::envelope::Recorded;
 use verbatim_events::error::ChatError;
@@ -19,7 +20,7 @@ use verbatim_events::wire::event_type;
 
 use super::chat::{CallView, calls};
 use super::message::{MessageView, QueuedView};
-use super::{Time, is_false};
+use super::{Time, is_false, words};
 
 /// An event with its place and the chat's status after it.
 #[derive(Debug, Serialize)]
@@ -153,13 +154,16 @@ pub enum EventData<'a> {
 }
 
 /// An attempt: `{attempt_id, attempt, action, model?}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
 pub struct AttemptView<'a> {
     /// Its id.
+    #[schema(value_type = u64)]
     pub attempt_id: AttemptId,
     /// Its number within the history version: 1, 2, 3 …
     pub attempt: u32,
     /// What it does.
+    #[schema(value_type = words::AttemptAction)]
     pub action: AttemptAction,
     /// The model.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,7 +171,8 @@ pub struct AttemptView<'a> {
 }
 
 /// A decision on a call: `{call_id, decision, reason?}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Decision)]
 pub struct DecisionView<'a> {
     /// The call.
     pub call_id: &'a str,
@@ -180,12 +185,14 @@ pub struct DecisionView<'a> {
 
 /// Changed settings: `{title?, title_source?, labels?, pinned?, model?, effort?, plan_mode?, workspace?, diff_status?}`;
 /// absent ones stayed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ChangedSettings)]
 #[allow(missing_docs, reason = "the fields are those of `verbatim_events::event::SettingsChanged`")]
 pub struct SettingsView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::TitleSource>)]
     pub title_source: Option<TitleSource>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<&'a BTreeMap<String, String>>,
@@ -198,8 +205,10 @@ pub struct SettingsView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_mode: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::WorkspaceBinding>)]
     pub workspace: Option<&'a WorkspaceBinding>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::DiffStatus>)]
     pub diff_status: Option<&'a DiffStatus>,
 }
 

@@ -1,6 +1,7 @@
 //! Messages and queued messages.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use verbatim_events::chat::QueuedMessage;
 use verbatim_events::envelope::Recorded;
 use verbatim_events::event::{MessageCommitted, MessageQueued};
@@ -8,21 +9,26 @@ use verbatim_events::ids::{MessageId, QueuedId, TurnId};
 use verbatim_events::message::{FinishReason, Message, Origin, Role, Usage, Visibility};
 
 use super::part::{PartView, parts};
-use super::{Time, is_false};
+use super::{Time, is_false, words};
 
 /// A message: `{id, role, content, visibility, origin, author?, model?, effort?, usage?, finish_reason?, created_at,
 /// turn_id?, queued_id?, withheld?, withdrawn?}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Message)]
 pub struct MessageView<'a> {
     /// Its id: the version of the event that committed it.
+    #[schema(value_type = u64)]
     pub id: MessageId,
     /// Who speaks.
+    #[schema(value_type = words::Role)]
     pub role: Role,
     /// What is said; empty where `withheld`.
     pub content: Vec<PartView<'a>>,
     /// Who may see it.
+    #[schema(value_type = words::Visibility)]
     pub visibility: Visibility,
     /// Where it came from.
+    #[schema(value_type = words::Origin)]
     pub origin: Origin,
     /// The user who wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,17 +41,21 @@ pub struct MessageView<'a> {
     pub effort: Option<&'a str>,
     /// Tokens of the step that made it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Usage>)]
     pub usage: Option<Usage>,
     /// Why the model stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::FinishReason>)]
     pub finish_reason: Option<FinishReason>,
     /// When it was committed.
     pub created_at: Time,
     /// The turn it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     pub turn_id: Option<TurnId>,
     /// The queued message it was.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
     pub queued_id: Option<QueuedId>,
     /// The reader may not see what it says.
     #[serde(skip_serializing_if = "is_false")]
@@ -103,11 +113,14 @@ impl<'a> MessageView<'a> {
 
 /// A message that waits: `{id, queued_id, content, author, model?, effort?, steer?, created_at}`. `id` and `queued_id`
 /// are the same number: the one as everything in a list has it, the other as events and outcomes call it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueuedMessage)]
 pub struct QueuedView<'a> {
     /// Its id.
+    #[schema(value_type = u64)]
     pub id: QueuedId,
     /// Its id.
+    #[schema(value_type = u64)]
     pub queued_id: QueuedId,
     /// What it says.
     pub content: Vec<PartView<'a>>,

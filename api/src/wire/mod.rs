@@ -10,6 +10,7 @@ pub mod raw;
 pub mod reader;
 pub mod request;
 pub mod turn;
+pub mod words;
 
 #[cfg(test)]
 pub(crate) mod samples;

@@ -1,17 +1,22 @@
 //! Parts, without what belongs to providers and models alone: metadata that must go back to a provider unchanged, and
 //! the text of context files, stay inside.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 use verbatim_events::ids::AttemptId;
 use verbatim_events::part::{LivePart, NumberedPart, Part};
 
-use super::is_false;
+use super::{is_false, words};
 
 /// A part of a message: `text {text}`, `reasoning {text}`, `tool_call {call_id, name, args, provider_executed?}`,
 /// `tool_result {call_id, name, result, is_error, provider_executed?}`, `source {url, title}`,
 /// `file {file_id, media_type, name}`, `context_file {path}`; tagged by `type`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Part)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are those of `verbatim_events::part::Part`")]
 pub enum PartView<'a> {
@@ -116,10 +121,47 @@ impl<'a> From<&'a LivePart> for LivePartView<'a> {
     }
 }
 
+impl PartialSchema for LivePartView<'_> {
+    fn schema() -> RefOr<Schema> {
+        let delta = |name: &str, fields: &[&str]| {
+            let mut properties = json!({"type": {"type": "string", "const": name}});
+            for field in fields {
+                properties[*field] = json!({"type": "string"});
+            }
+            let required: Vec<&str> = ["type"].iter().chain(fields).copied().collect();
+            json!({"type": "object", "required": required, "properties": properties})
+        };
+        words::schema_of(json!({
+            "description": "A streamed piece: more of a text, of a call's arguments (JSON text) or of a tool's output; or a \
+                            whole part.",
+            "oneOf": [
+                delta("text_delta", &["text"]),
+                delta("reasoning_delta", &["text"]),
+                delta("tool_args_delta", &["call_id", "name", "args"]),
+                delta("tool_output_delta", &["call_id", "output"]),
+                {"$ref": "#/components/schemas/Part"},
+            ],
+        }))
+    }
+}
+
+impl ToSchema for LivePartView<'_> {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("LivePart")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((PartView::name().into_owned(), PartView::schema()));
+        PartView::schemas(schemas);
+    }
+}
+
 /// The data of a `part` frame: `{attempt, n, role, part}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = PartFrame)]
 pub struct PartFrameView<'a> {
     /// The attempt it belongs to.
+    #[schema(value_type = u64)]
     pub attempt: AttemptId,
     /// Its number within the attempt.
     pub n: u64,

@@ -2,18 +2,21 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 use uuid::Uuid;
 use verbatim_events::chat::Status;
 use verbatim_events::envelope::{Actor, Encoding, Stored};
 use verbatim_events::ids::{ChatId, Digest, Version};
 
-use super::Time;
+use super::{Time, words};
 
 /// A stored event: `{version, type, at, status?, position, chat_id, event_id, schema, actor: {kind, name?}, command_id,
 /// causation_id?, trace_id?, encoding, previous_hash?, hash, data}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RawEvent)]
 pub struct RawView<'a> {
     /// Its place in the chat's stream.
+    #[schema(value_type = u64)]
     pub version: Version,
     /// Its stored name.
     pub r#type: &'a str,
@@ -21,21 +24,27 @@ pub struct RawView<'a> {
     pub at: Time,
     /// The chat's status after it; absent where the events before it cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::Status>)]
     pub status: Option<Status>,
     /// Its place in the whole log; opaque.
     pub position: String,
     /// Its chat.
+    #[schema(value_type = words::ChatId)]
     pub chat_id: ChatId,
     /// Its id.
+    #[schema(value_type = String)]
     pub event_id: Uuid,
     /// The schema number of `data`.
     pub schema: u32,
     /// Who caused it.
+    #[schema(value_type = words::Actor)]
     pub actor: &'a Actor,
     /// The command that caused it.
+    #[schema(value_type = String)]
     pub command_id: Uuid,
     /// The event that caused the command.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub causation_id: Option<Uuid>,
     /// The trace it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,10 +53,13 @@ pub struct RawView<'a> {
     pub encoding: &'static str,
     /// The hash of the event before it; zeros for the first.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub previous_hash: Option<Digest>,
     /// SHA-256 over the previous hash, the envelope and the data.
+    #[schema(value_type = String)]
     pub hash: Digest,
     /// The stored JSON, byte by byte; null where it is sealed or no JSON.
+    #[schema(value_type = Option<Value>)]
     pub data: Option<&'a RawValue>,
 }
 

@@ -1,31 +1,39 @@
 //! Turns.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{TurnOutcome, TurnReason};
 use verbatim_events::ids::TurnId;
 use verbatim_events::message::Usage;
 use verbatim_projections::TurnSummary;
 
-use super::Time;
+use super::{Time, words};
 
 /// A turn: `{id, turn_id, reason, outcome?, error?, usage, cost_micros?, steps, attempts, retries, tool_calls, started_at,
 /// finished_at?, duration_ms?}`. `id` and `turn_id` are the same number. One that is under way has no outcome.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Turn)]
 pub struct TurnView<'a> {
     /// Its id.
+    #[schema(value_type = u64)]
     pub id: TurnId,
     /// Its id, as events call it.
+    #[schema(value_type = u64)]
     pub turn_id: TurnId,
     /// What for.
+    #[schema(value_type = words::TurnReason)]
     pub reason: TurnReason,
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::TurnOutcome>)]
     pub outcome: Option<TurnOutcome>,
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::ChatError>)]
     pub error: Option<&'a ChatError>,
     /// Tokens so far.
+    #[schema(value_type = words::Usage)]
     pub usage: Usage,
     /// Cost in millionths, where prices are known.
     #[serde(skip_serializing_if = "Option::is_none")]
