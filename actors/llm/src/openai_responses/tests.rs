@@ -1,1 +1,7 @@
 //! The encoder against exact bytes and a strict reader, the decoder against bodies cut at every byte.
+
+mod decoding;
+mod encoding;
+mod families;
+mod return_trip;
+mod strict;

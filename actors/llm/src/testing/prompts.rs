@@ -62,14 +62,24 @@ fn chat(history: Vec<Arc<Message>>, has_tools: bool) -> Chat {
     chat
 }
 
+/// Messages of any kind in any order, and among them sound steps: calls and their answers.
 fn any_history() -> impl Strategy<Value = Vec<Arc<Message>>> {
-    let role =
-        prop::sample::select(vec![Role::User, Role::Assistant, Role::Assistant, Role::Tool, Role::Tool, Role::System]);
+    let role = prop::sample::select(vec![Role::User, Role::Assistant, Role::Assistant, Role::Tool, Role::System]);
     let visibility =
         prop::sample::select(vec![Visibility::Both, Visibility::Both, Visibility::User, Visibility::Model]);
-    let one = (role, visibility, prop::collection::vec(any_part(), 0..6));
-    prop::collection::vec(one, 0..20).prop_map(|messages| {
-        let numbered = (2..).zip(messages);
+    let parts = || {
+        let run = prop_oneof![5 => any_part().prop_map(|part| vec![part]), 1 => any_search()];
+        prop::collection::vec(run, 0..5).prop_map(|runs| runs.concat())
+    };
+    let loose = (role, parts()).prop_map(|(role, parts)| vec![(role, parts)]);
+    let step = (parts(), any_id(), any_answer(), any::<bool>()).prop_map(|(parts, id, answer, is_error)| {
+        let called = [parts, vec![call(id, "look", json!({}))]].concat();
+        vec![(Role::Assistant, called), (Role::Tool, vec![result(id, answer, is_error)])]
+    });
+    let group = (prop_oneof![3 => loose, 2 => step], visibility)
+        .prop_map(|(group, visibility)| group.into_iter().map(move |(role, parts)| (role, visibility, parts)));
+    prop::collection::vec(group, 0..14).prop_map(|groups| {
+        let numbered = (2..).zip(groups.into_iter().flatten());
         numbered
             .map(|(id, (role, visibility, parts))| {
                 let plain = Arc::unwrap_or_clone(message(role, parts));
@@ -99,49 +109,62 @@ fn any_mark() -> impl Strategy<Value = Option<Value>> {
     ])
 }
 
-/// A call or a result of this id, as one provider or another would have made it.
-fn any_tool_part(id: &'static str) -> impl Strategy<Value = Part> {
-    let answer = prop::sample::select(vec![json!(""), json!("plain"), json!({ "a": 1 }), Value::Null]);
+fn any_id() -> impl Strategy<Value = &'static str> {
+    let long = "a_long_id_a_long_id_a_long_id_a_long_id_a_long_id_a_long_id_a_long_id";
+    prop::sample::select(vec!["a", "b", "functions.look:0", "", long])
+}
+
+fn any_answer() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![json!(""), json!("plain"), json!({ "a": 1 }), Value::Null])
+}
+
+/// What a provider ran itself, and the mark on each half.
+fn searches() -> Vec<(Option<Value>, Option<Value>)> {
+    let anthropic = |block: Value| Some(json!({ "protocol": "anthropic", "provider": "acme", "block": block }));
+    let called = json!({ "type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search" });
+    let found = json!({ "type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [] });
+    let openai = |item: Value| Some(json!({ "protocol": "openai_responses", "provider": "acme", "item": item }));
+    let item = json!({ "id": "ws_1", "type": "web_search_call", "status": "completed", "action": {} });
+    let empty = Some(json!({ "protocol": "openai_responses", "provider": "acme" }));
+    let stray = json!({ "type": "web_search_tool_result", "tool_use_id": "srvtoolu_9", "content": [] });
+    vec![
+        (anthropic(called.clone()), anthropic(found)),
+        (anthropic(called.clone()), anthropic(stray)),
+        (anthropic(called), Some(json!({ "protocol": "anthropic", "provider": "acme" }))),
+        (openai(item), empty.clone()),
+        (openai(json!({ "type": "mcp_call" })), empty),
+        (None, None),
+    ]
+}
+
+/// A search of a provider's own: a call with its result.
+fn any_search() -> impl Strategy<Value = Vec<Part>> {
+    (any_id(), any_answer(), prop::sample::select(searches()), any::<bool>()).prop_map(
+        |(id, answer, marks, is_error)| {
+            let called = by_provider(call(id, "web_search", json!({ "query": "q" })), marks.0);
+            vec![called, by_provider(result(id, answer, is_error), marks.1)]
+        },
+    )
+}
+
+/// One half of a call and its result.
+fn any_half() -> impl Strategy<Value = Part> {
     let arguments = prop::sample::select(vec![json!({}), json!({ "q": 1 }), json!("no object"), Value::Null]);
-    (0..7_u8, answer, arguments, any::<bool>()).prop_map(move |(kind, answer, arguments, is_error)| {
-        let asked = call(id, "look at this", arguments.clone());
-        let answered = result(id, answer.clone(), is_error);
-        let anthropic = |block: Value| json!({ "protocol": "anthropic", "provider": "acme", "block": block });
-        let sent = format!("srvtoolu_{id}").replace(['.', ':'], "_");
-        match kind {
-            0 | 1 => asked,
-            2 | 3 => answered,
-            4 => by_provider(
-                asked,
-                Some(anthropic(json!({ "type": "server_tool_use", "id": sent, "name": "web_search" }))),
-            ),
-            5 => {
-                let block = json!({ "type": "web_search_tool_result", "tool_use_id": sent, "content": [] });
-                by_provider(answered, Some(anthropic(block)))
-            }
-            _ if is_error => by_provider(answered, Some(json!({ "protocol": "openai_responses", "provider": "acme" }))),
-            _ => {
-                let item = json!({ "type": "web_search_call", "id": "ws_1", "status": "completed", "action": {} });
-                let mark = json!({ "protocol": "openai_responses", "provider": "acme", "item": item });
-                by_provider(asked, Some(mark))
-            }
-        }
+    let marks = prop::sample::select(searches());
+    (0..4_u8, any_id(), any_answer(), arguments, marks).prop_map(|(kind, id, answer, arguments, marks)| match kind {
+        0 => call(id, "look at this", arguments),
+        1 => result(id, answer, false),
+        2 => by_provider(call(id, "web_search", arguments), marks.0),
+        _ => by_provider(result(id, answer, true), marks.1),
     })
 }
 
 fn any_part() -> impl Strategy<Value = Part> {
     let words = prop::sample::select(vec!["", " ", "one", "two "]);
-    let id = prop::sample::select(vec![
-        "a",
-        "b",
-        "functions.look:0",
-        "",
-        "a_long_id_a_long_id_a_long_id_a_long_id_a_long_id_a_long_id_a",
-    ]);
     prop_oneof![
         4 => words.clone().prop_map(Part::text),
         3 => (words, any_mark()).prop_map(|(words, metadata)| Part::Reasoning { text: words.to_owned(), metadata }),
-        9 => id.prop_flat_map(any_tool_part),
+        6 => any_half(),
         1 => Just(Part::Source { url: "u".to_owned(), title: String::new() }),
         1 => Just(Part::File { file_id: "f".to_owned(), media_type: "image/png".to_owned(), name: "a".to_owned() }),
     ]
