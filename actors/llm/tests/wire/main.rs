@@ -1,4 +1,5 @@
 //! The providers against a server that speaks raw bytes.
 
 mod chat_completions;
+mod native;
 mod stand_in;
