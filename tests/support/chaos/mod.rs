@@ -150,7 +150,7 @@ pub async fn run(options: &ChaosOptions) -> anyhow::Result<Report> {
     let mut report = Report { kills: options.kills, chats: options.chats, ..Report::default() };
     for _ in 0..options.kills {
         // A random moment is one after a random number of things that happened; where nothing happens, time passes.
-        let wanted = *frames_seen.borrow_and_update() + random.between(1, 40 * options.chats as u64);
+        let wanted = *frames_seen.borrow_and_update() + random.between(1, 120 * options.chats as u64);
         let moment = frames_seen.wait_for(|frames| *frames >= wanted);
         let _ = tokio::time::timeout(Duration::from_millis(random.between(200, 2500)), moment).await;
         let killed = Instant::now();
