@@ -6,7 +6,7 @@ use std::sync::Arc;
 use verbatim_actors::ports::{ModelCatalog, ResolvedModel};
 use verbatim_events::error::{ChatError, ErrorKind};
 use verbatim_events::model::{ModelProvider, ModelSettings};
-use verbatim_llm::{Demo, OpenAiChat, OpenAiChatOptions, Secret};
+use verbatim_llm::{Anthropic, Demo, OpenAiChat, OpenAiResponses, ProviderOptions, Secret};
 
 use crate::config::{Environment, Provider, ProviderKind, Settings};
 
@@ -68,23 +68,19 @@ impl ModelCatalog for Catalog {
 }
 
 fn engine(name: &str, provider: &Provider, environment: &Environment) -> Result<Arc<dyn ModelProvider>, ChatError> {
-    match (provider.kind, &provider.base_url) {
-        (ProviderKind::Demo, _) => Ok(Arc::new(Demo::new())),
-        (ProviderKind::OpenAiChat, Some(base_url)) => {
-            let variable = provider.api_key_env.as_deref();
-            let options = OpenAiChatOptions {
-                name: name.to_owned(),
-                base_url: base_url.clone(),
-                api_key: variable.and_then(|variable| environment.get(variable)).map(Secret::new),
-                api_key_expected_in: variable.map(str::to_owned),
-            };
-            Ok(Arc::new(OpenAiChat::new(options)?))
-        }
-        (kind, _) => {
-            let message = format!("The provider {name} is of kind {}, which is not available here.", kind.name());
-            Err(ChatError::terminal(ErrorKind::Config, message))
-        }
-    }
+    let variable = provider.api_key_env.as_deref();
+    let options = || ProviderOptions {
+        name: name.to_owned(),
+        base_url: provider.base_url.clone().unwrap_or_default(),
+        api_key: variable.and_then(|variable| environment.get(variable)).map(Secret::new),
+        api_key_expected_in: variable.map(str::to_owned),
+    };
+    Ok(match provider.kind {
+        ProviderKind::Demo => Arc::new(Demo::named(name)),
+        ProviderKind::OpenAiChat => Arc::new(OpenAiChat::new(options())?),
+        ProviderKind::OpenAiResponses => Arc::new(OpenAiResponses::new(options())?),
+        ProviderKind::Anthropic => Arc::new(Anthropic::new(options())?),
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use verbatim_events::limits::Limits;
 
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 7] = ["listen", "database", "data_dir", "node_name", "providers", "models", "limits"];
+pub(super) const KEYS: [&str; 8] =
+    ["listen", "database", "data_dir", "node_name", "metrics_open", "providers", "models", "limits"];
 
 /// Keys of the first level that have a meaning but no engine yet.
 pub(super) const NOT_YET: [(&str, &str); 2] = [
@@ -23,6 +24,7 @@ pub(super) struct Layer {
     pub database: Option<String>,
     pub data_dir: Option<PathBuf>,
     pub node_name: Option<String>,
+    pub metrics_open: bool,
     pub providers: BTreeMap<String, ProviderLayer>,
     pub models: BTreeMap<String, ModelLayer>,
     pub limits: Limits,
@@ -74,10 +76,5 @@ impl ProviderKind {
             ProviderKind::Anthropic => "anthropic",
             ProviderKind::Demo => "demo",
         }
-    }
-
-    /// Whether this version can speak it.
-    pub fn is_available(self) -> bool {
-        matches!(self, ProviderKind::OpenAiChat | ProviderKind::Demo)
     }
 }

@@ -10,13 +10,11 @@ use super::file::{File, shape};
 use super::layer::{Layer, ModelLayer, ProviderKind, ProviderLayer};
 use super::{ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, Settings};
 
-/// OpenAI's own address, as its client libraries take it.
-const OPENAI_URL: &str = "https://api.openai.com/v1";
-
-/// The provider that a key in the environment adds.
-const OPENAI: &str = "openai";
-
-const OPENAI_KEY: &str = "OPENAI_API_KEY";
+/// The providers that a key in the environment adds: the variable, the provider's name and its protocol.
+const KEYED: [(&str, &str, ProviderKind); 2] = [
+    ("OPENAI_API_KEY", "openai", ProviderKind::OpenAiResponses),
+    ("ANTHROPIC_API_KEY", "anthropic", ProviderKind::Anthropic),
+];
 
 /// The longest silence guard, in ms.
 const SILENCE_MAX_MS: u64 = 24 * 60 * 60 * 1000;
@@ -82,6 +80,7 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
         providers,
         models,
         default_model,
+        metrics_open: layer.metrics_open,
         limits: layer.limits,
     };
     Ok(settings)
@@ -138,12 +137,14 @@ fn providers(layer: &Layer, sources: &Sources<'_>) -> Result<BTreeMap<String, Pr
         })?;
         providers.insert(name.clone(), provider);
     }
-    if sources.environment.get(OPENAI_KEY).is_some() {
-        providers.entry(OPENAI.to_owned()).or_insert_with(|| Provider {
-            kind: ProviderKind::OpenAiChat,
-            base_url: Some(OPENAI_URL.to_owned()),
-            api_key_env: Some(OPENAI_KEY.to_owned()),
-        });
+    for (variable, name, kind) in KEYED {
+        if sources.environment.get(variable).is_some() {
+            providers.entry(name.to_owned()).or_insert_with(|| Provider {
+                kind,
+                base_url: own_url(kind).map(str::to_owned),
+                api_key_env: Some(variable.to_owned()),
+            });
+        }
     }
     providers.entry(DEMO.to_owned()).or_insert(Provider {
         kind: ProviderKind::Demo,
@@ -155,10 +156,6 @@ fn providers(layer: &Layer, sources: &Sources<'_>) -> Result<BTreeMap<String, Pr
 
 fn provider(configured: &ProviderLayer) -> Result<Provider, (&'static str, String)> {
     let Some(kind) = configured.kind else { return Err(("kind", "the provider has no kind".to_owned())) };
-    if !kind.is_available() {
-        let problem = format!("providers of kind {:?} are not available in this version; use openai_chat", kind.name());
-        return Err(("kind", problem));
-    }
     if kind == ProviderKind::Demo && (configured.base_url.is_some() || configured.api_key_env.is_some()) {
         return Err(("kind", "a demo provider has neither address nor key".to_owned()));
     }
@@ -167,11 +164,18 @@ fn provider(configured: &ProviderLayer) -> Result<Provider, (&'static str, Strin
     {
         return Err(("base_url", "a base_url is an absolute http or https URL".to_owned()));
     }
-    let base_url = match kind {
-        ProviderKind::Demo => None,
-        _ => Some(configured.base_url.clone().unwrap_or_else(|| OPENAI_URL.to_owned())),
-    };
+    let base_url = own_url(kind).map(|url| configured.base_url.clone().unwrap_or_else(|| url.to_owned()));
     Ok(Provider { kind, base_url, api_key_env: configured.api_key_env.clone() })
+}
+
+/// Where the makers of a protocol listen themselves, as their client libraries take it; nothing where nobody listens.
+fn own_url(kind: ProviderKind) -> Option<&'static str> {
+    match kind {
+        ProviderKind::OpenAiResponses => Some(verbatim_llm::openai_responses::DEFAULT_BASE_URL),
+        ProviderKind::OpenAiChat => Some(verbatim_llm::openai_chat::DEFAULT_BASE_URL),
+        ProviderKind::Anthropic => Some(verbatim_llm::anthropic::DEFAULT_BASE_URL),
+        ProviderKind::Demo => None,
+    }
 }
 
 fn models(

@@ -94,7 +94,6 @@ fn mistakes_in_the_file_are_named_with_their_line() {
         ("[limits]\nsteps_max = 1\nmailbox_max = 0\n", 3, "at least 1"),
         ("[limits]\ncompaction_percent = 101\n", 2, "at most 100"),
         ("[providers.a]\nbase_url = \"https://x\"\n", 1, "no kind"),
-        ("[providers.a]\nkind = \"anthropic\"\n", 2, "not available in this version"),
         ("[providers.a]\nkind = \"grpc\"\n", 2, "grpc"),
         ("[providers.a]\nkind = \"openai_chat\"\nbase_url = \"localhost\"\n", 3, "absolute"),
         ("[models.m]\nprovider = \"none\"\n", 2, "there is no provider"),
@@ -169,13 +168,30 @@ fn the_only_model_is_the_default_one() {
 
 #[test]
 fn a_key_in_the_environment_adds_its_provider() {
-    let settings = Folder::with("").load(&[("OPENAI_API_KEY", "sk-secret")]).expect("right");
-    let provider = &settings.providers["openai"];
-    assert_eq!(provider.kind, ProviderKind::OpenAiChat);
-    assert_eq!(provider.api_key_env.as_deref(), Some("OPENAI_API_KEY"));
+    let variables = [("OPENAI_API_KEY", "sk-secret"), ("ANTHROPIC_API_KEY", "sk-ant-secret")];
+    let settings = Folder::with("").load(&variables).expect("right");
+    for (name, kind, url, variable) in [
+        ("openai", ProviderKind::OpenAiResponses, "https://api.openai.com/v1", "OPENAI_API_KEY"),
+        ("anthropic", ProviderKind::Anthropic, "https://api.anthropic.com", "ANTHROPIC_API_KEY"),
+    ] {
+        let provider = &settings.providers[name];
+        assert_eq!((provider.kind, provider.base_url.as_deref()), (kind, Some(url)));
+        assert_eq!(provider.api_key_env.as_deref(), Some(variable));
+    }
     let own = "[providers.openai]\nkind = \"openai_chat\"\nbase_url = \"http://127.0.0.1:1/v1\"\n";
     let settings = Folder::with(own).load(&[("OPENAI_API_KEY", "sk-secret")]).expect("right");
     assert_eq!(settings.providers["openai"].base_url.as_deref(), Some("http://127.0.0.1:1/v1"));
+}
+
+#[test]
+fn every_kind_has_an_address_of_its_own_but_the_demo() {
+    let file = "[providers.a]\nkind = \"anthropic\"\n[providers.c]\nkind = \"openai_chat\"\n\
+                [providers.r]\nkind = \"openai_responses\"\n[providers.d]\nkind = \"demo\"\n";
+    let settings = Folder::with(file).load(&[]).expect("right");
+    let url = |name: &str| settings.providers[name].base_url.as_deref();
+    assert_eq!(url("a"), Some("https://api.anthropic.com"));
+    assert_eq!([url("c"), url("r")], [Some("https://api.openai.com/v1"); 2]);
+    assert_eq!(url("d"), None);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use verbatim_events::model::Prompt;
+
 use super::*;
 use crate::config::{FILE_NAME, Flags};
 
@@ -59,4 +61,17 @@ fn a_provider_s_other_models_are_named_with_it() {
     let catalog = catalog("", &[("OPENAI_API_KEY", "sk-secret")]);
     assert_eq!(resolved(&catalog, Some("openai/vendor/some-model")), pair("openai", "vendor/some-model"));
     assert_eq!(resolved(&catalog, None), pair("demo", "demo"));
+}
+
+#[test]
+fn every_kind_of_provider_is_spoken_and_bears_its_configured_name() {
+    let kinds = ["openai_responses", "openai_chat", "anthropic", "demo"];
+    let file: String = kinds.iter().map(|kind| format!("[providers.my_{kind}]\nkind = \"{kind}\"\n")).collect();
+    let catalog = catalog(&file, &[]);
+    for kind in kinds {
+        let ResolvedModel { settings, provider } = catalog.resolve(Some(&format!("my_{kind}/m"))).expect("a model");
+        let prompt = Prompt { system: None, messages: Vec::new(), tools: Vec::new() };
+        let recipe = provider.encode(&prompt, &settings, None).expect("a request").recipe;
+        assert_eq!((recipe.protocol.as_str(), recipe.provider), (kind, format!("my_{kind}")));
+    }
 }
