@@ -125,6 +125,11 @@ impl Core {
 
     async fn open(&mut self) -> Result<Opened, SendError> {
         self.hydrate().await?;
+        // What a crash left open is closed first: its last words may be lost, and a reader that had them would be at a
+        // place that this chat does not know.
+        if self.running.is_none() && self.chat.as_ref().is_some_and(|chat| chat.outline.attempt.is_some()) {
+            self.perform().await;
+        }
         self.channel.watch().ok_or(SendError::Rejected(Rejection::ChatNotFound))
     }
 
