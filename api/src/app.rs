@@ -2,16 +2,16 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::middleware::{Next, from_fn};
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 
 use crate::routes;
 use crate::state::AppState;
+use crate::telemetry::requests::observe;
 
 /// How long an idle connection is kept: longer than the pools of usual clients keep theirs, so that no request meets a
 /// connection that is being closed.
@@ -36,26 +36,11 @@ pub fn configure(state: Data<AppState>) -> impl FnOnce(&mut ServiceConfig) {
 pub fn serve(listener: TcpListener, state: AppState) -> io::Result<Server> {
     let state = Data::new(state);
     let shutdown_s = shutdown_seconds(&state);
-    let server = HttpServer::new(move || App::new().wrap(from_fn(log_request)).configure(configure(state.clone())))
+    let server = HttpServer::new(move || App::new().wrap(from_fn(observe)).configure(configure(state.clone())))
         .disable_signals()
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(shutdown_s)
         .listen(listener)?
         .run();
     Ok(server)
-}
-
-/// One line per request. Never the query: it may hold a key.
-async fn log_request(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let begin = Instant::now();
-    let method = request.method().clone();
-    let path = request.path().to_owned();
-    let response = next.call(request).await?;
-    let status = response.status().as_u16();
-    let duration_ms = begin.elapsed().as_millis() as u64;
-    tracing::debug!(http.method = %method, http.path = %path, http.status = status, duration_ms, "A request was answered.");
-    Ok(response)
 }

@@ -26,6 +26,7 @@ use crate::config::{Database, Environment, Settings};
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::Catalog;
 use crate::state::{AppState, Owners};
+use crate::telemetry::metrics;
 
 /// What a start may add to the settings.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +103,8 @@ impl Server {
         options: StartOptions,
         runtime: Runtime,
     ) -> Result<Server, StartError> {
+        // What is opened before it counts for nobody.
+        metrics::install();
         let data_dir = DataDir::at(&settings.data_dir);
         data_dir.prepare()?;
         let mut serving = data_dir.serve()?;
@@ -147,6 +150,7 @@ impl Server {
                 stop.run_until_cancelled(recover).await;
             }
         });
+        runtime.spawn(background.clone().run_until_cancelled_owned(metrics::upkeep()));
         let state = AppState {
             handle: handle.clone(),
             log: storage.log(),
@@ -156,6 +160,7 @@ impl Server {
             limits,
             clock,
             owners: Owners::default(),
+            metrics_open: settings.metrics_open,
             stopping: streams.clone(),
         };
         let mut server = Server {

@@ -35,6 +35,8 @@ pub struct AppState {
     pub clock: Arc<dyn Clock>,
     /// Who owns which chat.
     pub owners: Owners,
+    /// `/metrics` needs no key.
+    pub metrics_open: bool,
     /// Cancelled when the server stops: open streams end, so that the server can.
     pub stopping: CancellationToken,
 }

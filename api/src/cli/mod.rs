@@ -121,10 +121,11 @@ pub fn main() -> ExitCode {
         Command::Serve(_) => LevelFilter::INFO,
         _ => LevelFilter::WARN,
     };
-    if let Some(warning) = telemetry::start(&environment, level) {
+    verbatim_llm::install_crypto();
+    let telemetry = telemetry::start(&environment, level);
+    for warning in &telemetry.warnings {
         tracing::warn!("{warning}");
     }
-    verbatim_llm::install_crypto();
     let context = Context { place: cli.place, environment };
     let done = match cli.command {
         Command::Serve(args) => serve::run(&context, args),
@@ -133,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Audit { command } => audit::run(&context, command),
         Command::Projections { command } => projections::run(&context, command),
     };
+    telemetry.stop();
     done.unwrap_or_else(|error| {
         // Whoever read our output has enough of it: no reason to complain.
         if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) {

@@ -87,6 +87,8 @@ pub struct Settings {
     pub models: BTreeMap<String, Model>,
     /// The model of a chat that names none.
     pub default_model: String,
+    /// `/metrics` needs no key.
+    pub metrics_open: bool,
     /// Every bound.
     pub limits: Limits,
     /// What is odd but no error, a sentence each.

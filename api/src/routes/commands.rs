@@ -16,6 +16,7 @@ use crate::error::Problem;
 use crate::idempotency::{IDEMPOTENCY_REPLAYED, key_of};
 use crate::position::{VERBATIM_POSITION, encode};
 use crate::state::AppState;
+use crate::telemetry::traces::trace_id;
 use crate::wire::words;
 
 /// Sends a command in a request's name.
@@ -31,7 +32,7 @@ pub async fn run(
         actor: Actor::User(caller.owner.clone()),
         command_id: Uuid::now_v7(),
         idempotency: key_of(request, &caller.owner, body)?,
-        trace_id: trace_id(request),
+        trace_id: trace_id(request.headers()),
     };
     // Concerns the whole family where the command does, else the chat alone.
     Ok(state.handle.send_family(chat_id, command, meta).await?)
@@ -95,21 +96,3 @@ fn accepted_with(state: &AppState, answer: &Answer, withdrawn: Option<&[MessageI
         withdrawn,
     })
 }
-
-/// The trace of a request by its W3C `traceparent`; one that is malformed counts as none.
-fn trace_id(request: &HttpRequest) -> Option<String> {
-    let text = request.headers().get("traceparent")?.to_str().ok()?;
-    let mut fields = text.split('-');
-    let (version, trace_id) = (fields.next()?, fields.next()?);
-    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    let valid = version.len() == 2
-        && is_hex(version)
-        && version != "ff"
-        && trace_id.len() == 32
-        && is_hex(trace_id)
-        && trace_id.bytes().any(|byte| byte != b'0');
-    valid.then(|| trace_id.to_owned())
-}
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,7 @@ mod commands;
 mod events;
 mod health;
 mod messages;
+mod metrics;
 mod projections;
 pub mod query;
 mod queue;
@@ -50,6 +51,7 @@ pub fn configure(config: &mut ServiceConfig) {
     config
         .service(only("/healthz", "GET").route(web::get().to(health::healthz)))
         .service(only("/readyz", "GET").route(web::get().to(health::readyz)))
+        .service(only("/metrics", "GET").route(web::get().to(metrics::read)))
         .service(
             web::scope(API)
                 .service(chats)

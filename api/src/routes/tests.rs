@@ -97,6 +97,7 @@ impl World {
             limits,
             clock: Arc::new(clock.clone()),
             owners: Owners::default(),
+            metrics_open: false,
             stopping,
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

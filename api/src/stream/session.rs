@@ -24,6 +24,7 @@ use super::{frames, story};
 use crate::error::Problem;
 use crate::position;
 use crate::state::AppState;
+use crate::telemetry::metrics::Watching;
 use crate::wire::Time;
 use crate::wire::event::EventView;
 use crate::wire::raw::RawView;
@@ -105,6 +106,7 @@ pub struct Session {
     parts: VecDeque<Arc<PartFrame>>,
     watch: Watch,
     heartbeat: BoxFuture<'static, ()>,
+    _watching: Watching,
 }
 
 /// Where a reader with this cursor goes on: after it, or anew if the chat cannot have given it away.
@@ -146,7 +148,18 @@ impl Session {
                 (Phase::First(snapshot(&state, &opened, start)), opened_at, VecDeque::new())
             }
         };
-        Session { state, chat_id, format, phase, sent, opened_at, parts, watch: opened.watch, heartbeat }
+        Session {
+            state,
+            chat_id,
+            format,
+            phase,
+            sent,
+            opened_at,
+            parts,
+            watch: opened.watch,
+            heartbeat,
+            _watching: Watching::begin("chat"),
+        }
     }
 
     /// The next bytes, at least one frame; none when the stream ends.
