@@ -61,7 +61,9 @@ impl Block {
 
     pub(super) fn begin(given: &Value, ids: &mut GivenIds) -> Block {
         let kind = text_at(given, "type");
-        let fields = given.as_object().cloned().unwrap_or_default();
+        let mut fields = given.as_object().cloned().unwrap_or_default();
+        // Where the cache ends is for the next request to say.
+        fields.remove("cache_control");
         match kind {
             "thinking" => {
                 Block::Thinking { spoke: false, signature: text_at(given, "signature").to_owned(), redacted: None }

@@ -52,7 +52,11 @@ fn thinking_calls_and_searches_go_back_unchanged() {
             json!({ "type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}, "caller": { "type": "direct" } }),
             &[input("{\"query\":"), input(" \"q\"}")],
         ),
-        block(4, json!({ "type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": found }), &[]),
+        block(
+            4,
+            json!({ "type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": found, "cache_control": null }),
+            &[],
+        ),
         block(5, json!({ "type": "text", "text": "" }), &[json!({ "type": "text_delta", "text": "So." })]),
         block(
             6,
