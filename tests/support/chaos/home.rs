@@ -71,7 +71,7 @@ impl Home {
     }
 
     /// The whole log must hold together.
-    pub(super) async fn audit(&self, report: &mut Report) -> anyhow::Result<()> {
+    pub(super) async fn audit(&self, report: &Report) -> anyhow::Result<()> {
         let output = self.server.run(&["audit", "verify", "--json"]).await?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         ensure!(output.status.success(), "the audit failed: {text}{}", String::from_utf8_lossy(&output.stderr));
