@@ -1,5 +1,8 @@
 //! Who asks: keys, their owners and roles. A key is 32 random bytes or whatever an administrator chose; only its SHA-256
-//! is kept, and it is compared in constant time.
+//! is kept.
+
+mod keys;
+mod ring;
 
 use std::collections::BTreeSet;
 use std::future::{Ready, ready};
@@ -8,9 +11,10 @@ use std::sync::Arc;
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, dev};
-use parking_lot::RwLock;
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
-use verbatim_events::ids::Digest;
+use tokio_util::sync::CancellationToken;
+
+pub use self::keys::{Keys, KeysError, MadeKey, NewKey, make};
+pub use self::ring::{KeyRing, Known};
 
 use crate::error::{Code, Problem};
 use crate::state::AppState;
@@ -30,6 +34,25 @@ pub enum Role {
     Auditor,
     /// Reads and writes everything.
     Admin,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Role; 3] = [Role::User, Role::Auditor, Role::Admin];
+
+    /// Its stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::User => "user",
+            Role::Auditor => "auditor",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// The role of a name.
+    pub fn parse(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.name() == name)
+    }
 }
 
 /// Whom a key speaks for.
@@ -94,61 +117,19 @@ fn forbidden(detail: &str) -> Problem {
     Problem::new(Code::Forbidden, detail)
 }
 
-/// A key by its SHA-256, and whom it speaks for.
-#[derive(Clone, Debug)]
-struct Key {
-    digest: Digest,
-    principal: Arc<Principal>,
-}
-
-/// The keys that are valid now. Cheap to clone; clones share the keys.
-#[derive(Clone, Debug, Default)]
-pub struct KeyRing {
-    keys: Arc<RwLock<Vec<Key>>>,
-}
-
-impl KeyRing {
-    /// A ring with the administrator's key.
-    pub fn with_admin(key: &str) -> KeyRing {
-        let ring = KeyRing::default();
-        ring.insert(Digest::of(key.as_bytes()), Principal::admin());
-        ring
-    }
-
-    /// Adds a key by its SHA-256, or gives it another meaning.
-    pub fn insert(&self, digest: Digest, principal: Principal) {
-        let mut keys = self.keys.write();
-        keys.retain(|key| key.digest != digest);
-        keys.push(Key { digest, principal: Arc::new(principal) });
-    }
-
-    /// Takes a key out.
-    pub fn remove(&self, digest: &Digest) {
-        self.keys.write().retain(|key| key.digest != *digest);
-    }
-
-    /// Whom a key speaks for. Looks at every key, whichever fits, so that the time tells nothing.
-    pub fn find(&self, key: &str) -> Option<Arc<Principal>> {
-        let digest = Digest::of(key.as_bytes());
-        let keys = self.keys.read();
-        let mut found = u64::MAX;
-        for (index, known) in keys.iter().enumerate() {
-            let fits: Choice = known.digest.0.ct_eq(&digest.0);
-            found = u64::conditional_select(&found, &(index as u64), fits);
-        }
-        usize::try_from(found).ok().and_then(|index| keys.get(index)).map(|key| Arc::clone(&key.principal))
-    }
-}
-
 /// The caller of a request, known by its key.
 #[derive(Clone, Debug)]
-pub struct Caller(pub Arc<Principal>);
+pub struct Caller {
+    principal: Arc<Principal>,
+    /// Cancelled when the key is revoked: a stream must not outlive it.
+    pub revoked: CancellationToken,
+}
 
 impl std::ops::Deref for Caller {
     type Target = Principal;
 
     fn deref(&self) -> &Principal {
-        &self.0
+        &self.principal
     }
 }
 
@@ -177,8 +158,9 @@ impl FromRequest for Caller {
             let state = request
                 .app_data::<Data<AppState>>()
                 .ok_or_else(|| Problem::new(Code::Internal, "the server is not set up"))?;
-            let principal = state.keys.find(&key);
-            principal.map(Caller).ok_or_else(|| Problem::new(Code::Unauthorized, "this key is not known"))
+            let known = state.keys.ring().find(&key);
+            let (_, known) = known.ok_or_else(|| Problem::new(Code::Unauthorized, "this key is not known"))?;
+            Ok(Caller { principal: known.principal, revoked: known.revoked })
         }))
     }
 }

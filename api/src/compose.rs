@@ -21,7 +21,7 @@ use verbatim_events_sql::{LogOptions, OpenError, Storage};
 use verbatim_projections::{ReadError, ReadLocation, ReadModels, ReadSettings};
 
 use crate::app;
-use crate::auth::KeyRing;
+use crate::auth::{KeyRing, Keys, KeysError};
 use crate::config::{Database, Environment, Settings};
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::Catalog;
@@ -54,6 +54,9 @@ pub enum StartError {
     /// The read models cannot be opened.
     #[error("the read models: {0}")]
     Reads(#[from] ReadError),
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// A provider cannot be used as configured.
     #[error("the settings of a provider: {0}")]
     Models(ChatError),
@@ -116,6 +119,11 @@ impl Server {
         let address = listener.local_addr().map_err(StartError::Http)?;
 
         let storage = open_storage(&settings, runtime.clone()).await?;
+        let keys = Keys::new(KeyRing::with_admin(&admin_key.secret), storage.keys());
+        if let Err(error) = keys.refresh().await {
+            storage.close().await;
+            return Err(error.into());
+        }
         let opened =
             ReadModels::open(read_location(&settings), storage.log(), runtime.clone(), ReadSettings::default());
         let reads = match opened.await {
@@ -151,12 +159,16 @@ impl Server {
             }
         });
         runtime.spawn(background.clone().run_until_cancelled_owned(metrics::upkeep()));
+        runtime.spawn({
+            let (keys, stop) = (keys.clone(), background.clone());
+            async move { stop.run_until_cancelled(keys.follow()).await }
+        });
         let state = AppState {
             handle: handle.clone(),
             log: storage.log(),
             reads: reads.clone(),
             models,
-            keys: KeyRing::with_admin(&admin_key.secret),
+            keys,
             limits,
             clock,
             owners: Owners::default(),

@@ -14,6 +14,8 @@ use verbatim_events::log::LogError;
 use verbatim_events::rejection::Rejection;
 use verbatim_projections::ReadError;
 
+use crate::auth::KeysError;
+
 macro_rules! problem_codes {
     ($($(#[doc = $doc:literal])+ $name:ident: $code:literal, $status:literal, $title:literal;)+) => {
         /// A stable kind of problem.
@@ -75,6 +77,8 @@ problem_codes! {
     VersionNotFound: "version_not_found", 404, "The chat has no such version";
     /// There is no such read model.
     ProjectionNotFound: "projection_not_found", 404, "There is no such projection";
+    /// There is no such key.
+    KeyNotFound: "key_not_found", 404, "There is no such key";
     /// The address does not take this method.
     MethodNotAllowed: "method_not_allowed", 405, "The method is not allowed here";
     /// The command does not fit the chat's state.
@@ -103,6 +107,8 @@ problem_codes! {
     ChatDamaged: "chat_damaged", 500, "The chat's log is damaged";
     /// Too much waits already.
     Busy: "busy", 503, "The server is busy";
+    /// The keys cannot be read or changed.
+    KeysUnavailable: "keys_unavailable", 503, "The keys are not available";
     /// The log does not answer.
     LogUnavailable: "log_unavailable", 503, "The log is not available";
     /// The read models do not answer.
@@ -327,6 +333,14 @@ impl From<ReadError> for Problem {
                     .retry_after_ms(UNAVAILABLE_RETRY_MS)
             }
         }
+    }
+}
+
+impl From<KeysError> for Problem {
+    fn from(error: KeysError) -> Problem {
+        tracing::error!(%error, "The keys could not be read or changed.");
+        Problem::new(Code::KeysUnavailable, "the keys cannot be read or changed now; try again")
+            .retry_after_ms(UNAVAILABLE_RETRY_MS)
     }
 }
 

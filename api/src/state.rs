@@ -13,7 +13,7 @@ use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
 use verbatim_projections::ReadModels;
 
-use crate::auth::KeyRing;
+use crate::auth::Keys;
 use crate::error::Problem;
 
 /// What the HTTP face is built on. Cheap to clone; clones share everything.
@@ -28,7 +28,7 @@ pub struct AppState {
     /// The models that are configured now.
     pub models: Arc<dyn ModelCatalog>,
     /// The keys.
-    pub keys: KeyRing,
+    pub keys: Keys,
     /// The bounds.
     pub limits: Arc<Limits>,
     /// The clock.

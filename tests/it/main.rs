@@ -7,11 +7,13 @@ mod log_contract;
 mod read_models;
 mod server_start;
 mod server_input;
+mod server_keys;
 mod server_idempotency;
 mod server_states;
 mod server_provider;
 mod server_stream;
 mod server_damage;
+mod server_postgres;
 mod shell;
 
 /// The program under test.

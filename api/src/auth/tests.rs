@@ -1,4 +1,7 @@
 use actix_web::test::TestRequest;
+use uuid::Uuid;
+use verbatim_events::ids::Digest;
+use verbatim_events_sql::KeyStore;
 
 use super::*;
 
@@ -38,17 +41,65 @@ fn another_owners_chat_does_not_exist_and_missing_rights_are_said() {
 #[test]
 fn a_ring_knows_its_keys_and_no_others() {
     let ring = KeyRing::with_admin("the admin's key");
-    let ada = Digest::of(b"ada's key");
-    ring.insert(ada, principal("ada", &[Role::User]));
-    assert_eq!(ring.find("the admin's key").unwrap().owner, ADMIN_OWNER);
-    assert_eq!(ring.find("ada's key").unwrap().owner, "ada");
-    assert_eq!(ring.find("ada's kez"), None);
-    assert_eq!(ring.find(""), None);
-    ring.insert(ada, principal("ada", &[Role::Auditor]));
-    assert_eq!(ring.find("ada's key").unwrap().roles, [Role::Auditor].into());
-    ring.remove(&ada);
-    assert_eq!(ring.find("ada's key"), None);
+    let owner = |key: &str| ring.find(key).map(|(_, known)| known.principal.owner.clone());
+    let (ada, bob) = (Uuid::now_v7(), Uuid::now_v7());
+    ring.insert(ada, Digest::of(b"ada's key"), principal("ada", &[Role::User]));
+    ring.insert(bob, Digest::of(b"bob's key"), principal("bob", &[Role::User]));
+    assert_eq!(owner("the admin's key").as_deref(), Some(ADMIN_OWNER));
+    assert_eq!(owner("ada's key").as_deref(), Some("ada"));
+    assert_eq!((owner("ada's kez"), owner("")), (None, None));
+    let (_, known) = ring.find("ada's key").unwrap();
+    ring.insert(ada, Digest::of(b"ada's key"), principal("ada", &[Role::User]));
+    assert!(!known.revoked.is_cancelled(), "a key that is told again is the same key");
+    ring.remove(ada);
+    assert_eq!(owner("ada's key"), None);
+    assert!(known.revoked.is_cancelled(), "what it has opened ends");
+    ring.retain(|_| false);
+    assert_eq!((owner("bob's key"), owner("the admin's key").as_deref()), (None, Some(ADMIN_OWNER)));
     assert!(!format!("{ring:?}").contains("key\""), "a ring shows no key");
+}
+
+async fn keys_in(directory: &std::path::Path) -> (KeyStore, Keys) {
+    let address = format!("sqlite:{}/", directory.display());
+    let store = KeyStore::open(&address, tokio::runtime::Handle::current()).await.unwrap();
+    (store.clone(), Keys::new(KeyRing::with_admin("admin"), store))
+}
+
+#[actix_web::test]
+async fn a_key_is_valid_from_its_making_to_its_revoking() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, keys) = keys_in(directory.path()).await;
+    let new = NewKey { name: "laptop".into(), principal: principal("ada", &[Role::User, Role::Auditor]) };
+    let made = keys.create(new.clone(), chrono::Utc::now()).await.unwrap();
+    assert_eq!((made.secret.len(), &made.secret[..4]), (4 + 64, "vbt_"));
+    let other = keys.create(new.clone(), chrono::Utc::now()).await.unwrap();
+    assert_ne!(made.secret, other.secret);
+    let (_, known) = keys.ring().find(&made.secret).unwrap();
+    assert_eq!(*known.principal, new.principal);
+    assert_eq!(keys.list().await.unwrap(), [made.stored.clone(), other.stored]);
+    assert!(keys.revoke(made.stored.id, chrono::Utc::now()).await.unwrap());
+    assert!(keys.ring().find(&made.secret).is_none() && known.revoked.is_cancelled());
+    assert!(!keys.revoke(made.stored.id, chrono::Utc::now()).await.unwrap());
+    store.close().await;
+}
+
+#[actix_web::test]
+async fn what_another_node_does_to_the_keys_is_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, keys) = keys_in(directory.path()).await;
+    let new = NewKey { name: "robot".into(), principal: principal("bob", &[Role::User]) };
+    let made = make(&store, new.clone(), chrono::Utc::now()).await.unwrap();
+    assert!(keys.ring().find(&made.secret).is_none());
+    keys.refresh().await.unwrap();
+    let (_, known) = keys.ring().find(&made.secret).unwrap();
+    let second = make(&store, new, chrono::Utc::now()).await.unwrap();
+    keys.refresh().await.unwrap();
+    assert!(!known.revoked.is_cancelled(), "a key that stays is not disturbed by others");
+    store.revoke(made.stored.id, chrono::Utc::now()).await.unwrap();
+    keys.refresh().await.unwrap();
+    assert!(keys.ring().find(&made.secret).is_none() && known.revoked.is_cancelled());
+    assert!(keys.ring().find(&second.secret).is_some() && keys.ring().find("admin").is_some());
+    store.close().await;
 }
 
 #[test]

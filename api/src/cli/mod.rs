@@ -2,6 +2,7 @@
 
 mod audit;
 mod chat;
+mod keys;
 mod log;
 mod output;
 mod progress;
@@ -82,6 +83,11 @@ enum Command {
         #[command(subcommand)]
         command: audit::AuditCommand,
     },
+    /// Who may use the server
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
+    },
     /// Look at the read models, or build them anew
     Projections {
         #[command(subcommand)]
@@ -132,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Chat(args) => chat::run(&context, args),
         Command::Replay(args) => replay::run(&context, args),
         Command::Audit { command } => audit::run(&context, command),
+        Command::Keys { command } => keys::run(&context, command),
         Command::Projections { command } => projections::run(&context, command),
     };
     telemetry.stop();

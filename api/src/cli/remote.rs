@@ -82,6 +82,11 @@ impl Remote {
         self.answer(|| self.request(Method::POST, path).header("Idempotency-Key", &key).json(body)).await
     }
 
+    /// Takes something away. Doing that twice is doing it once, so it is tried again like a read.
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.answer(|| self.request(Method::DELETE, path)).await.map(|_| ())
+    }
+
     async fn answer(&self, request: impl Fn() -> RequestBuilder) -> anyhow::Result<Value> {
         let mut wait = FIRST_WAIT;
         let mut attempt = 1;

@@ -7,6 +7,7 @@ mod chats;
 mod commands;
 mod events;
 mod health;
+mod keys;
 mod messages;
 mod metrics;
 mod projections;
@@ -55,6 +56,10 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(
             web::scope(API)
                 .service(chats)
+                .service(
+                    only("/keys", "GET, POST").route(web::get().to(keys::list)).route(web::post().to(keys::create)),
+                )
+                .service(only("/keys/{key}", "DELETE").route(web::delete().to(keys::revoke)))
                 .service(only("/projections", "GET").route(web::get().to(projections::list)))
                 .service(only("/projections/{name}/rebuild", "POST").route(web::post().to(projections::rebuild))),
         )

@@ -34,7 +34,7 @@ pub async fn open(state: Data<AppState>, request: HttpRequest, caller: Caller) -
         },
     };
     let framing = Framing::Events;
-    Ok(respond(Session::new(state, opened, start, Format { framing, form, parts: true }), framing))
+    Ok(respond(Session::new(state, opened, start, Format { framing, form, parts: true }), framing, caller.revoked))
 }
 
 /// Where the reader stopped: the header, else the query; an empty text is none. A header that is no text is a place that

@@ -1,5 +1,6 @@
 //! The face over a real node: the reference log, the demo model, read models on disk, and a key for every role.
 
+mod access;
 mod streams;
 
 use std::net::TcpListener;
@@ -13,6 +14,7 @@ use support::http::{Answer, Client, IDEMPOTENCY_KEY};
 use tempfile::TempDir;
 use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use verbatim_actors::node::{Node, NodeOptions};
 use verbatim_actors::ports::{ModelCatalog, NoTools, ResolvedModel};
 use verbatim_events::error::{ChatError, ErrorKind};
@@ -21,11 +23,12 @@ use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
 use verbatim_events::memory::{MemoryJournal, MemoryLog};
 use verbatim_events::model::ModelSettings;
+use verbatim_events_sql::KeyStore;
 use verbatim_llm::Demo;
 use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
 
 use crate::app::serve;
-use crate::auth::{KeyRing, Principal, Role};
+use crate::auth::{KeyRing, Keys, Principal, Role};
 use crate::state::{AppState, Owners};
 
 /// The demo model and nothing else.
@@ -83,11 +86,14 @@ impl World {
             runtime,
             arbiters: 1,
         });
-        let keys = KeyRing::with_admin("admin");
+        let ring = KeyRing::with_admin("admin");
         for (owner, role) in [("ada", Role::User), ("bob", Role::User), ("eve", Role::Auditor)] {
             let principal = Principal { owner: owner.into(), roles: [role].into() };
-            keys.insert(Digest::of(owner.as_bytes()), principal);
+            ring.insert(Uuid::now_v7(), Digest::of(owner.as_bytes()), principal);
         }
+        let address = format!("sqlite:{}/", directory.path().join("keys").display());
+        std::fs::create_dir(directory.path().join("keys")).unwrap();
+        let keys = Keys::new(ring, KeyStore::open(&address, Runtime::current()).await.unwrap());
         let state = AppState {
             handle,
             log,

@@ -12,7 +12,8 @@ use std::convert::Infallible;
 use actix_web::HttpResponse;
 use actix_web::http::header;
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio_util::sync::CancellationToken;
 
 use self::session::{Framing, Session};
 
@@ -20,13 +21,13 @@ use self::session::{Framing, Session};
 const X_ACCEL_BUFFERING: &str = "x-accel-buffering";
 
 /// The answer that a session is streamed in. The body is pulled: for a reader that does not read nothing is read, and it
-/// falls out of its watch in the end.
-pub fn respond(session: Session, framing: Framing) -> HttpResponse {
+/// falls out of its watch in the end. It ends when the key that opened it is revoked.
+pub fn respond(session: Session, framing: Framing, revoked: CancellationToken) -> HttpResponse {
     let body = stream::unfold(session, |mut session| async move {
         let bytes = session.next().await?;
         Some((Ok::<_, Infallible>(bytes), session))
     });
-    streaming(framing, body)
+    streaming(framing, body.take_until(revoked.cancelled_owned()))
 }
 
 /// An answer whose body comes bit by bit.

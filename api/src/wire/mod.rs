@@ -3,6 +3,7 @@
 
 pub mod chat;
 pub mod event;
+pub mod key;
 pub mod message;
 pub mod page;
 pub mod part;

@@ -14,26 +14,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A frame of a stream.
 #[derive(Clone, Debug, PartialEq)]
-struct Frame {
-    event: String,
-    id: Option<String>,
-    data: Value,
+pub(super) struct Frame {
+    pub(super) event: String,
+    pub(super) id: Option<String>,
+    pub(super) data: Value,
 }
 
 /// A stream that is being read.
-struct Reader {
+pub(super) struct Reader {
     response: Response,
     buffer: String,
 }
 
 impl Reader {
-    async fn open(client: &Client, path: &str, last_event_id: Option<&str>) -> Reader {
+    pub(super) async fn open(client: &Client, path: &str, last_event_id: Option<&str>) -> Reader {
         let response = client.open(path, last_event_id).await.unwrap();
         Reader { response, buffer: String::new() }
     }
 
     /// The next frame; none when the stream has ended.
-    async fn next(&mut self) -> Option<Frame> {
+    pub(super) async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, rest)) = self.buffer.split_once("\n\n") {
                 let field = |name: &str| {
@@ -50,7 +50,7 @@ impl Reader {
     }
 
     /// The frames up to and including the first that fits.
-    async fn until(&mut self, fits: impl Fn(&Frame) -> bool) -> Vec<Frame> {
+    pub(super) async fn until(&mut self, fits: impl Fn(&Frame) -> bool) -> Vec<Frame> {
         let mut frames = Vec::new();
         loop {
             let frame = self.next().await.unwrap_or_else(|| panic!("the stream ended after {frames:?}"));

@@ -2,6 +2,7 @@
 //! is the core's to judge.
 
 mod fields;
+mod keys;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use verbatim_events::event::{ApprovalDecision, ToolDefinition, ToolPolicy};
 use verbatim_events::ids::ChatId;
 use verbatim_events::part::Part;
 
+pub use self::keys::{check_name, read_new_key};
 use self::fields::{content, labels, name, needed_content, parent, system_prompt, title};
 use self::tools::{server_tools, tool_policy, tools};
 use super::reader::{Errors, Null, Object, parse};
