@@ -1,6 +1,7 @@
 //! The server under test with its database, and how they are killed.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use tokio::sync::watch;
@@ -12,6 +13,9 @@ use crate::server::{ServerOptions, TestServer};
 
 /// Retries come soon, so that there are many of them, and streams speak often.
 const CONFIG: &str = "[limits]\nretry_base_ms = 60\nheartbeat_ms = 1000\n";
+
+/// An orderly stop takes no longer than this.
+const STOP_MAX: Duration = Duration::from_secs(10);
 
 /// The server and its database.
 pub(super) struct Home {
@@ -68,6 +72,18 @@ impl Home {
                 Ok(())
             }
         }
+    }
+
+    /// Stops in order and starts again; returns how long the stop took, in ms.
+    pub(super) async fn restart(&mut self, client: &watch::Sender<Option<Client>>) -> anyhow::Result<u128> {
+        client.send_replace(None);
+        let begin = Instant::now();
+        let status = self.server.terminate().await?;
+        let stop = begin.elapsed();
+        ensure!(status.success() && stop <= STOP_MAX, "the stop took {stop:?} and ended with {status}");
+        self.server.start_again().await.with_context(|| self.server.log())?;
+        client.send_replace(Some(self.client()));
+        Ok(stop.as_millis())
     }
 
     /// The whole log must hold together.

@@ -25,6 +25,9 @@ use self::watcher::{Watched, Watcher};
 /// How long all chats may take to come to rest after the last kill.
 const REST_PATIENCE: Duration = Duration::from_secs(120);
 
+/// Once in so many kills the server is also asked to stop, in the midst of everything.
+const STOPS_ONE_IN: u64 = 5;
+
 /// Where the log lives, and what is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -56,6 +59,8 @@ pub struct ChaosOptions {
 pub struct Report {
     /// Kills.
     pub kills: usize,
+    /// Orderly stops between them.
+    pub stops: usize,
     /// Conversations.
     pub chats: usize,
     /// Messages that were acknowledged; all of them were found.
@@ -80,6 +85,8 @@ pub struct Report {
     pub answers: usize,
     /// The longest time from a kill until what was killed served again, in ms.
     pub longest_outage_ms: u128,
+    /// The longest orderly stop, in ms.
+    pub longest_stop_ms: u128,
     /// From the last kill until every chat rested, in ms.
     pub rest_ms: u128,
     /// All of it, in ms.
@@ -89,6 +96,7 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "kills                     {:>8}", self.kills)?;
+        writeln!(formatter, "orderly stops             {:>8}", self.stops)?;
         writeln!(formatter, "chats                     {:>8}", self.chats)?;
         writeln!(formatter, "messages acknowledged     {:>8}  each found once, in order", self.messages)?;
         writeln!(formatter, "sends repeated            {:>8}", self.repeated)?;
@@ -101,6 +109,7 @@ impl fmt::Display for Report {
         writeln!(formatter, "parts watched             {:>8}", self.parts)?;
         writeln!(formatter, "answers as streamed       {:>8}", self.answers)?;
         writeln!(formatter, "longest outage, ms        {:>8}", self.longest_outage_ms)?;
+        writeln!(formatter, "longest stop, ms          {:>8}", self.longest_stop_ms)?;
         writeln!(formatter, "to rest after it, ms      {:>8}", self.rest_ms)?;
         write!(formatter, "in all, ms                {:>8}", self.total_ms)
     }
@@ -156,6 +165,12 @@ pub async fn run(options: &ChaosOptions) -> anyhow::Result<Report> {
         let killed = Instant::now();
         home.kill(&client_sender).await?;
         report.longest_outage_ms = report.longest_outage_ms.max(killed.elapsed().as_millis());
+        if options.target != Target::PostgresItself && random.between(1, STOPS_ONE_IN) == 1 {
+            let moment = frames_seen.changed();
+            let _ = tokio::time::timeout(Duration::from_millis(random.between(1, 400)), moment).await;
+            report.longest_stop_ms = report.longest_stop_ms.max(home.restart(&client_sender).await?);
+            report.stops += 1;
+        }
         if let Some(finished) = conversations.iter().position(|one| one.talker.is_finished()) {
             let ended = conversations.remove(finished);
             ended.talker.await??;
