@@ -26,6 +26,7 @@ use crate::config::{Database, Environment, Settings};
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::Catalog;
 use crate::state::{AppState, Owners};
+use crate::watch::follower::{Sources, follower};
 use crate::telemetry::metrics;
 
 /// What a start may add to the settings.
@@ -159,6 +160,16 @@ impl Server {
             }
         });
         runtime.spawn(background.clone().run_until_cancelled_owned(metrics::upkeep()));
+        let (watchers, follow) = follower(Sources {
+            log: storage.log(),
+            reads: reads.clone(),
+            models: Arc::clone(&models),
+            clock: Arc::clone(&clock),
+        });
+        runtime.spawn({
+            let stop = background.clone();
+            async move { stop.run_until_cancelled(follow).await }
+        });
         runtime.spawn({
             let (keys, stop) = (keys.clone(), background.clone());
             async move { stop.run_until_cancelled(keys.follow()).await }
@@ -169,6 +180,7 @@ impl Server {
             reads: reads.clone(),
             models,
             keys,
+            watchers,
             limits,
             clock,
             owners: Owners::default(),

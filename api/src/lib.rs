@@ -16,4 +16,5 @@ pub mod state;
 pub mod stream;
 pub mod telemetry;
 pub mod verify;
+pub mod watch;
 pub mod wire;

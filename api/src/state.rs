@@ -15,6 +15,7 @@ use verbatim_projections::ReadModels;
 
 use crate::auth::Keys;
 use crate::error::Problem;
+use crate::watch::follower::Watchers;
 
 /// What the HTTP face is built on. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct AppState {
     pub models: Arc<dyn ModelCatalog>,
     /// The keys.
     pub keys: Keys,
+    /// The way to what happens in all chats.
+    pub watchers: Watchers,
     /// The bounds.
     pub limits: Arc<Limits>,
     /// The clock.

@@ -39,7 +39,11 @@ pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -
         caller.check_read(&state.owners.put(chat_id, &opened.chat.outline.owner))?;
         let framing = if wants_events(&request) { Framing::Events } else { Framing::Lines };
         let start = Start::After(Cursor::Event(after));
-        return Ok(respond(Session::new(state, opened, start, Format { framing, form, parts: false }), framing, caller.revoked));
+        return Ok(respond(
+            Session::new(state, opened, start, Format { framing, form, parts: false }),
+            framing,
+            caller.revoked,
+        ));
     }
     if form == Form::Public {
         chat_to_read(&state, &request, &caller).await?;

@@ -15,6 +15,8 @@ pub mod query;
 mod queue;
 mod stream;
 mod turns;
+mod watch;
+mod ws;
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, Resource};
@@ -46,6 +48,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(only("/{chat}/tool-results", "POST").route(web::post().to(actions::tool_results)))
         .service(only("/{chat}/approvals", "POST").route(web::post().to(actions::approvals)))
         .service(only("/{chat}/stream", "GET").route(web::get().to(stream::open)))
+        .service(only("/{chat}/ws", "GET").route(web::get().to(ws::chat)))
         .service(only("/{chat}/events", "GET").route(web::get().to(events::list)))
         .service(only("/{chat}/children", "GET").route(web::get().to(chats::children)))
         .service(only("/{chat}/turns", "GET").route(web::get().to(turns::list)));
@@ -60,6 +63,8 @@ pub fn configure(config: &mut ServiceConfig) {
                     only("/keys", "GET, POST").route(web::get().to(keys::list)).route(web::post().to(keys::create)),
                 )
                 .service(only("/keys/{key}", "DELETE").route(web::delete().to(keys::revoke)))
+                .service(only("/watch", "GET").route(web::get().to(watch::open)))
+                .service(only("/watch/ws", "GET").route(web::get().to(ws::watched)))
                 .service(only("/projections", "GET").route(web::get().to(projections::list)))
                 .service(only("/projections/{name}/rebuild", "POST").route(web::post().to(projections::rebuild))),
         )

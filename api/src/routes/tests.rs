@@ -1,7 +1,9 @@
 //! The face over a real node: the reference log, the demo model, read models on disk, and a key for every role.
 
 mod access;
+mod sockets;
 mod streams;
+mod watching;
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
 use crate::app::serve;
 use crate::auth::{KeyRing, Keys, Principal, Role};
 use crate::state::{AppState, Owners};
+use crate::watch::follower::{Sources, follower};
 
 /// The demo model and nothing else.
 struct OnlyDemo(Arc<Demo>);
@@ -94,12 +97,20 @@ impl World {
         let address = format!("sqlite:{}/", directory.path().join("keys").display());
         std::fs::create_dir(directory.path().join("keys")).unwrap();
         let keys = Keys::new(ring, KeyStore::open(&address, Runtime::current()).await.unwrap());
+        let (watchers, follow) = follower(Sources {
+            log: Arc::clone(&log),
+            reads: reads.clone(),
+            models: Arc::clone(&models),
+            clock: Arc::new(clock.clone()),
+        });
+        actix_web::rt::spawn(follow);
         let state = AppState {
             handle,
             log,
             reads,
             models,
             keys,
+            watchers,
             limits,
             clock: Arc::new(clock.clone()),
             owners: Owners::default(),

@@ -5,6 +5,7 @@ pub mod frames;
 pub mod merge;
 pub mod session;
 pub mod snapshot;
+pub mod socket;
 pub mod story;
 
 use std::convert::Infallible;
@@ -23,11 +24,15 @@ const X_ACCEL_BUFFERING: &str = "x-accel-buffering";
 /// The answer that a session is streamed in. The body is pulled: for a reader that does not read nothing is read, and it
 /// falls out of its watch in the end. It ends when the key that opened it is revoked.
 pub fn respond(session: Session, framing: Framing, revoked: CancellationToken) -> HttpResponse {
-    let body = stream::unfold(session, |mut session| async move {
+    streaming(framing, frames_of(session).map(Ok).take_until(revoked.cancelled_owned()))
+}
+
+/// A session's frames, one or more at a time.
+pub fn frames_of(session: Session) -> impl Stream<Item = Bytes> {
+    stream::unfold(session, |mut session| async move {
         let bytes = session.next().await?;
-        Some((Ok::<_, Infallible>(bytes), session))
-    });
-    streaming(framing, body.take_until(revoked.cancelled_owned()))
+        Some((bytes, session))
+    })
 }
 
 /// An answer whose body comes bit by bit.
