@@ -1,5 +1,5 @@
-//! Which trace a chat's turns belong to: that of the command which began the turn, or which queued its message. So the
-//! steps of a turn carry the trace of the request behind them, however long after it they come.
+//! Which trace a chat's turns belong to: that of the command which began the turn, which queued its message, or which set
+//! it going again. So the steps of a turn carry the trace of the request behind them, however long after it they come.
 
 use tracing::Span;
 use verbatim_events::chat::Outline;
@@ -54,16 +54,17 @@ impl Traces {
             Actor::User(_) => Some(TurnTrace { trace_id: meta.trace_id.clone(), span: Span::current() }),
             Actor::Node(_) | Actor::System => None,
         };
-        let mut promoted = None;
+        let (mut promoted, mut attempts) = (None, false);
         for (recorded, _, _) in events {
             match (&recorded.event, &own) {
                 (Event::MessageQueued(_), Some(own)) => self.waiting.push((recorded.version, own.clone())),
                 (Event::MessageCommitted(message), _) => promoted = message.queued_id.or(promoted),
+                (Event::AttemptRecorded(_), _) => attempts = true,
                 _ => {}
             }
         }
         let now = after.turn.as_ref().map(|turn| turn.id);
-        if now != before {
+        if now != before || (attempts && own.is_some()) {
             let waited = || Some(self.waiting.iter().find(|(id, _)| Some(*id) == promoted)?.1.clone());
             self.turn = match now {
                 Some(_) => own.or_else(waited).unwrap_or_else(TurnTrace::none),

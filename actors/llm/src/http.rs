@@ -8,6 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use metrics::counter;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
@@ -175,6 +176,9 @@ impl Endpoint {
             .body(body)
             .send()
             .await;
+        let status = sent.as_ref().map_or("broken".to_owned(), |response| response.status().as_str().to_owned());
+        counter!("verbatim_provider_responses_total", "provider" => self.provider.clone(), "status" => status)
+            .increment(1);
         let response = sent.map_err(|error| self.broken(&error))?;
         tracing::debug!(provider = %self.provider, request_id = %identity.request_id, status = %response.status(), "model answers");
         if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }

@@ -124,6 +124,11 @@ pub(super) fn trace_id(span: &Span) -> Option<String> {
     span_context.is_valid().then(|| span_context.trace_id().to_string())
 }
 
+/// Gives a span another name.
+pub(super) fn name(span: &Span, name: String) {
+    span.context().span().update_name(name);
+}
+
 /// Places a span below a step of somebody else's trace.
 pub(super) fn place(span: &Span, parent: &TraceParent) {
     let flags = if parent.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };

@@ -25,7 +25,6 @@ pub async fn observe(
     let path = request.path().to_owned();
     let span = tracing::debug_span!(
         "request",
-        otel.name = Empty,
         otel.kind = "server",
         http.request.method = method,
         http.route = Empty,
@@ -42,7 +41,7 @@ pub async fn observe(
     let route = route.unwrap_or_else(|| NO_ROUTE.to_owned());
     let (status, duration) = (status.as_u16(), began.elapsed());
     if !span.is_disabled() {
-        span.record("otel.name", format!("{method} {route}"));
+        traces::name(&span, format!("{method} {route}"));
         span.record("http.route", &route);
         span.record("http.response.status_code", status);
         if status >= 500 {

@@ -21,6 +21,16 @@ fn made() -> Option<String> {
     None
 }
 
+/// Gives a span the name that it is exported by; a name that was known when it began is a field of it instead.
+pub(super) fn name(span: &Span, name: String) {
+    #[cfg(feature = "otel")]
+    if super::export::is_on() {
+        super::export::name(span, name);
+    }
+    #[cfg(not(feature = "otel"))]
+    let _ = (span, name);
+}
+
 /// Places a span below the step that sent a request.
 pub(super) fn place(span: &Span, headers: &HeaderMap) {
     #[cfg(feature = "otel")]

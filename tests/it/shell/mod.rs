@@ -4,4 +4,5 @@ mod bounds;
 mod crash;
 mod family;
 mod tools;
+mod traces;
 mod turn;
