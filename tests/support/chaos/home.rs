@@ -11,8 +11,9 @@ use crate::http::Client;
 use crate::postgres::Postgres;
 use crate::server::{ServerOptions, TestServer};
 
-/// Retries come soon, so that there are many of them, and streams speak often.
-const CONFIG: &str = "[limits]\nretry_base_ms = 60\nheartbeat_ms = 1000\n";
+/// Retries come soon, so that there are many of them, also where kills have raised the number of attempts, and streams
+/// speak often.
+const CONFIG: &str = "[limits]\nretry_base_ms = 60\nretry_cap_ms = 1000\nheartbeat_ms = 1000\n";
 
 /// An orderly stop takes no longer than this.
 const STOP_MAX: Duration = Duration::from_secs(10);
