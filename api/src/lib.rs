@@ -10,6 +10,7 @@ pub mod error;
 pub mod idempotency;
 pub mod locate;
 pub mod models;
+pub mod openapi;
 pub mod position;
 pub mod routes;
 pub mod state;

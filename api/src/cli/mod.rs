@@ -4,6 +4,7 @@ mod audit;
 mod chat;
 mod keys;
 mod log;
+mod openapi;
 mod output;
 mod progress;
 mod projections;
@@ -93,6 +94,8 @@ enum Command {
         #[command(subcommand)]
         command: projections::ProjectionsCommand,
     },
+    /// Print the contract of the HTTP interface, an OpenAPI 3.1 document
+    Openapi,
 }
 
 /// What every command gets.
@@ -140,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Audit { command } => audit::run(&context, command),
         Command::Keys { command } => keys::run(&context, command),
         Command::Projections { command } => projections::run(&context, command),
+        Command::Openapi => openapi::run(),
     };
     telemetry.stop();
     done.unwrap_or_else(|error| {

@@ -4,13 +4,14 @@ mod access;
 mod actions;
 mod body;
 mod chats;
-mod commands;
+pub(crate) mod commands;
+mod contract;
 mod events;
-mod health;
+pub(crate) mod health;
 mod keys;
 mod messages;
 mod metrics;
-mod projections;
+pub(crate) mod projections;
 pub mod query;
 mod queue;
 mod stream;
@@ -56,6 +57,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(only("/healthz", "GET").route(web::get().to(health::healthz)))
         .service(only("/readyz", "GET").route(web::get().to(health::readyz)))
         .service(only("/metrics", "GET").route(web::get().to(metrics::read)))
+        .service(only("/openapi.json", "GET").route(web::get().to(contract::document)))
+        .service(only("/docs", "GET").route(web::get().to(contract::page)))
         .service(
             web::scope(API)
                 .service(chats)

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 use verbatim_events::chat::{Outline, Status};
 use verbatim_events::envelope::Recorded;
@@ -11,17 +12,21 @@ use verbatim_events::ids::{ChatId, Position, Version};
 use super::cursor::Place;
 use crate::position;
 use crate::stream::frames;
-use crate::wire::Time;
 use crate::wire::chat::ChatView;
+use crate::wire::{Time, words};
 
 /// A notice's data: `{position, chat_id, version, at, status, chat?}`; `chat` is the whole chat right after the event, its
 /// title and what it waits for included, and is absent once the content is erased.
-#[derive(Debug, Serialize)]
-struct NoticeView<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Notice)]
+pub(crate) struct NoticeView<'a> {
     position: String,
+    #[schema(value_type = words::ChatId)]
     chat_id: ChatId,
+    #[schema(value_type = u64)]
     version: Version,
     at: Time,
+    #[schema(value_type = words::Status)]
     status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     chat: Option<ChatView<'a>>,

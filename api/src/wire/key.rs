@@ -1,15 +1,18 @@
 //! Keys, as administrators see them.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 use verbatim_events_sql::StoredKey;
 
 use super::Time;
 
 /// A key: `{id, name, owner, roles, created_at, revoked_at?, key?}`; `key` is there once, in the answer to its making.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Key)]
 pub struct KeyView<'a> {
     /// Its id. Not secret.
+    #[schema(value_type = String, format = "uuid")]
     pub id: Uuid,
     /// What people call it.
     pub name: &'a str,

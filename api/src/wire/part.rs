@@ -124,7 +124,7 @@ impl<'a> From<&'a LivePart> for LivePartView<'a> {
 impl PartialSchema for LivePartView<'_> {
     fn schema() -> RefOr<Schema> {
         let delta = |name: &str, fields: &[&str]| {
-            let mut properties = json!({"type": {"type": "string", "const": name}});
+            let mut properties = json!({"type": {"type": "string", "enum": [name]}});
             for field in fields {
                 properties[*field] = json!({"type": "string"});
             }

@@ -32,7 +32,7 @@ pub struct RawView<'a> {
     #[schema(value_type = words::ChatId)]
     pub chat_id: ChatId,
     /// Its id.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub event_id: Uuid,
     /// The schema number of `data`.
     pub schema: u32,
@@ -40,11 +40,11 @@ pub struct RawView<'a> {
     #[schema(value_type = words::Actor)]
     pub actor: &'a Actor,
     /// The command that caused it.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub command_id: Uuid,
     /// The event that caused the command.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub causation_id: Option<Uuid>,
     /// The trace it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]

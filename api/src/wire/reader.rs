@@ -127,6 +127,8 @@ impl Object {
 
     /// A member, if it is there.
     pub fn take(&mut self, errors: &mut Errors, name: &str) -> Option<Value> {
+        #[cfg(test)]
+        known::note(self.pointer(name));
         match self.members.remove(name) {
             Some(Value::Null) if self.null == Null::IsAnError => {
                 errors.add(self.pointer(name), "null is no value here; leave the field out instead");
@@ -150,6 +152,8 @@ impl Object {
 
     /// A member of any value, null included.
     pub fn take_any(&mut self, name: &str) -> Option<Value> {
+        #[cfg(test)]
+        known::note(self.pointer(name));
         self.members.remove(name)
     }
 
@@ -232,6 +236,8 @@ impl Object {
 
     /// A member that this version has no engine for. Absent, false and empty are fine: they ask for nothing.
     pub fn refuse(&mut self, errors: &mut Errors, name: &str, what: &str) {
+        #[cfg(test)]
+        known::note(self.pointer(name));
         let asks = match self.members.remove(name) {
             None | Some(Value::Null | Value::Bool(false)) => false,
             Some(Value::Array(values)) => !values.is_empty(),
@@ -250,5 +256,7 @@ impl Object {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod known;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use verbatim_events::part::Part;
 use crate::wire::reader::{Errors, Null, Object, below, string, wrong_type};
 
 /// The longest name of a model, an effort or a policy's tool, in bytes: names are for people.
-pub(super) const NAME_MAX_BYTES: usize = 200;
+pub(crate) const NAME_MAX_BYTES: usize = 200;
 
 pub(super) fn needed_content(errors: &mut Errors, object: &mut Object) -> Vec<Part> {
     object.need(errors, "content").map(|value| content(errors, value)).unwrap_or_default()

@@ -8,7 +8,7 @@ use crate::error::Problem;
 use crate::wire::reader::{Errors, Null, Object, string};
 
 /// The longest name of a key or an owner, in bytes.
-const NAME_MAX_BYTES: usize = 100;
+pub(crate) const NAME_MAX_BYTES: usize = 100;
 
 /// Reads and checks the body: `{name, owner, roles: ["user" | "auditor" | "admin"]}`.
 pub fn read_new_key(body: &[u8]) -> Result<NewKey, Problem> {

@@ -12,8 +12,11 @@ use verbatim_events::event::{ApprovalDecision, ToolDefinition, ToolPolicy};
 use verbatim_events::ids::ChatId;
 use verbatim_events::part::Part;
 
-pub use self::keys::{check_name, read_new_key};
+pub(crate) use self::fields::NAME_MAX_BYTES;
 use self::fields::{content, labels, name, needed_content, parent, system_prompt, title};
+pub(crate) use self::keys::NAME_MAX_BYTES as KEY_NAME_MAX_BYTES;
+pub use self::keys::{check_name, read_new_key};
+pub(crate) use self::tools::{TOOL_NAME_MAX_BYTES, TOOL_POLICY_MAX};
 use self::tools::{server_tools, tool_policy, tools};
 use super::reader::{Errors, Null, Object, parse};
 use crate::error::Problem;

@@ -10,10 +10,10 @@ use super::fields::NAME_MAX_BYTES;
 use crate::wire::reader::{Errors, Null, Object, below, string, wrong_type};
 
 /// The longest name of a client tool, in bytes; what every provider accepts.
-const TOOL_NAME_MAX_BYTES: usize = 64;
+pub(crate) const TOOL_NAME_MAX_BYTES: usize = 64;
 
 /// Entries of a tool policy.
-const TOOL_POLICY_MAX: usize = CLIENT_TOOLS_MAX;
+pub(crate) const TOOL_POLICY_MAX: usize = CLIENT_TOOLS_MAX;
 
 pub(super) fn tools(errors: &mut Errors, object: &mut Object) -> Vec<ToolDefinition> {
     let pointer = object.pointer("tools");

@@ -1,0 +1,57 @@
+//! Chats.
+
+use super::super::operation::{Operation, page_of, schema_ref};
+use super::super::parameters::{path, query};
+use super::{CHAT_READ, CHAT_WRITE, api};
+use crate::error::Code;
+
+pub(super) fn all() -> Vec<Operation> {
+    vec![
+        Operation::new("post", api("/chats"), "createChat", "chats", "Make a chat")
+            .about("With `content` the chat begins with that message, and a turn starts at once.")
+            .body("CreateChat", false)
+            .answers(201, "The new chat.", schema_ref("Chat"))
+            .with_header("Location", "Where the chat is.", true)
+            .changes()
+            .fails(&[Code::EmptyContent, Code::ChatNotFound, Code::Archived, Code::Erased, Code::NotAllowed]),
+        Operation::new("get", api("/chats"), "listChats", "chats", "Find chats")
+            .about(
+                "The newest activity first, pinned chats before all others. Users see their own chats, auditors all.",
+            )
+            .takes([
+                query::words(),
+                query::status(),
+                query::archived(),
+                query::labels(),
+                query::parent(),
+                query::limit(),
+                query::cursor(),
+            ])
+            .answers(200, "A page of chats.", page_of(schema_ref("Chat")))
+            .reads(),
+        Operation::new("get", api("/chats/{chat}"), "readChat", "chats", "Read a chat")
+            .takes([path::chat(), query::at()])
+            .answers(200, "The chat.", schema_ref("Chat"))
+            .reads()
+            .fails(CHAT_READ)
+            .fails(&[Code::VersionNotFound]),
+        Operation::new("patch", api("/chats/{chat}"), "changeChat", "chats", "Change a chat")
+            .about("All of it or nothing; fields that are absent stay.")
+            .takes([path::chat()])
+            .body("ChangeChat", false)
+            .answers(200, "The chat right after the change.", schema_ref("Chat"))
+            .changes()
+            .fails(CHAT_WRITE),
+        Operation::new("get", api("/chats/{chat}/children"), "listChildren", "chats", "Find a chat's children")
+            .takes([path::chat(), query::limit(), query::cursor()])
+            .answers(200, "A page of chats.", page_of(schema_ref("Chat")))
+            .reads()
+            .fails(CHAT_READ),
+        Operation::new("get", api("/chats/{chat}/turns"), "listTurns", "chats", "List a chat's turns")
+            .about("The newest first: what they were for, how they ended, what they took.")
+            .takes([path::chat(), query::limit(), query::cursor()])
+            .answers(200, "A page of turns.", page_of(schema_ref("Turn")))
+            .reads()
+            .fails(CHAT_READ),
+    ]
+}

@@ -1,0 +1,37 @@
+//! Every route of the contract, one file per kind of resource.
+
+mod chats;
+mod messages;
+mod server;
+mod streams;
+
+use super::operation::Operation;
+use crate::error::Code;
+use crate::routes::API;
+
+/// The groups of routes, in the order in which people want to read them.
+pub const TAGS: &[(&str, &str)] = &[
+    ("chats", "Conversations: make, find, change."),
+    ("messages", "What is said, and what waits to be said."),
+    ("actions", "What a chat waits for, and how to stop it."),
+    ("streams", "What happens, as it happens."),
+    ("keys", "Who may do what; administrators alone."),
+    ("projections", "The read models' own state."),
+    ("server", "The server itself."),
+];
+
+/// All operations.
+pub fn all() -> Vec<Operation> {
+    [chats::all(), messages::all(), streams::all(), server::all()].into_iter().flatten().collect()
+}
+
+/// A path of the interface.
+fn api(path: &str) -> String {
+    format!("{API}{path}")
+}
+
+/// What reading one chat's read models can fail with.
+const CHAT_READ: &[Code] = &[Code::ChatNotFound, Code::Erased, Code::ChatDamaged, Code::Busy, Code::ChatUnavailable];
+
+/// What a command on a chat can fail with, whatever it is.
+const CHAT_WRITE: &[Code] = &[Code::ChatNotFound, Code::NotAllowed, Code::Archived, Code::Erased];

@@ -1,0 +1,55 @@
+//! The server itself.
+
+use serde_json::json;
+
+use super::super::operation::{Operation, page_of, schema_ref};
+use super::super::parameters::{path, query};
+use super::api;
+use crate::error::Code;
+
+pub(super) fn all() -> Vec<Operation> {
+    vec![
+        Operation::new("post", api("/keys"), "createKey", "keys", "Make a key")
+            .about("The key itself is in this answer and nowhere else ever after.")
+            .body("CreateKey", true)
+            .answers(201, "The new key.", schema_ref("Key"))
+            .with_header("Cache-Control", "`no-store`.", true)
+            .fails(&[Code::Forbidden, Code::KeysUnavailable]),
+        Operation::new("get", api("/keys"), "listKeys", "keys", "List keys")
+            .about("In the order in which they were made, revoked ones too.")
+            .takes([query::limit(), query::cursor()])
+            .answers(200, "A page of keys.", page_of(schema_ref("Key")))
+            .fails(&[Code::InvalidRequest, Code::Forbidden, Code::KeysUnavailable]),
+        Operation::new("delete", api("/keys/{key}"), "revokeKey", "keys", "Revoke a key")
+            .about("Streams that were opened with it end. One that was revoked before stays so.")
+            .takes([path::key()])
+            .answers_nothing(204, "It is no longer valid.")
+            .fails(&[Code::InvalidRequest, Code::Forbidden, Code::KeyNotFound, Code::KeysUnavailable]),
+        Operation::new("get", api("/projections"), "listProjections", "projections", "How far the read models are")
+            .answers(200, "All of them.", page_of(schema_ref("Projection")))
+            .fails(&[Code::InvalidRequest, Code::Forbidden]),
+        Operation::new("get", "/healthz", "health", "server", "The process answers").public().answers(
+            200,
+            "It does.",
+            schema_ref("Health"),
+        ),
+        Operation::new("get", "/readyz", "readiness", "server", "The log answers, the read models keep up with it")
+            .public()
+            .answers(200, "They do.", schema_ref("Health"))
+            .answers(503, "They do not, or the server is stopping.", schema_ref("Health")),
+        Operation::new("get", "/metrics", "metrics", "server", "Figures for Prometheus")
+            .about("For any valid key, or for everybody where the settings say so.")
+            .answers_as(200, "Prometheus text.", "text/plain", json!({"schema": {"type": "string"}})),
+        Operation::new("get", "/openapi.json", "contract", "server", "This document").public().answers(
+            200,
+            "OpenAPI 3.1.",
+            json!({"type": "object", "required": ["openapi", "info", "paths"]}),
+        ),
+        Operation::new("get", "/docs", "documentation", "server", "This document, for people").public().answers_as(
+            200,
+            "A page that works offline.",
+            "text/html",
+            json!({"schema": {"type": "string"}}),
+        ),
+    ]
+}

@@ -1,0 +1,315 @@
+//! The bodies of requests, as their readers take them: `wire::request` reads by hand, field by field, and a test holds the
+//! two together.
+
+use serde_json::{Map, Value, json};
+use verbatim_events::limits::{
+    CLIENT_TOOLS_MAX, LABEL_KEY_MAX_BYTES, LABEL_VALUE_MAX_BYTES, LABELS_MAX, SYSTEM_PROMPT_MAX_BYTES,
+    TITLE_MAX_CHARACTERS,
+};
+
+use super::operation::schema_ref;
+use crate::auth::Role;
+use crate::wire::request::{KEY_NAME_MAX_BYTES, NAME_MAX_BYTES, TOOL_NAME_MAX_BYTES, TOOL_POLICY_MAX};
+use crate::wire::words::busy_words;
+
+/// Text that says something, without U+0000, which databases cannot keep.
+const SPEAKING: &str = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$";
+
+/// Text without U+0000.
+const CLEAN: &str = "^[^\\u0000]*$";
+
+/// What null in place of an optional field means.
+#[derive(Clone, Copy)]
+enum Null {
+    /// The same as no field.
+    IsAbsent,
+    /// It is refused.
+    IsRefused,
+}
+
+/// An object of these fields and no others. A field's name with an exclamation mark must be there.
+fn body(about: &str, null: Null, fields: Vec<(&str, Value)>, example: Value) -> Value {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for (name, mut schema) in fields {
+        let bare = name.trim_end_matches('!');
+        if bare != name {
+            required.push(bare);
+        } else if matches!(null, Null::IsAbsent) {
+            allow_null(&mut schema);
+        }
+        properties.insert(bare.to_owned(), schema);
+    }
+    let mut object = json!({
+        "type": "object",
+        "description": about,
+        "properties": properties,
+        "additionalProperties": false,
+        "examples": [example],
+    });
+    if !required.is_empty() {
+        object["required"] = json!(required);
+    }
+    object
+}
+
+fn allow_null(schema: &mut Value) {
+    if let Some(Value::Array(words)) = schema.get_mut("enum") {
+        words.push(Value::Null);
+    }
+    match schema.get_mut("type") {
+        Some(kind @ Value::String(_)) => *kind = json!([kind, "null"]),
+        _ => *schema = json!({"oneOf": [schema, {"type": "null"}]}),
+    }
+}
+
+fn name(about: &str) -> Value {
+    json!({"type": "string", "pattern": SPEAKING, "maxLength": NAME_MAX_BYTES, "description": about})
+}
+
+fn title() -> Value {
+    json!({"type": "string", "pattern": SPEAKING, "maxLength": TITLE_MAX_CHARACTERS, "description": "The title."})
+}
+
+fn labels() -> Value {
+    json!({
+        "type": "object",
+        "description": "All labels.",
+        "maxProperties": LABELS_MAX,
+        "propertyNames": {"pattern": "^[a-zA-Z0-9][a-zA-Z0-9._/-]*$", "maxLength": LABEL_KEY_MAX_BYTES},
+        "additionalProperties": {"type": "string", "pattern": CLEAN, "maxLength": LABEL_VALUE_MAX_BYTES},
+    })
+}
+
+fn tools() -> Value {
+    let tool = json!({
+        "type": "object",
+        "required": ["name", "description", "parameters"],
+        "properties": {
+            "name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]+$", "maxLength": TOOL_NAME_MAX_BYTES},
+            "description": {"type": "string", "pattern": CLEAN},
+            "parameters": {
+                "type": "object",
+                "description": "JSON Schema of the arguments, which are an object.",
+                "properties": {"type": {"const": "object"}},
+            },
+        },
+        "additionalProperties": false,
+    });
+    json!({
+        "type": "array",
+        "description": "Tools that clients run; their names differ.",
+        "maxItems": CLIENT_TOOLS_MAX,
+        "items": tool,
+    })
+}
+
+fn tool_policy() -> Value {
+    json!({
+        "type": "object",
+        "description": "What becomes of calls, by the tool's name, `<server>__*` for a server's tools, or `*`.",
+        "maxProperties": TOOL_POLICY_MAX,
+        "propertyNames": {"minLength": 1, "maxLength": NAME_MAX_BYTES, "pattern": CLEAN},
+        "additionalProperties": schema_ref("ToolPolicy"),
+    })
+}
+
+/// A field that asks for something that this version does not have: it may stand there as long as it asks for nothing.
+fn not_yet(mut schema: Value) -> Value {
+    schema["description"] = "Not available in this version of the server.".into();
+    schema
+}
+
+/// What is said.
+fn content() -> Value {
+    json!({
+        "description": "What is said: a string, or parts of type `text`. Kept word for word.",
+        "oneOf": [
+            {"type": "string", "pattern": SPEAKING},
+            {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "required": ["type", "text"],
+                    "properties": {"type": {"const": "text"}, "text": {"type": "string", "pattern": SPEAKING}},
+                    "additionalProperties": false,
+                },
+            },
+        ],
+    })
+}
+
+fn items(about: &str, required: &[&str], properties: Value) -> Value {
+    json!({
+        "type": "array",
+        "description": about,
+        "minItems": 1,
+        "items": {
+            "type": "object",
+            "required": required,
+            "properties": properties,
+            "additionalProperties": false,
+        },
+    })
+}
+
+fn create_chat() -> Value {
+    let prompt = json!({
+        "type": "string",
+        "pattern": CLEAN,
+        "maxLength": SYSTEM_PROMPT_MAX_BYTES,
+        "description": "What the model is told before everything else.",
+    });
+    let server_tools = json!({
+        "type": "array",
+        "description": "The server's tools that the chat may use: all (`[\"*\"]`, or nothing said) or none (`[]`).",
+        "items": {"const": "*"},
+    });
+    body(
+        "A new chat.",
+        Null::IsAbsent,
+        vec![
+            ("content", content()),
+            ("model", name("A configured model; the server's default without it.")),
+            ("effort", name("The reasoning effort.")),
+            ("title", title()),
+            ("system_prompt", prompt),
+            ("labels", labels()),
+            ("tools", tools()),
+            ("server_tools", server_tools),
+            ("tool_policy", tool_policy()),
+            ("parent", json!({"type": "string", "format": "uuid", "description": "The chat that it belongs to."})),
+            ("mcp_servers", not_yet(json!({"type": "array", "maxItems": 0}))),
+            ("workspace", not_yet(json!({"enum": [false]}))),
+            ("plan_mode", not_yet(json!({"enum": [false]}))),
+        ],
+        json!({
+            "content": [{"type": "text", "text": "How is the weather in Prague?"}],
+            "title": "Weather",
+            "labels": {"team": "weather"},
+            "tools": [{
+                "name": "weather",
+                "description": "The weather at a place.",
+                "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
+            }],
+            "tool_policy": {"weather": "ask"},
+        }),
+    )
+}
+
+fn change_chat() -> Value {
+    body(
+        "Changed settings; absent ones stay.",
+        Null::IsRefused,
+        vec![
+            ("title", title()),
+            ("labels", labels()),
+            ("pinned", json!({"type": "boolean", "description": "Before all others in lists."})),
+            ("model", name("A configured model.")),
+            ("effort", name("The reasoning effort.")),
+            ("archived", json!({"type": "boolean", "description": "Out of the way, with its family."})),
+            ("plan_mode", not_yet(json!({"enum": [false, null]}))),
+        ],
+        json!({"title": "Weather in Prague", "pinned": true}),
+    )
+}
+
+fn create_key() -> Value {
+    let name = |about: &str| {
+        json!({
+            "type": "string",
+            "pattern": "^[^\\s\\u0000-\\u001f\\u007f-\\u009f]([^\\u0000-\\u001f\\u007f-\\u009f]*[^\\s\\u0000-\\u001f\\u007f-\\u009f])?$",
+            "maxLength": KEY_NAME_MAX_BYTES,
+            "description": about,
+        })
+    };
+    let roles = json!({
+        "type": "array",
+        "minItems": 1,
+        "items": {"type": "string", "enum": Role::ALL.map(Role::name)},
+        "description": "Users read and write their own chats, auditors read everything, administrators do everything.",
+    });
+    body(
+        "A new key.",
+        Null::IsAbsent,
+        vec![("name!", name("What people call it.")), ("owner!", name("Whom it speaks for.")), ("roles!", roles)],
+        json!({"name": "laptop", "owner": "ada", "roles": ["user"]}),
+    )
+}
+
+/// The schemas of all bodies.
+pub fn schemas() -> Map<String, Value> {
+    let busy = json!({
+        "type": "string",
+        "enum": busy_words(),
+        "default": "queue",
+        "description": "What becomes of it while a turn is running: it waits, enters at the next step, stops the turn, or \
+                        is refused.",
+    });
+    let model = || name("A configured model, from now on.");
+    let effort = || name("The reasoning effort, from now on.");
+    let call_id = || json!({"type": "string", "pattern": CLEAN, "description": "The call."});
+    let result = json!({"description": "What the tool said: any JSON."});
+    let results = items(
+        "A result for every call that waits for one.",
+        &["call_id", "result"],
+        json!({
+            "call_id": call_id(),
+            "result": result,
+            "is_error": {"type": ["boolean", "null"], "default": false, "description": "The tool failed."},
+        }),
+    );
+    let decisions = items(
+        "A decision on every call that waits for one.",
+        &["call_id", "decision"],
+        json!({
+            "call_id": call_id(),
+            "decision": {"type": "string", "enum": ["approve", "deny"]},
+            "reason": {"type": ["string", "null"], "pattern": CLEAN, "description": "For the model."},
+        }),
+    );
+    let named = [
+        ("CreateChat", create_chat()),
+        ("ChangeChat", change_chat()),
+        (
+            "SendMessage",
+            body(
+                "A message.",
+                Null::IsAbsent,
+                vec![("content!", content()), ("busy", busy), ("model", model()), ("effort", effort())],
+                json!({"content": "And tomorrow?", "busy": "queue"}),
+            ),
+        ),
+        (
+            "EditMessage",
+            body(
+                "The message's new words.",
+                Null::IsAbsent,
+                vec![("content!", content()), ("model", model()), ("effort", effort())],
+                json!({"content": "And on Sunday?"}),
+            ),
+        ),
+        (
+            "SubmitToolResults",
+            body(
+                "Results of calls.",
+                Null::IsAbsent,
+                vec![("results!", results)],
+                json!({"results": [{"call_id": "call_1", "result": {"celsius": 21}}]}),
+            ),
+        ),
+        (
+            "DecideApprovals",
+            body(
+                "Decisions on calls.",
+                Null::IsAbsent,
+                vec![("decisions!", decisions)],
+                json!({"decisions": [{"call_id": "call_1", "decision": "deny", "reason": "not today"}]}),
+            ),
+        ),
+        ("CreateKey", create_key()),
+        ("Nothing", body("Nothing needs to be said.", Null::IsAbsent, Vec::new(), json!({}))),
+    ];
+    named.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
