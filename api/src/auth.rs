@@ -2,6 +2,7 @@
 //! is kept.
 
 mod keys;
+mod rates;
 mod ring;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use actix_web::{FromRequest, HttpRequest, dev};
 use tokio_util::sync::CancellationToken;
 
 pub use self::keys::{Keys, KeysError, MadeKey, NewKey, make};
+pub use self::rates::Rates;
 pub use self::ring::{KeyRing, Known};
 
 use crate::error::{Code, Problem};
@@ -159,7 +161,8 @@ impl FromRequest for Caller {
                 .app_data::<Data<AppState>>()
                 .ok_or_else(|| Problem::new(Code::Internal, "the server is not set up"))?;
             let known = state.keys.ring().find(&key);
-            let (_, known) = known.ok_or_else(|| Problem::new(Code::Unauthorized, "this key is not known"))?;
+            let (digest, known) = known.ok_or_else(|| Problem::new(Code::Unauthorized, "this key is not known"))?;
+            state.rates.check(&digest)?;
             Ok(Caller { principal: known.principal, revoked: known.revoked })
         }))
     }

@@ -21,7 +21,7 @@ use verbatim_events_sql::{LogOptions, OpenError, Storage};
 use verbatim_projections::{ReadError, ReadLocation, ReadModels, ReadSettings};
 
 use crate::app;
-use crate::auth::{KeyRing, Keys, KeysError};
+use crate::auth::{KeyRing, Keys, KeysError, Rates};
 use crate::config::{Database, Environment, Settings};
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::Catalog;
@@ -180,6 +180,8 @@ impl Server {
             reads: reads.clone(),
             models,
             keys,
+            rates: Rates::new(&settings.http),
+            http: Arc::new(settings.http.clone()),
             watchers,
             limits,
             clock,

@@ -101,6 +101,8 @@ problem_codes! {
     IdempotencyMismatch: "idempotency_mismatch", 422, "The idempotency key belongs to another request";
     /// The chat's queue is full.
     QueueFull: "queue_full", 429, "The chat's queue is full";
+    /// The key asks too often.
+    RateLimited: "rate_limited", 429, "Too many requests";
     /// Something broke inside; the server's log says what.
     Internal: "internal_error", 500, "Something went wrong inside the server";
     /// The chat's events cannot be read.

@@ -13,7 +13,8 @@ use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
 use verbatim_projections::ReadModels;
 
-use crate::auth::Keys;
+use crate::auth::{Keys, Rates};
+use crate::config::HttpSettings;
 use crate::error::Problem;
 use crate::watch::follower::Watchers;
 
@@ -30,6 +31,10 @@ pub struct AppState {
     pub models: Arc<dyn ModelCatalog>,
     /// The keys.
     pub keys: Keys,
+    /// How often each key asks.
+    pub rates: Rates,
+    /// Who may ask from where.
+    pub http: Arc<HttpSettings>,
     /// The way to what happens in all chats.
     pub watchers: Watchers,
     /// The bounds.

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use verbatim_events::limits::Limits;
 
+use super::http::HttpSettings;
+
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 8] =
-    ["listen", "database", "data_dir", "node_name", "metrics_open", "providers", "models", "limits"];
+pub(super) const KEYS: [&str; 9] =
+    ["listen", "database", "data_dir", "node_name", "metrics_open", "http", "providers", "models", "limits"];
 
 /// Keys of the first level that have a meaning but no engine yet.
 pub(super) const NOT_YET: [(&str, &str); 2] = [
@@ -25,6 +27,7 @@ pub(super) struct Layer {
     pub data_dir: Option<PathBuf>,
     pub node_name: Option<String>,
     pub metrics_open: bool,
+    pub http: HttpSettings,
     pub providers: BTreeMap<String, ProviderLayer>,
     pub models: BTreeMap<String, ModelLayer>,
     pub limits: Limits,

@@ -3,6 +3,7 @@
 mod database;
 mod environment;
 mod file;
+mod http;
 mod layer;
 mod settle;
 mod show;
@@ -16,6 +17,7 @@ use verbatim_events::limits::Limits;
 
 pub use database::Database;
 pub use environment::Environment;
+pub use http::{ANY_ORIGIN, HttpSettings};
 pub use layer::ProviderKind;
 pub use show::effective;
 
@@ -89,6 +91,8 @@ pub struct Settings {
     pub default_model: String,
     /// `/metrics` needs no key.
     pub metrics_open: bool,
+    /// Who may ask from where, and how often.
+    pub http: HttpSettings,
     /// Every bound.
     pub limits: Limits,
     /// What is odd but no error, a sentence each.

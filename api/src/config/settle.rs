@@ -7,6 +7,7 @@ use verbatim_events::limits::Limits;
 
 use super::environment::Overlay;
 use super::file::{File, shape};
+use super::http;
 use super::layer::{Layer, ModelLayer, ProviderKind, ProviderLayer};
 use super::{ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, Settings};
 
@@ -70,6 +71,7 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
     let providers = providers(&layer, &sources)?;
     let (models, default_model) = models(&layer, &providers, &sources)?;
     check_limits(&layer.limits).map_err(|(key, problem)| sources.refuse(&["limits", key], problem))?;
+    http::check(&layer.http).map_err(|(key, problem)| sources.refuse(&["http", key], problem))?;
     let settings = Settings {
         listen: listen(&layer, &sources)?,
         database: database(&layer, &data_dir, &sources)?,
@@ -81,6 +83,7 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
         models,
         default_model,
         metrics_open: layer.metrics_open,
+        http: layer.http,
         limits: layer.limits,
     };
     Ok(settings)

@@ -7,7 +7,7 @@ use serde::Serialize;
 use verbatim_events::limits::Limits;
 
 use super::database::without_password;
-use super::{Environment, ProviderKind, Settings};
+use super::{Environment, HttpSettings, ProviderKind, Settings};
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -16,6 +16,7 @@ struct View<'a> {
     data_dir: String,
     node_name: &'a str,
     metrics_open: bool,
+    http: &'a HttpSettings,
     providers: BTreeMap<&'a str, ProviderView<'a>>,
     models: BTreeMap<&'a str, ModelView<'a>>,
     limits: &'a Limits,
@@ -87,6 +88,7 @@ fn view(settings: &Settings) -> View<'_> {
         data_dir: settings.data_dir.display().to_string(),
         node_name: &settings.node_name,
         metrics_open: settings.metrics_open,
+        http: &settings.http,
         providers: providers.collect(),
         models: models.collect(),
         limits: &settings.limits,

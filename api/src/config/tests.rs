@@ -269,3 +269,18 @@ fn lines_are_found_by_key() {
     assert_eq!(file.line_of(&["models", "gpt-4.1", "model"]), Some(2));
     assert_eq!(file.line_of(&["limits"]), None);
 }
+
+#[test]
+fn who_may_ask_is_a_setting() {
+    let text = "[http]\nallowed_origins = [\"https://chat.example\", \"http://localhost:5173\", \"*\"]\n";
+    let settings = Folder::with(text).load(&[("VERBATIM_HTTP__REQUESTS_PER_SECOND_MAX", "5")]).expect("settings");
+    assert_eq!((settings.http.allowed_origins.len(), settings.http.requests_per_second_max), (3, 5));
+    let spelled = Folder::with("").load(&[("VERBATIM_HTTP__ALLOWED_ORIGINS", "[\"https://a.example\"]")]);
+    assert_eq!(spelled.expect("settings").http.allowed_origins, ["https://a.example"]);
+    for wrong in ["chat.example", "https://chat.example/", "https://chat.example/page", "https://", "file:///x"] {
+        let (line, problem) = refusal(&format!("[http]\nallowed_origins = [\"{wrong}\"]\n"));
+        assert!(line == 2 && problem.contains("is no origin"), "{line}: {problem}");
+    }
+    assert_eq!(refusal("[http]\nrequests_burst_max = 0\n").0, 2);
+    assert_eq!(refusal("[http]\ncors = true\n").0, 2);
+}

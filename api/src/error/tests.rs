@@ -23,6 +23,7 @@ const TABLE: &str = "\
 404 queued_message_not_found
 404 version_not_found
 404 projection_not_found
+404 key_not_found
 405 method_not_allowed
 409 not_allowed
 409 archived
@@ -34,9 +35,11 @@ const TABLE: &str = "\
 415 unsupported_media_type
 422 idempotency_mismatch
 429 queue_full
+429 rate_limited
 500 internal_error
 500 chat_damaged
 503 busy
+503 keys_unavailable
 503 log_unavailable
 503 reads_unavailable
 503 reads_behind

@@ -1,6 +1,7 @@
 //! The face over a real node: the reference log, the demo model, read models on disk, and a key for every role.
 
 mod access;
+mod gates;
 mod sockets;
 mod streams;
 mod watching;
@@ -30,7 +31,8 @@ use verbatim_llm::Demo;
 use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
 
 use crate::app::serve;
-use crate::auth::{KeyRing, Keys, Principal, Role};
+use crate::auth::{KeyRing, Keys, Principal, Rates, Role};
+use crate::config::HttpSettings;
 use crate::state::{AppState, Owners};
 use crate::watch::follower::{Sources, follower};
 
@@ -65,6 +67,10 @@ struct World {
 impl World {
     /// Keys are named as their owners: `ada` and `bob` are users, `eve` is an auditor, `admin` is the administrator.
     async fn start() -> World {
+        World::start_with(HttpSettings::default()).await
+    }
+
+    async fn start_with(http: HttpSettings) -> World {
         let directory = tempfile::tempdir().unwrap();
         let runtime = Runtime::current();
         let log: Arc<dyn EventLog> = Arc::new(MemoryLog::default());
@@ -110,6 +116,8 @@ impl World {
             reads,
             models,
             keys,
+            rates: Rates::new(&http),
+            http: Arc::new(http),
             watchers,
             limits,
             clock: Arc::new(clock.clone()),

@@ -23,7 +23,7 @@ const WAITING_MAX: usize = 1024;
 const PAGE: usize = 500;
 
 /// Events that a watcher of one owner's chats may be behind before it is cut.
-const OWNER_RING: usize = 512;
+pub(crate) const OWNER_RING: usize = 512;
 
 /// Events that a watcher of all chats may be behind before it is cut.
 const ALL_RING: usize = 4096;

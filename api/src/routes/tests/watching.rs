@@ -6,6 +6,8 @@ use verbatim_events::limits::Limits;
 
 use super::streams::{Frame, Reader, until_rested};
 use super::{World, id_of};
+use crate::watch::follower::{OWNER_RING, Scope};
+use crate::watch::session::WatchSession;
 
 const WATCH: &str = "/watch";
 
@@ -132,6 +134,24 @@ async fn a_place_of_another_log_is_reset_to_the_head() {
     let mut reader = Reader::open(&ada, WATCH, Some(position)).await;
     let next = id_of(&ada.post("/chats", json!({})).await.expect(201));
     assert_eq!(reader.next().await.unwrap().data["chat_id"], next.as_str());
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn a_watcher_too_slow_for_its_ring_is_cut() {
+    let world = World::start().await;
+    let ada = world.client("ada");
+    let state = actix_web::web::Data::new(world.state.clone());
+    let mut slow = WatchSession::open(state, Scope::Owner("ada".into()), None).await.unwrap();
+    assert!(slow.next().await.unwrap().starts_with(b"event: heartbeat\nid: "));
+    let mut quick = Reader::open(&ada, WATCH, None).await;
+    let path = format!("/chats/{}", id_of(&ada.post("/chats", json!({})).await.expect(201)));
+    for round in 0..OWNER_RING {
+        ada.patch(&path, json!({"title": format!("Title {round}")})).await.expect(200);
+        // The follower has told it to everybody by then.
+        quick.until(is("title_changed")).await;
+    }
+    assert_eq!(slow.next().await, None);
     world.stop().await;
 }
 
