@@ -15,6 +15,7 @@ mod server_stream;
 mod server_damage;
 mod server_postgres;
 mod shell;
+mod telemetry;
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_verbatim");
