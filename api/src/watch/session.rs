@@ -16,6 +16,7 @@ use super::outlines::Outlines;
 use crate::error::{Code, Problem};
 use crate::state::AppState;
 use crate::stream::frames;
+use crate::telemetry::metrics::Watching as Counted;
 use crate::wire::Time;
 
 /// Events read at once from the log.
@@ -67,6 +68,7 @@ pub struct WatchSession {
     /// What the watcher has.
     sent: Place,
     heartbeat: BoxFuture<'static, ()>,
+    _counted: Counted,
 }
 
 impl WatchSession {
@@ -112,7 +114,8 @@ impl WatchSession {
                 (None, place)
             }
         };
-        WatchSession { state, scope, watching, first, past, sent, heartbeat }
+        let counted = Counted::begin("chats");
+        WatchSession { state, scope, watching, first, past, sent, heartbeat, _counted: counted }
     }
 
     /// The next bytes, at least one frame; none when the stream ends.
