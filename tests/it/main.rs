@@ -1,6 +1,7 @@
 //! The integration tests: one binary.
 
 mod claim;
+mod keys_postgres;
 mod chaos;
 mod repository;
 mod log_contract;
