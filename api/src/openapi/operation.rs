@@ -95,7 +95,7 @@ impl Operation {
             parameters: Vec::new(),
             body: None,
             answers: BTreeMap::new(),
-            problems: vec![Code::Unauthorized, Code::Internal],
+            problems: vec![Code::Unauthorized, Code::RateLimited, Code::Internal],
             public: false,
         }
     }
