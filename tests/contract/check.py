@@ -68,7 +68,7 @@ def main():
     with request("GET", "/openapi.json") as answer:
         document = json.load(answer)
     with request("POST", "/api/v1/chats", {"content": "Hello!", "labels": {"team": "contract"}}) as answer:
-        chat = json.load(answer)["id"]
+        chat, position = json.load(answer)["id"], answer.headers["verbatim-position"]
     check_streams(document, chat)
 
     folder = pathlib.Path(__file__).resolve().parent
@@ -81,7 +81,7 @@ def main():
         f"--url={URL}",
         f"--max-time={seconds}",
     ]
-    environment = {**os.environ, "VERBATIM_CHAT": chat}
+    environment = {**os.environ, "VERBATIM_CHAT": chat, "VERBATIM_POSITION": position}
     # It leaves a cache where it runs.
     sys.exit(subprocess.run(command, env=environment, cwd=home, check=False).returncode)
 

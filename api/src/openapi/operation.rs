@@ -77,7 +77,7 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// An operation that needs a key and may break inside.
+    /// An operation that needs a key, which may ask too often, and that may break inside.
     pub fn new(
         method: &'static str,
         path: impl Into<String>,

@@ -36,7 +36,7 @@ pub mod path {
     }
 
     fn number(name: &'static str, about: &'static str) -> Parameter {
-        part(name, about, json!({"type": "integer", "format": "int64", "minimum": 1}))
+        part(name, about, json!({"type": "integer", "minimum": 1}))
     }
 
     /// A chat.
@@ -78,7 +78,7 @@ pub mod query {
     }
 
     fn version(name: &'static str, about: &'static str) -> Parameter {
-        query(name, about, json!({"type": "integer", "format": "int64", "minimum": 0}))
+        query(name, about, json!({"type": "integer", "minimum": 0}))
     }
 
     fn flag(name: &'static str, about: &'static str) -> Parameter {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use actix_web::App;
 use actix_web::dev::Service;
 use actix_web::http::{Method, header};
-use actix_web::test::{TestRequest, call_service, init_service};
+use actix_web::test::{TestRequest, call_service, init_service, read_body};
 
 use crate::openapi::operations;
 
@@ -82,5 +82,22 @@ async fn every_route_is_described_and_every_description_has_a_route() {
             Err(error) => error.as_response_error().status_code(),
         };
         assert!(status != 405 && status != 501, "{line} is promised and answered with {status}");
+    }
+}
+
+#[actix_web::test]
+async fn the_contract_is_there_for_everybody_and_the_page_needs_nobody_else() {
+    let app = init_service(App::new().configure(crate::routes::configure)).await;
+    let response = call_service(&app, TestRequest::get().uri("/openapi.json").to_request()).await;
+    assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), "application/json");
+    assert_eq!(read_body(response).await, crate::openapi::text().as_bytes());
+    let response = call_service(&app, TestRequest::get().uri("/docs").to_request()).await;
+    assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), "text/html; charset=utf-8");
+    let policy = response.headers().get(header::CONTENT_SECURITY_POLICY).unwrap().to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    let page = String::from_utf8(read_body(response).await.to_vec()).unwrap();
+    assert!(page.contains("fetch(\"openapi.json\")"));
+    for elsewhere in ["http:", "https:", "src=", "@import", "url("] {
+        assert!(!page.contains(elsewhere), "the page works offline, but it names something elsewhere: {elsewhere}");
     }
 }
