@@ -45,7 +45,7 @@ impl SqliteHome {
         match fs::read_to_string(&path) {
             // A pointer that cannot be read is no pointer: the rows it named can be made again.
             Ok(text) => Ok(text.trim().parse().ok().filter(|number| self.database_path(*number).exists())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(None),
             Err(error) => Err(file_error(&path)(error)),
         }
     }

@@ -40,6 +40,24 @@ async fn a_damaged_file_is_built_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pointer_that_cannot_be_read_is_no_pointer() {
+    let (mut world, place) = (World::new(), Place::new().await);
+    world.live(&mut Dice::new(19), 60).await;
+    let pointer = place.file(1).with_file_name("read-current");
+    for (content, generation) in [(&b"1\n"[..], 1), (b"\xff\x00zz", 2), (b"seven", 3), (b"", 4)] {
+        let models = place.open(world.log()).await;
+        models.catch_up().await.unwrap();
+        models.close().await.unwrap();
+        std::fs::write(&pointer, content).unwrap();
+        let models = place.open(world.log()).await;
+        models.catch_up().await.unwrap();
+        assert_eq!(models.generation(), generation, "{content:?}");
+        assert_agrees(&models, &world).await;
+        models.close().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_and_unfinished_files_go() {
     let (mut world, place) = (World::new(), Place::new().await);
     world.live(&mut Dice::new(28), 60).await;

@@ -170,3 +170,31 @@ async fn a_postgres_journal_survives_the_database() {
     assert_eq!(journal.read(chat(1), 1).await.unwrap(), [text(2, "b")]);
     journal.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_file_is_made_anew() {
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 3] = [
+        ("no database", |bytes| bytes.fill(b'x')),
+        ("cut off", |bytes| bytes.truncate(5000)),
+        ("pages overwritten", |bytes| bytes[4096..].fill(0xa5)),
+    ];
+    for (name, damage) in damages {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal.db");
+        let journal = sqlite(&directory).await;
+        journal.write(chat(1), 1, (1..=500).map(|n| text(n, "piece")).collect()).await.unwrap();
+        journal.close().await;
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        // What a killed process leaves behind goes with it.
+        std::fs::write(path.with_file_name("journal.db-wal"), b"left over").unwrap();
+
+        let journal = sqlite(&directory).await;
+        assert_eq!(journal.read(chat(1), 1).await.unwrap(), [], "{name}");
+        journal.write(chat(1), 2, vec![text(1, "anew")]).await.unwrap();
+        assert_eq!(journal.read(chat(1), 2).await.unwrap(), [text(1, "anew")], "{name}");
+        journal.close().await;
+    }
+}

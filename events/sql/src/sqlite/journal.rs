@@ -1,6 +1,7 @@
 //! The part journal in a SQLite file of its own. Nothing waits for the disk: it survives the server's death, not the
 //! machine's.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt;
@@ -42,8 +43,9 @@ pub struct SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Opens the journal in the file `path`; makes the file and its directory if need be. Refused if another process
-    /// has it open. All work on the database is done on `runtime`.
+    /// Opens the journal in the file `path`; makes the file and its directory if need be, and makes it anew if it is
+    /// damaged: parts are no truth. Refused if another process has it open. All work on the database is done on
+    /// `runtime`.
     pub async fn open(path: impl AsRef<Path>, runtime: Handle) -> Result<SqliteJournal, OpenError> {
         let path = path.as_ref().to_owned();
         run_on(&runtime.clone(), async move { SqliteJournal::open_here(path, runtime).await }).await?
@@ -52,18 +54,15 @@ impl SqliteJournal {
     async fn open_here(path: PathBuf, runtime: Handle) -> Result<SqliteJournal, OpenError> {
         make_directory_of(&path)?;
         let lock = LockFile::take(&path)?;
-        let mut connection = writer_options(&path, SqliteSynchronous::Off)
-            // Nothing here is worth choosing the moment of a checkpoint; none of them waits for the disk.
-            .pragma("wal_autocheckpoint", "1000")
-            .connect()
-            .await?;
-        check_version(&mut connection).await?;
-        let shape: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
-        if shape != SHAPE {
-            connection.execute("DROP TABLE IF EXISTS parts").await?;
-            connection.execute(AssertSqlSafe(format!("PRAGMA user_version = {SHAPE}"))).await?;
-        }
-        connection.execute(CREATE).await?;
+        let connection = match connect(&path).await {
+            Err(OpenError::Database(error)) if is_damage(&error) => {
+                // A file that waits for no disk is damaged by a power cut sooner or later.
+                tracing::warn!(path = %path.display(), %error, "The part journal is damaged; it is made anew.");
+                remove(&path)?;
+                connect(&path).await?
+            }
+            opened => opened?,
+        };
         let readers = reader_pool(&path, &LogOptions::default());
         let (queue, writer) = PartQueue::new(Store { connection, _lock: lock });
         let writer = Mutex::new(Some(runtime.spawn(writer)));
@@ -108,6 +107,66 @@ impl PartJournal for SqliteJournal {
     fn forget(&self, chat_id: ChatId, up_to: AttemptId) -> BoxFuture<'_, Result<(), LogError>> {
         Box::pin(async move { self.queue()?.forget(chat_id, up_to).await })
     }
+}
+
+/// The writing connection to a journal that is whole and has its table.
+async fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
+    let mut connection = writer_options(path, SqliteSynchronous::Off)
+        // Nothing here is worth choosing the moment of a checkpoint; none of them waits for the disk.
+        .pragma("wal_autocheckpoint", "1000")
+        .connect()
+        .await?;
+    check_version(&mut connection).await?;
+    // Only open attempts have parts, so there is never much to look at.
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+    if verdict != "ok" {
+        return Err(OpenError::Database(sqlx::Error::Decode(verdict.into())));
+    }
+    let shape: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut connection).await?;
+    if shape != SHAPE {
+        connection.execute("DROP TABLE IF EXISTS parts").await?;
+        connection.execute(AssertSqlSafe(format!("PRAGMA user_version = {SHAPE}"))).await?;
+    }
+    connection.execute(CREATE).await?;
+    Ok(connection)
+}
+
+/// Whether the file, and not the machine around it, is what is wrong.
+fn is_damage(error: &sqlx::Error) -> bool {
+    const CORRUPT: i32 = 11;
+    const NOT_A_DATABASE: i32 = 26;
+    match error {
+        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
+        sqlx::Error::Database(error) => {
+            let code: Option<i32> = error.code().and_then(|code| code.parse().ok());
+            // The low byte is the code, what is above it says more.
+            code.is_some_and(|code| matches!(code & 0xff, CORRUPT | NOT_A_DATABASE))
+        }
+        _ => false,
+    }
+}
+
+/// Removes the file and what SQLite keeps beside it.
+fn remove(path: &Path) -> Result<(), OpenError> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(&name) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(OpenError::Io { path: name.into(), source: error });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Why a read failed: damage, or that the file cannot be read now.
+fn unreadable(error: sqlx::Error) -> LogError {
+    if is_damage(&error) {
+        return LogError::Damaged { position: 0, problem: error.to_string() };
+    }
+    read_error(error, 0)
 }
 
 /// The writer's side.
@@ -184,7 +243,7 @@ async fn read(readers: &SqlitePool, chat_id: ChatId, attempt_id: AttemptId) -> R
             .bind(parts.last().map_or(0, |part| signed(part.n)))
             .bind(PAGE_ROWS_MAX as i64)
             .fetch(readers);
-        while let Some(row) = rows.try_next().await.map_err(|error| read_error(error, 0))? {
+        while let Some(row) = rows.try_next().await.map_err(unreadable)? {
             parts.push(part(&row)?);
         }
         if parts.len() - before < PAGE_ROWS_MAX {
@@ -195,6 +254,6 @@ async fn read(readers: &SqlitePool, chat_id: ChatId, attempt_id: AttemptId) -> R
 
 fn part(row: &SqliteRow) -> Result<NumberedPart, LogError> {
     let columns = || Ok((row.try_get(0)?, row.try_get(1)?, row.try_get::<Vec<u8>, _>(2)?));
-    let (n, after_version, json) = columns().map_err(|error| read_error(error, 0))?;
+    let (n, after_version, json) = columns().map_err(unreadable)?;
     parts::part(n, after_version, &json)
 }
