@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use verbatim_events::chat::Chat;
 use verbatim_events::log::BoxFuture;
+
+/// A clock that is set back by less prolongs a retry's wait by as much.
+const CLOCK_SLACK_MS: u64 = 60_000;
 
 /// Tells the time and waits for it.
 pub trait Clock: Send + Sync {
@@ -19,6 +23,9 @@ pub trait Clock: Send + Sync {
         self.sleep_until(self.now() + wait)
     }
 }
+
+/// How long the machine's clock goes unlooked at while somebody waits for a moment: it may have been set forward.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The machine's clock, on tokio's timers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,8 +43,20 @@ impl Clock for SystemClock {
                 if wait.is_zero() {
                     return;
                 }
-                tokio::time::sleep(wait.max(Duration::from_millis(1))).await;
+                tokio::time::sleep(wait.clamp(Duration::from_millis(1), LOOK_AGAIN)).await;
             }
         })
     }
+
+    fn sleep_ms(&self, duration_ms: u64) -> BoxFuture<'static, ()> {
+        // A wait is as long whatever the wall clock is set to.
+        Box::pin(tokio::time::sleep(Duration::from_millis(duration_ms)))
+    }
+}
+
+/// Whether the moment of a chat's retry has come. No retry waits much longer than its delay: what is further away than
+/// that was written by a clock that has been set back since, by an hour perhaps, which nobody shall wait for.
+pub(crate) fn retry_is_due(chat: &Chat, moment: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    let delay_ms = chat.outline.retry.as_ref().map_or(0, |retry| retry.delay_ms);
+    moment <= now || (moment - now).num_milliseconds().unsigned_abs() > delay_ms.saturating_add(CLOCK_SLACK_MS)
 }

@@ -13,11 +13,12 @@ use verbatim_events::envelope::{Actor, microseconds};
 use verbatim_events::episode;
 use verbatim_events::event::AbandonCause;
 use verbatim_events::ids::{AttemptId, ChatId, Position};
-use verbatim_events::log::{Append, AppendError, Appended, NewReceipt, Receipt, StreamAppend};
+use verbatim_events::log::{Append, AppendError, Appended, LogError, NewReceipt, Receipt, StreamAppend};
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
 
 use crate::attempt::{self, RunningAttempt};
+use crate::clock::retry_is_due;
 use crate::handle::{Answer, IdempotencyKey, Meta, SendError};
 use crate::hub::{Channel, Opened};
 use crate::hydrate::{Caught, catch_up};
@@ -141,9 +142,11 @@ impl Core {
         let seen = self.channel.version();
         let caught = catch_up(self.deps.log.as_ref(), self.chat_id, self.chat.take(), seen).await?;
         let Caught { chat, news, trace_id } = caught;
-        self.hydrated = true;
         self.chat = chat;
-        let Some(chat) = &self.chat else { return Ok(()) };
+        let Some(chat) = &self.chat else {
+            self.hydrated = true;
+            return Ok(());
+        };
         self.census.moved(&self.deps.metrics, Some(&chat.outline));
         self.traces.read(trace_id, &chat.outline);
         self.mind.set_owing(!pending(chat).is_empty());
@@ -153,9 +156,18 @@ impl Core {
         if let Some(open) = &chat.outline.attempt
             && self.running.is_none()
         {
-            let parts = self.deps.journal.read(self.chat_id, open.id).await?;
+            let parts = match self.deps.journal.read(self.chat_id, open.id).await {
+                Ok(parts) => parts,
+                // It will not get better by asking again, and the chat can do without.
+                Err(error @ LogError::Damaged { .. }) => {
+                    tracing::warn!(chat.id = %self.chat_id, %error, "The parts of an attempt cannot be read.");
+                    Vec::new()
+                }
+                Err(error) => return Err(error.into()),
+            };
             self.channel.restore_parts(open.id, parts);
         }
+        self.hydrated = true;
         Ok(())
     }
 
@@ -359,7 +371,7 @@ impl Core {
         for effect in pending(&chat) {
             let command = match effect {
                 Effect::Act => None,
-                Effect::ActAt(moment) if moment <= now => None,
+                Effect::ActAt(moment) if retry_is_due(&chat, moment, now) => None,
                 Effect::ExpireAt(moment) if moment <= now => Some(Command::ExpireAction),
                 Effect::ActAt(_) | Effect::ExpireAt(_) => continue,
                 Effect::Attend(open) => match self.unsaved.take() {
@@ -446,10 +458,15 @@ impl Core {
             task.abort();
         }
         self.alarm = moment.map(|moment| {
-            let sleep = self.deps.clock.sleep_until(moment);
+            // The moment is the wall clock's; the wait ends in time, too, if that is set back meanwhile.
+            let wait_ms = (moment - self.deps.clock.now()).num_milliseconds().max(0).cast_unsigned();
+            let (until, wait) = (self.deps.clock.sleep_until(moment), self.deps.clock.sleep_ms(wait_ms + 1));
             let tell = Arc::clone(&self.tell);
             let task = self.runtime.spawn(async move {
-                sleep.await;
+                tokio::select! {
+                    () = until => {}
+                    () = wait => {}
+                }
                 tell(ChatMessage::Wake);
             });
             (moment, task)

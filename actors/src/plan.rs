@@ -18,6 +18,7 @@ use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
 use verbatim_events::{prompt, wire};
 
+use crate::clock::retry_is_due;
 use crate::handle::{Meta, SendError};
 use crate::hydrate::{Witnessed, witness};
 use crate::metrics::Stage;
@@ -156,7 +157,7 @@ pub(crate) fn plan(
 fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>) -> Option<(Command, Option<Work>)> {
     let due = pending(chat).into_iter().any(|effect| match effect {
         Effect::Act => true,
-        Effect::ActAt(moment) => moment <= now,
+        Effect::ActAt(moment) => retry_is_due(chat, moment, now),
         Effect::Attend(_) | Effect::FinishInterruption(_) | Effect::ExpireAt(_) => false,
     });
     if !due {

@@ -33,6 +33,12 @@ impl ManualClock {
         self.advance_to(now);
     }
 
+    /// Shows a time `duration_ms` before, as a machine's clock does that was wrong and has been set. Nobody wakes of it.
+    pub fn set_back_ms(&self, duration_ms: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.now -= TimeDelta::milliseconds(duration_ms.cast_signed());
+    }
+
     /// Moves to `moment`, never back, and wakes whoever waited for that.
     pub fn advance_to(&self, moment: DateTime<Utc>) {
         let due: Vec<_> = {

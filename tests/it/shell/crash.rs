@@ -97,6 +97,29 @@ fn a_retry_waits_the_rest_of_its_time_after_a_restart() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_prolongs_no_wait() {
+    run(async {
+        let world = World::default();
+        let model = ScriptedModel::new(vec![vec![fail_retryable()], vec![say("ok"), STOP]]);
+        let first = world.node("n1", &model);
+        let (chat_id, _) = create(&first, "").await;
+        let mut watcher = Watcher::open(&first, chat_id).await;
+        send(&first, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        watcher.event("retry_scheduled").await;
+        first.shutdown().await;
+        world.clock.set_back_ms(3_600_000);
+        let second = world.node("n2", &model);
+        let mut watcher = Watcher::open(&second, chat_id).await;
+        second.wake(chat_id).await.expect("the chat wakes");
+        if handle_status(&second, chat_id).await != Status::Waiting {
+            watcher.event("turn_finished").await;
+        }
+        assert_eq!(model.requests().len(), 2);
+        second.shutdown().await;
+    });
+}
+
+#[test]
 fn a_dead_actor_is_rebuilt_and_finishes_what_it_owed() {
     run(async {
         let world = World::default();
