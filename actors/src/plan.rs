@@ -58,7 +58,8 @@ pub(crate) struct ModelCall {
 /// An attempt that starts once its record is durable.
 pub(crate) struct Prepared {
     pub(crate) attempt_id: AttemptId,
-    pub(crate) number: u32,
+    /// Tries at the step up to and including this one; those that a crash cut short do not count.
+    pub(crate) tries: u32,
     pub(crate) work: Work,
 }
 
@@ -144,9 +145,11 @@ pub(crate) fn plan(
         };
         let next = follow(&draft);
         draft.add(chat_id, events, &next)?;
-        let open = draft.chat.as_ref().and_then(|chat| chat.outline.attempt.as_ref());
-        if let (Some(work), Some(open)) = (work, open) {
-            attempt = Some(Prepared { attempt_id: open.id, number: open.number, work });
+        let outline = draft.chat.as_ref().map(|chat| &chat.outline);
+        if let (Some(work), Some(outline)) = (work, outline)
+            && let Some(open) = &outline.attempt
+        {
+            attempt = Some(Prepared { attempt_id: open.id, tries: outline.tries(), work });
             break;
         }
     }

@@ -49,7 +49,7 @@ pub(crate) fn answered(answer: &Result<Answer, SendError>) {
 
 /// The span of an attempt.
 pub(crate) fn attempt(parent: &Span, chat_id: ChatId, turn_id: Option<TurnId>, prepared: &Prepared) -> Span {
-    let Prepared { attempt_id, number, work } = prepared;
+    let Prepared { attempt_id, tries, work } = prepared;
     match work {
         Work::Generate(call) => {
             let (settings, recipe) = (&call.model.settings, &call.request.recipe);
@@ -61,7 +61,7 @@ pub(crate) fn attempt(parent: &Span, chat_id: ChatId, turn_id: Option<TurnId>, p
                 chat.id = %chat_id,
                 turn.id = turn_id,
                 attempt.id = *attempt_id,
-                attempt.number = *number,
+                attempt.tries = *tries,
                 attempt.action = action_name(AttemptAction::Generate),
                 attempt.result = Empty,
                 model = settings.name,
@@ -89,7 +89,7 @@ pub(crate) fn attempt(parent: &Span, chat_id: ChatId, turn_id: Option<TurnId>, p
             chat.id = %chat_id,
             turn.id = turn_id,
             attempt.id = *attempt_id,
-            attempt.number = *number,
+            attempt.tries = *tries,
             attempt.action = action_name(AttemptAction::RunTools),
             attempt.result = Empty,
             calls = calls.len() as u64,
@@ -103,7 +103,7 @@ pub(crate) fn attempt(parent: &Span, chat_id: ChatId, turn_id: Option<TurnId>, p
             chat.id = %chat_id,
             turn.id = turn_id,
             attempt.id = *attempt_id,
-            attempt.number = *number,
+            attempt.tries = *tries,
             attempt.action = action_name(AttemptAction::LoadContext),
             attempt.result = Empty,
             error.r#type = Empty,

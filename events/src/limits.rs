@@ -30,6 +30,9 @@ limits! {
     steps_max: u32 = 1200;
     /// Attempts per history version; the turn then fails.
     attempts_max: u32 = 25;
+    /// Attempts per history version that may be cut short by the server's own end; the turn then fails: work that brings
+    /// the server down must not do so for ever.
+    abandoned_max: u32 = 100;
     /// Silence of an open model stream after which the attempt is retried, in ms. 0 switches the guard off.
     silence_ms: u64 = 10 * 60 * 1000;
     /// The first backoff, in ms; it doubles with each attempt.

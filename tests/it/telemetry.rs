@@ -258,7 +258,7 @@ async fn a_collector_gets_the_spans_of_a_turn() {
             ("gen_ai.request.model", "script-1"),
             ("model", "scripted"),
             ("provider", "scripted"),
-            ("attempt.number", number),
+            ("attempt.tries", number),
         ] {
             assert_eq!(attempt.attribute(name), value, "{name} of {attempt:#?}");
         }

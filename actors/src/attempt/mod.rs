@@ -39,7 +39,8 @@ pub(crate) struct Scope {
     pub(crate) deps: Arc<Deps>,
     pub(crate) chat_id: ChatId,
     pub(crate) attempt_id: AttemptId,
-    pub(crate) number: u32,
+    /// Tries at the step up to and including this one.
+    pub(crate) tries: u32,
     pub(crate) channel: Arc<Channel>,
     pub(crate) tell: Tell,
     pub(crate) cancelled: watch::Receiver<Option<CancelCause>>,
@@ -100,7 +101,7 @@ pub(crate) fn start(deps: &Arc<Deps>, prepared: Prepared, place: Place<'_>) -> R
         deps: Arc::clone(deps),
         chat_id,
         attempt_id,
-        number: prepared.number,
+        tries: prepared.tries,
         channel: Arc::clone(channel),
         tell: Arc::clone(tell),
         cancelled,
@@ -132,7 +133,7 @@ fn log_failure(scope: &Scope, command: &Command) {
         Command::ScheduleRetry { error, delay_ms, .. } => tracing::warn!(
             chat.id = %chat_id,
             attempt.id = attempt_id,
-            attempt.number = scope.number,
+            attempt.tries = scope.tries,
             provider = error.provider,
             kind = error.kind.name(),
             status = error.status_code,
@@ -142,7 +143,7 @@ fn log_failure(scope: &Scope, command: &Command) {
         Command::FailTurn { error, .. } => tracing::warn!(
             chat.id = %chat_id,
             attempt.id = attempt_id,
-            attempt.number = scope.number,
+            attempt.tries = scope.tries,
             provider = error.provider,
             kind = error.kind.name(),
             status = error.status_code,
@@ -182,11 +183,11 @@ impl Scope {
             retryable: false,
             ..error.clone()
         };
-        match backoff(self.number, retry_after_ms, self.seed(), &self.deps.limits) {
+        match backoff(self.tries, retry_after_ms, self.seed(), &self.deps.limits) {
             Backoff::Wait { delay_ms } => Command::ScheduleRetry { attempt_id, error, delay_ms, partial },
             Backoff::GiveUp => Command::FailTurn {
                 attempt_id: Some(attempt_id),
-                error: final_word(format!("It was tried {} times.", self.number)),
+                error: final_word(format!("It was tried {} times.", self.tries)),
                 partial,
             },
             Backoff::TooLong { retry_after_ms } => {

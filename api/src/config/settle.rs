@@ -243,6 +243,7 @@ fn check_limits(limits: &Limits) -> Result<(), (&'static str, String)> {
         ("approval_deadline_ms", limits.approval_deadline_ms),
         ("steps_max", limits.steps_max.into()),
         ("attempts_max", limits.attempts_max.into()),
+        ("abandoned_max", limits.abandoned_max.into()),
         ("journal_flush_ms", limits.journal_flush_ms),
         ("attempt_bytes_max", limits.attempt_bytes_max as u64),
         ("passivate_after_ms", limits.passivate_after_ms),

@@ -21,6 +21,11 @@ fn require(holds: bool, problem: &str) -> Folded {
 }
 
 impl Outline {
+    /// Tries at the next step since the history last changed; those that the server's own end cut short do not count.
+    pub fn tries(&self) -> u32 {
+        self.attempts_at_history.saturating_sub(self.abandoned_at_history)
+    }
+
     /// Applies an event. `outline` is `None` for a chat that does not exist yet.
     ///
     /// Fails where the event cannot have happened: another chat's, out of order, or not possible in this state.
@@ -70,6 +75,7 @@ impl Outline {
             turn: None,
             attempt: None,
             attempts_at_history: 0,
+            abandoned_at_history: 0,
             retry: None,
             action: None,
             interrupt: None,
@@ -121,6 +127,7 @@ impl Outline {
                 require(self.status == Status::Running, "attempts are abandoned only while the chat runs")?;
                 self.require_attempt(abandoned.attempt_id)?;
                 self.attempt = None;
+                self.abandoned_at_history += 1;
             }
             Event::ActionRequired(required) => {
                 require(self.status == Status::Running && self.turn.is_some(), "no turn is running")?;
@@ -194,6 +201,7 @@ impl Outline {
     fn history_moved(&mut self, version: Version) {
         self.history_version = version;
         self.attempts_at_history = 0;
+        self.abandoned_at_history = 0;
     }
 
     fn require_attempt(&self, attempt_id: AttemptId) -> Folded {

@@ -145,6 +145,8 @@ pub struct Outline {
     pub attempt: Option<OpenAttempt>,
     /// Attempts recorded since the history last changed.
     pub attempts_at_history: u32,
+    /// Those of them that were cut short through no fault of theirs: they count neither as tries nor for the backoff.
+    pub abandoned_at_history: u32,
     /// The retry that waits.
     pub retry: Option<PendingRetry>,
     /// What it waits for.

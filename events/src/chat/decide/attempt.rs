@@ -16,11 +16,15 @@ use crate::rejection::Rejection;
 pub(super) fn record_attempt(draft: &mut Draft<'_>, record: &RecordAttempt) -> Decided {
     draft.require(&[Status::Running])?;
     draft.fence_optional(None)?;
-    let max = draft.limits.attempts_max;
-    let number = draft.chat.outline.attempts_at_history + 1;
-    if number > max {
-        return Err(Rejection::TooManyAttempts { max });
+    let outline = &draft.chat.outline;
+    let (tries_max, abandoned_max) = (draft.limits.attempts_max, draft.limits.abandoned_max);
+    if outline.tries() >= tries_max {
+        return Err(Rejection::TooManyAttempts { max: tries_max });
     }
+    if outline.abandoned_at_history >= abandoned_max {
+        return Err(Rejection::TooManyAttempts { max: abandoned_max });
+    }
+    let number = outline.attempts_at_history + 1;
     check_action(draft, record.action)?;
     let recorded = AttemptRecorded {
         action: record.action,

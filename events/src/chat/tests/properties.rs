@@ -216,7 +216,8 @@ fn check(story: &Story) {
     assert_eq!(outline.last_error.is_some(), outline.status == Status::Error);
     let queue: Vec<_> = chat.queue.iter().map(|queued| queued.id).collect();
     assert_eq!(queue, outline.queue);
-    assert!(outline.attempts_at_history <= story.limits.attempts_max);
+    assert!(outline.tries() <= story.limits.attempts_max);
+    assert!(outline.abandoned_at_history <= story.limits.abandoned_max);
     check_order_of_words(story);
 }
 
@@ -333,6 +334,7 @@ fn live_through(deeds: &[Deed], page_sizes: &[usize]) -> Story {
     let mut story = Story::new();
     story.limits.queue_max = 4;
     story.limits.attempts_max = 4;
+    story.limits.abandoned_max = 3;
     story.limits.steps_max = 6;
     for deed in deeds {
         if deed.kind == 13 && deed.how > 3 {

@@ -77,16 +77,30 @@ fn a_turn_does_not_end_by_itself_as_failed_or_interrupted() {
 fn attempts_count_per_history_version_up_to_the_limit() {
     let mut story = Story::asked();
     story.limits.attempts_max = 3;
-    for number in 1..=3 {
+    story.limits.abandoned_max = 5;
+    for (number, is_cut_short) in [(1, false), (2, true), (3, false), (4, true), (5, false)] {
         let attempt_id = story.attempt(AttemptAction::Generate);
         assert_eq!(story.outline().attempt.as_ref().map(|attempt| attempt.number), Some(number));
-        story.must(if number == 2 { abandon(attempt_id) } else { retry(attempt_id) });
+        story.must(if is_cut_short { abandon(attempt_id) } else { retry(attempt_id) });
     }
+    assert_eq!(story.outline().tries(), 3, "what the server's own end cut short is no try");
     assert_eq!(story.refused(record(AttemptAction::Generate)), Rejection::TooManyAttempts { max: 3 });
     story.fail();
     story.send("Again.", Busy::Queue);
     story.attempt(AttemptAction::Generate);
     assert_eq!(story.outline().attempt.as_ref().map(|attempt| attempt.number), Some(1));
+}
+
+#[test]
+fn work_that_brings_the_server_down_is_given_up_in_the_end() {
+    let mut story = Story::asked();
+    story.limits.attempts_max = 3;
+    story.limits.abandoned_max = 5;
+    for _ in 0..5 {
+        let attempt_id = story.attempt(AttemptAction::Generate);
+        story.must(abandon(attempt_id));
+    }
+    assert_eq!(story.refused(record(AttemptAction::Generate)), Rejection::TooManyAttempts { max: 5 });
 }
 
 #[test]
