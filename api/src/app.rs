@@ -65,6 +65,8 @@ pub fn serve(listener: TcpListener, state: AppState) -> io::Result<Server> {
     };
     let server = HttpServer::new(app)
         .disable_signals()
+        // Small frames must not wait for the acknowledgement of the ones before them.
+        .tcp_nodelay(true)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(shutdown_s)
         .listen(listener)?
