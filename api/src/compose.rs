@@ -26,8 +26,8 @@ use crate::config::{Database, Environment, Settings};
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::Catalog;
 use crate::state::{AppState, Owners};
-use crate::watch::follower::{Sources, follower};
 use crate::telemetry::metrics;
+use crate::watch::follower::{Sources, follower};
 
 /// What a start may add to the settings.
 #[derive(Clone, Debug, Default)]

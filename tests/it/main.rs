@@ -1,20 +1,20 @@
 //! The integration tests: one binary.
 
+mod chaos;
 mod claim;
 mod keys_postgres;
-mod chaos;
-mod repository;
 mod log_contract;
 mod read_models;
-mod server_start;
+mod repository;
+mod server_damage;
+mod server_idempotency;
 mod server_input;
 mod server_keys;
-mod server_idempotency;
-mod server_states;
-mod server_provider;
-mod server_stream;
-mod server_damage;
 mod server_postgres;
+mod server_provider;
+mod server_start;
+mod server_states;
+mod server_stream;
 mod shell;
 mod telemetry;
 

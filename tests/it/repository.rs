@@ -191,7 +191,8 @@ fn the_map_names_only_what_exists() {
                 let path = name.trim_end_matches('/');
                 // A folder may be named by its last part, where the sentence says inside which.
                 let known = files.keys().any(|file| {
-                    format!("/{file}").ends_with(&format!("/{path}")) || format!("/{file}").contains(&format!("/{path}/"))
+                    format!("/{file}").ends_with(&format!("/{path}"))
+                        || format!("/{file}").contains(&format!("/{path}/"))
                 });
                 if !known {
                     violations.push(format!("ARCHITECTURE.md names {name}, which does not exist"));

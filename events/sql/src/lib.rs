@@ -7,8 +7,8 @@
 mod error;
 mod faults;
 mod head;
-mod metrics;
 mod keys;
+mod metrics;
 mod migrate;
 mod options;
 mod parts;
