@@ -61,7 +61,11 @@ pub fn serve(listener: TcpListener, state: AppState) -> io::Result<Server> {
     let shutdown_s = shutdown_seconds(&state);
     let app = move || {
         let asked_from_elsewhere = Condition::new(!state.http.allowed_origins.is_empty(), cors(&state.http));
-        App::new().wrap(asked_from_elsewhere).wrap(from_fn(observe)).configure(configure(state.clone()))
+        App::new()
+            .wrap(from_fn(routes::head::as_get))
+            .wrap(asked_from_elsewhere)
+            .wrap(from_fn(observe))
+            .configure(configure(state.clone()))
     };
     let server = HttpServer::new(app)
         .disable_signals()

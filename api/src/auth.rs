@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest, dev};
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,8 @@ pub use self::ring::{KeyRing, Known};
 use crate::error::{Code, Problem};
 use crate::state::AppState;
 
-/// The name of the query parameter that carries a key where headers cannot be set (EventSource, WebSocket).
+/// The name of the query parameter that carries a key where headers cannot be set (EventSource, WebSocket). It counts in
+/// requests that read alone: whoever writes can set headers, and addresses end up in logs of other people's machines.
 pub const ACCESS_TOKEN: &str = "access_token";
 
 /// The owner's name of the administrator's key.
@@ -135,7 +136,7 @@ impl std::ops::Deref for Caller {
     }
 }
 
-/// The key of a request: the header's, else the query's.
+/// The key of a request: the header's, else, where it reads, the query's.
 fn presented_key(request: &HttpRequest) -> Result<String, Problem> {
     if let Some(value) = request.headers().get(header::AUTHORIZATION) {
         let key = value.to_str().ok().and_then(|text| {
@@ -144,7 +145,8 @@ fn presented_key(request: &HttpRequest) -> Result<String, Problem> {
         });
         return key.ok_or_else(|| Problem::new(Code::Unauthorized, "send the key as \"Authorization: Bearer KEY\""));
     }
-    crate::routes::query::pairs(request)?
+    let pairs = if request.method() == Method::GET { crate::routes::query::pairs(request)? } else { Vec::new() };
+    pairs
         .into_iter()
         .find(|(name, _)| name == ACCESS_TOKEN)
         .map(|(_, key)| key)

@@ -18,6 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads a JSON body of at most `max_bytes`. An empty one needs no media type.
 pub async fn read(request: &HttpRequest, payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {
+    if encoded(request) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "send the body as it is, without a content-encoding"));
+    }
+    // Not worth waiting for: it would be cut off anyway.
+    if announced_bytes(request).is_some_and(|bytes| bytes > max_bytes.saturating_add(DRAIN_MAX_BYTES) as u64) {
+        return Err(too_large(max_bytes));
+    }
     let body = tokio::time::timeout(PATIENCE, collect(payload, max_bytes))
         .await
         .map_err(|_| Problem::invalid("the body did not arrive in time"))??;
@@ -44,9 +51,24 @@ async fn collect(mut payload: Payload, max_bytes: usize) -> Result<Bytes, Proble
         }
     }
     if seen_bytes > max_bytes {
-        return Err(Problem::new(Code::BodyTooLarge, format!("the body must have at most {max_bytes} bytes")));
+        return Err(too_large(max_bytes));
     }
     Ok(body.freeze())
+}
+
+fn too_large(max_bytes: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("the body must have at most {max_bytes} bytes"))
+}
+
+/// How long the body is said to be.
+fn announced_bytes(request: &HttpRequest) -> Option<u64> {
+    request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The body is said to be compressed.
+fn encoded(request: &HttpRequest) -> bool {
+    let encoding = request.headers().get(header::CONTENT_ENCODING);
+    encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The media type is JSON, or not said.

@@ -7,6 +7,7 @@ mod chats;
 pub(crate) mod commands;
 mod contract;
 mod events;
+pub mod head;
 pub(crate) mod health;
 mod keys;
 mod messages;

@@ -18,7 +18,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::config::Environment;
 
 /// What is logged without a filter. The frameworks' own words interest only who looks for a fault in them.
-const QUIET: &str = "sqlx=warn,actix_server=warn,actix_web=warn,actix_http=warn,hyper=warn,reqwest=warn,rustls=warn";
+const QUIET: &str = "sqlx=warn,actix_server=warn,actix_web=warn,hyper=warn,reqwest=warn,rustls=warn";
+
+/// Requests that are none are errors to the framework, a line each: whoever can reach the port could fill the disk.
+const SILENT: &str = "actix_http=off";
 
 /// Telemetry that was started. To be stopped at the very end: what was not sent by then is lost.
 #[must_use]
@@ -90,8 +93,8 @@ impl Telemetry {
 
 fn usual(level: LevelFilter) -> EnvFilter {
     if level > LevelFilter::WARN {
-        EnvFilter::new(format!("{level},{QUIET}"))
+        EnvFilter::new(format!("{level},{QUIET},{SILENT}"))
     } else {
-        EnvFilter::new(level.to_string())
+        EnvFilter::new(format!("{level},{SILENT}"))
     }
 }

@@ -1,6 +1,9 @@
-//! Who may ask from where, and how often.
+//! Who may ask from where, how, and how often.
+
+use std::io::{Read as _, Write as _};
 
 use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::World;
 use crate::config::HttpSettings;
@@ -62,5 +65,58 @@ async fn pages_of_other_origins_ask_only_if_a_setting_lets_them() {
     // A refusal can be read by the page as well.
     let refused = ada.with_key(None).call(Method::GET, "/chats", None, &ask[..1]).await;
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, Some(origin)));
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn heads_are_answered_where_there_is_an_end() {
+    let world = World::start().await;
+    let ada = world.client("ada");
+    let chat = ada.post("/chats", json!({})).await.expect(201).body["id"].as_str().unwrap().to_owned();
+    for (path, status) in [
+        ("//healthz".to_owned(), 200),
+        ("/chats".to_owned(), 200),
+        (format!("/chats/{chat}"), 200),
+        ("/chats/nothing".to_owned(), 404),
+        (format!("/chats/{chat}/interrupt"), 405),
+        (format!("/chats/{chat}/stream"), 405),
+        (format!("/chats/{chat}/events?follow=true"), 405),
+        ("/watch".to_owned(), 405),
+    ] {
+        let answer = ada.send(ada.request(Method::HEAD, &path)).await.unwrap();
+        assert_eq!((answer.status, &answer.body), (status, &Value::Null), "{path}");
+        let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+        assert!(length > 0, "{path}: the length is that of the answer to GET");
+    }
+    let unknown = ada.with_key(None).request(Method::HEAD, "/chats");
+    assert_eq!(ada.send(unknown).await.unwrap().status, 401);
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn bodies_that_cannot_be_meant_are_refused_at_once() {
+    let world = World::start().await;
+    let ada = world.client("ada");
+    for (name, value, status, start) in [
+        ("Content-Length", "99999999999", "413", "body_too_large"),
+        ("Content-Encoding", "gzip\r\nContent-Length: 2", "415", "unsupported_media_type"),
+    ] {
+        // The rest of the body never comes; the answer does.
+        let text =
+            format!("POST /api/v1/chats HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ada\r\n{name}: {value}\r\n\r\n{{");
+        let address = world.url.trim_start_matches("http://").to_owned();
+        let answer = tokio::task::spawn_blocking(move || {
+            let mut connection = std::net::TcpStream::connect(address).unwrap();
+            connection.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+            connection.write_all(text.as_bytes()).unwrap();
+            let mut answer = vec![0; 4096];
+            let read = connection.read(&mut answer).unwrap();
+            String::from_utf8(answer[..read].to_vec()).unwrap()
+        })
+        .await
+        .unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(start), "{answer}");
+    }
+    ada.with_key(None).post("/chats?access_token=ada", json!({})).await.expect_problem(401, "unauthorized");
     world.stop().await;
 }
