@@ -2,11 +2,14 @@
 //!
 //! What a client says counts for nothing but signs of life: work is created by POST only.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use actix_web::error::PayloadError;
 use actix_web::web::{Data, Payload};
-use actix_web::{HttpRequest, HttpResponse, rt};
-use actix_ws::{CloseCode, CloseReason, Message, MessageStream};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, dev, rt};
+use actix_ws::{CloseCode, CloseReason, Message, ProtocolError};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
@@ -18,6 +21,10 @@ use crate::state::AppState;
 
 /// The longest frame that a client may send, in bytes: it has nothing to say but pings, pongs and farewells.
 const FRAME_MAX_BYTES: usize = 4096;
+
+/// What a client may send before a frame of it is whole, in bytes. The parser looks at a frame's length only once it has all
+/// of it, and keeps what it has until then. One read of the connection may hold many frames.
+const UNHEARD_MAX_BYTES: usize = 256 * 1024;
 
 /// How long a client may take to read one frame before it is cut; it resumes by its last id.
 const SEND_TIMEOUT: Duration = Duration::from_secs(15);
@@ -39,11 +46,14 @@ pub fn open(
     frames: impl Stream<Item = Bytes> + 'static,
     revoked: CancellationToken,
 ) -> Result<HttpResponse, Problem> {
-    let (response, session, messages) = actix_ws::handle(request, payload)
+    let unheard = Rc::new(Cell::new(0));
+    let (response, session, messages) = bounded(request, payload, &unheard)
+        .and_then(|payload| actix_ws::handle(request, payload))
         .map_err(|_| Problem::invalid("this address takes WebSockets; there is a stream of server-sent events, too"))?;
     let messages = messages.max_frame_size(FRAME_MAX_BYTES);
     rt::spawn(async move {
         let mut session = session;
+        let messages = messages.inspect(|_| unheard.set(0));
         let farewell = tell(&state, &mut session, messages, frames, revoked).await;
         if let Some((code, reason)) = farewell {
             let reason = CloseReason { code, description: Some(reason.to_owned()) };
@@ -54,21 +64,32 @@ pub fn open(
     Ok(response)
 }
 
+/// What a client sends, cut off where it sends too much without a whole frame; `unheard` counts.
+fn bounded(request: &HttpRequest, payload: Payload, unheard: &Rc<Cell<usize>>) -> actix_web::Result<Payload> {
+    let unheard = Rc::clone(unheard);
+    let bounded = payload.into_inner().map(move |chunk| {
+        let chunk = chunk?;
+        unheard.set(unheard.get().saturating_add(chunk.len()));
+        if unheard.get() > UNHEARD_MAX_BYTES { Err(PayloadError::Overflow) } else { Ok(chunk) }
+    });
+    Payload::from_request(request, &mut dev::Payload::Stream { payload: Box::pin(bounded) }).into_inner()
+}
+
 /// Sends until there is a reason to stop: what to say at the end, if anybody listens.
 async fn tell(
     state: &AppState,
     session: &mut actix_ws::Session,
-    mut messages: MessageStream,
+    messages: impl Stream<Item = Result<Message, ProtocolError>>,
     frames: impl Stream<Item = Bytes>,
     revoked: CancellationToken,
 ) -> Option<(CloseCode, &'static str)> {
-    let mut frames = std::pin::pin!(frames);
+    let (mut messages, mut frames) = (std::pin::pin!(messages), std::pin::pin!(frames));
     loop {
         tokio::select! {
             biased;
             () = state.stopping.cancelled() => return Some((CloseCode::Away, "the server is stopping")),
             () = revoked.cancelled() => return Some((CloseCode::Policy, "the key was revoked")),
-            message = messages.recv() => match message {
+            message = messages.next() => match message {
                 None | Some(Ok(Message::Close(_))) => return Some((CloseCode::Normal, "")),
                 Some(Ok(Message::Ping(bytes))) => sent(session.pong(&bytes)).await?,
                 Some(Ok(_)) => {}

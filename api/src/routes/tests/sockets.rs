@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -79,6 +80,36 @@ async fn a_socket_says_the_same_as_the_stream() {
     // What is far too long for a client that has nothing to say.
     socket.0.send(Message::Text("x".repeat(64 * 1024).into())).await.unwrap();
     assert_eq!(socket.farewell().await, CloseCode::Protocol);
+    world.stop().await;
+}
+
+#[actix_web::test]
+async fn a_frame_without_an_end_is_not_waited_for() {
+    let world = World::start().await;
+    let id = id_of(&world.client("ada").post("/chats", json!({})).await.expect(201));
+    let mut connection = TcpStream::connect(world.url.trim_start_matches("http://")).await.unwrap();
+    let request = format!(
+        "GET /api/v1/chats/{id}/ws?access_token=ada HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDAwMDAwMDAwMDAwMDAwMA==\r\n\r\n"
+    );
+    connection.write_all(request.as_bytes()).await.unwrap();
+    let (mut answers, mut words) = connection.into_split();
+    // A text of a tebibyte, masked with zeros.
+    words.write_all(&[0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]).await.unwrap();
+    // Far more than is kept, and not without an end.
+    let talk = tokio::spawn(async move {
+        for _ in 0..64 {
+            if words.write_all(&[b'x'; 1024 * 1024]).await.is_err() {
+                break;
+            }
+        }
+        words
+    });
+    // It ends, with a farewell if that overtakes the reset that unread words cause.
+    let mut told = Vec::new();
+    let heard = async { while answers.read_buf(&mut told).await.is_ok_and(|bytes| bytes > 0) {} };
+    tokio::time::timeout(PATIENCE, heard).await.expect("the server does not wait for the rest");
+    talk.abort();
     world.stop().await;
 }
 
