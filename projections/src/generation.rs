@@ -181,6 +181,14 @@ impl Home {
         }
     }
 
+    /// Lets others rebuild.
+    pub(crate) async fn unlock_rebuild(&self, lock: Option<PgConnection>) {
+        match (self, lock) {
+            (Home::Postgres(_), Some(connection)) => PostgresHome::unlock_rebuild(connection).await,
+            (Home::Sqlite(_) | Home::Postgres(_), _) => {}
+        }
+    }
+
     /// Removes generations above the current one: rebuilds that died. Only under the rebuild lock.
     pub(crate) async fn remove_unfinished(&self) -> Result<(), ReadError> {
         let current = self.current().await?.unwrap_or(0);

@@ -121,8 +121,14 @@ impl ReadModels {
 
 impl Inner {
     async fn rebuild(&self, request: &RebuildRequest) -> Result<RebuildReport, ReadError> {
-        // On PostgreSQL another node may be rebuilding; the lock lasts as long as this is held.
-        let _alone = self.home.lock_rebuild().await?;
+        // On PostgreSQL another node may be rebuilding; the lock is given back at the end.
+        let lock = self.home.lock_rebuild().await?;
+        let rebuilt = self.rebuild_alone(request).await;
+        self.home.unlock_rebuild(lock).await;
+        rebuilt
+    }
+
+    async fn rebuild_alone(&self, request: &RebuildRequest) -> Result<RebuildReport, ReadError> {
         self.home.remove_unfinished().await?;
         let start = Checkpoint::start(fingerprint().to_owned(), self.log.timeline());
         let generation = self.home.create(&start, &self.runtime).await?;

@@ -137,6 +137,14 @@ impl PostgresHome {
             sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(REBUILD_LOCK).fetch_one(&mut connection).await?;
         if locked { Ok(connection) } else { Err(ReadError::RebuildRunning) }
     }
+
+    /// Lets others rebuild. The end of the connection does so, too, but only when the database notices it.
+    pub(crate) async fn unlock_rebuild(mut connection: PgConnection) {
+        let unlocked = sqlx::query("SELECT pg_advisory_unlock($1)").bind(REBUILD_LOCK).execute(&mut connection).await;
+        if let Err(error) = unlocked {
+            tracing::debug!(%error, "the lock of a rebuild goes with its connection");
+        }
+    }
 }
 
 async fn lock_schemas(connection: &mut PgConnection) -> Result<(), ReadError> {
