@@ -70,6 +70,7 @@ struct Inner {
     /// The sequence number of `frames[0]`.
     first: u64,
     episode: Option<Episode>,
+    watchers: usize,
     closed: bool,
 }
 
@@ -79,6 +80,12 @@ impl Inner {
     }
 
     fn push(&mut self, frame: Frame) {
+        if self.watchers == 0 {
+            // Whoever comes begins after this frame; the open attempt's parts are kept apart.
+            self.first += self.frames.len() as u64 + 1;
+            self.frames = VecDeque::new();
+            return;
+        }
         self.frames.push_back(frame);
         let parts_open = self.episode.as_ref().map_or(0, |episode| episode.parts.len());
         // Twice the bound before trimming, so that trimming is rare and its cost is spread.
@@ -114,7 +121,14 @@ pub enum Published {
 impl Channel {
     fn new() -> Channel {
         Channel {
-            inner: Mutex::new(Inner { chat: None, frames: VecDeque::new(), first: 0, episode: None, closed: false }),
+            inner: Mutex::new(Inner {
+                chat: None,
+                frames: VecDeque::new(),
+                first: 0,
+                episode: None,
+                watchers: 0,
+                closed: false,
+            }),
             news: Notify::new(),
         }
     }
@@ -227,8 +241,9 @@ impl Channel {
 
     /// Begins to watch: the state now, the open attempt's parts so far, and everything after.
     pub fn watch(self: &Arc<Self>) -> Option<Opened> {
-        let inner = self.inner.lock();
+        let mut inner = self.inner.lock();
         let chat = inner.chat.clone()?;
+        inner.watchers += 1;
         let parts = inner.episode.as_ref().map(|episode| episode.parts.clone()).unwrap_or_default();
         let watch = Watch { channel: Arc::clone(self), next: inner.end() };
         Some(Opened { chat, parts, watch })
@@ -260,6 +275,12 @@ pub enum WatchEnded {
 pub struct Watch {
     channel: Arc<Channel>,
     next: u64,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.channel.inner.lock().watchers -= 1;
+    }
 }
 
 impl Watch {
