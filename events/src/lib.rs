@@ -21,5 +21,6 @@ pub mod part;
 pub mod prompt;
 pub mod rejection;
 pub mod retry;
+pub mod tool;
 pub mod upcast;
 pub mod wire;

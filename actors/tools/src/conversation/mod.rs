@@ -1,0 +1,1 @@
+//! Tools that speak of the conversation itself: questions, plans, skills, other chats, advice.

@@ -1,0 +1,156 @@
+//! The port to the server's tools: what a chat is offered, what becomes of a call after a crash, and how a call is run.
+//!
+//! **Invariant:** a call is in the log as started before `ToolBox::run` is asked, and its answer is in the log before
+//! anybody builds on it. So a tool decides by its effect class alone what a crash in between means.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::chat::Chat;
+use crate::command::Command;
+use crate::event::{EffectClass, ToolDefinition};
+use crate::ids::{AttemptId, ChatId};
+use crate::log::BoxFuture;
+use crate::outcome::Outcome;
+use crate::part::Part;
+use crate::rejection::Rejection;
+
+/// What the server adds to a chat's prompt: its tools, and what the model must know to use them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Offer {
+    /// The server's tools, in the order in which the model sees them.
+    pub tools: Vec<ToolDefinition>,
+    /// Text that follows the chat's own instructions; `None` where nothing needs saying.
+    pub guidance: Option<String>,
+}
+
+/// A call to a server tool.
+#[derive(Clone, Debug)]
+pub struct ToolInvocation {
+    /// The chat as it was when the batch began. What other calls of the batch change is in the log, not here.
+    pub chat: Arc<Chat>,
+    /// The chat's id.
+    pub chat_id: ChatId,
+    /// The attempt: the fence that travels with the call.
+    pub attempt_id: AttemptId,
+    /// The call: unique within its chat's live history, the same after a crash.
+    pub call_id: String,
+    /// The tool.
+    pub name: String,
+    /// Its arguments, valid by its schema.
+    pub args: Value,
+    /// The call was started before a crash and is to be found again, not started anew.
+    pub reattach: bool,
+    /// The trace that the call belongs to.
+    pub trace_id: Option<String>,
+}
+
+/// A tool's answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToolAnswer {
+    /// For the model.
+    pub result: Value,
+    /// The answer is an error.
+    pub is_error: bool,
+    /// Files that came with it: `Part::File` alone.
+    pub attachments: Vec<Part>,
+}
+
+impl ToolAnswer {
+    /// A good answer.
+    pub fn ok(result: impl Into<Value>) -> ToolAnswer {
+        ToolAnswer { result: result.into(), is_error: false, attachments: Vec::new() }
+    }
+
+    /// An answer that tells the model what went wrong.
+    pub fn error(message: impl Into<String>) -> ToolAnswer {
+        ToolAnswer { result: Value::String(message.into()), is_error: true, attachments: Vec::new() }
+    }
+}
+
+/// Takes what a running tool prints, as it comes. Never blocks.
+pub type OutputSink = Box<dyn FnMut(String) + Send>;
+
+/// The server's tools.
+pub trait ToolBox: Send + Sync {
+    /// What this chat is offered now. Answers from memory: it is asked before every model call.
+    fn offer(&self, chat: &Chat) -> Offer;
+
+    /// What must be done before `offer` is complete (servers to connect to, say); `None` where nothing is missing. The
+    /// work is bounded in time and always ends well: what cannot be had is left out of the offer.
+    fn prepare(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
+        let _ = chat;
+        None
+    }
+
+    /// The effect class of a call; `None` where this chat has no such tool.
+    fn effect_class(&self, chat: &Chat, name: &str) -> Option<EffectClass>;
+
+    /// Why the arguments do not fit the tool's schema, in words that name the field; `None` where they fit.
+    fn violation(&self, chat: &Chat, name: &str, args: &Value) -> Option<String> {
+        let _ = (chat, name, args);
+        None
+    }
+
+    /// Runs a tool. Dropping the future cancels what can be cancelled: the turn was interrupted or the server stops. A
+    /// `Resumable` tool cannot tell the two apart and must leave its work running; `cancel` is called for the first.
+    fn run(&self, invocation: ToolInvocation, output: OutputSink) -> BoxFuture<'static, ToolAnswer>;
+
+    /// The user stopped the turn that this call runs in: what outlives its future (a process, a child's turn) is to end.
+    fn cancel(&self, chat_id: ChatId, call_id: &str, name: &str) -> BoxFuture<'static, ()> {
+        let _ = (chat_id, call_id, name);
+        Box::pin(async {})
+    }
+}
+
+/// Why a tool could not look at or change a chat.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AccessError {
+    /// The chat refused the command.
+    Rejected(Rejection),
+    /// It cannot be had now; trying again may help. In words for the model.
+    Unavailable(String),
+}
+
+impl std::fmt::Display for AccessError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AccessError::Rejected(rejection) => rejection.fmt(formatter),
+            AccessError::Unavailable(reason) => formatter.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for AccessError {}
+
+/// How tools reach chats, their own one included.
+pub trait ChatAccess: Send + Sync {
+    /// The chat as it is now; `None` where there is none.
+    fn look(&self, chat_id: ChatId) -> BoxFuture<'static, Result<Option<Arc<Chat>>, AccessError>>;
+
+    /// Sends a command. The same key sent again is answered like the first time and appends nothing, so a tool that runs
+    /// again after a crash repeats nothing.
+    fn send(&self, chat_id: ChatId, command: Command, key: String) -> BoxFuture<'static, Result<Outcome, AccessError>>;
+
+    /// Ends once the chat's status may have changed since `version`, or at the latest after `wait_ms`.
+    fn changed(&self, chat_id: ChatId, version: u64, wait_ms: u64) -> BoxFuture<'static, Result<(), AccessError>>;
+}
+
+/// No tools at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoTools;
+
+impl ToolBox for NoTools {
+    fn offer(&self, _chat: &Chat) -> Offer {
+        Offer::default()
+    }
+
+    fn effect_class(&self, _chat: &Chat, _name: &str) -> Option<EffectClass> {
+        None
+    }
+
+    fn run(&self, invocation: ToolInvocation, _output: OutputSink) -> BoxFuture<'static, ToolAnswer> {
+        Box::pin(async move { ToolAnswer::error(format!("there is no tool named {:?}", invocation.name)) })
+    }
+}
