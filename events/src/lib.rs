@@ -1,7 +1,7 @@
 //! The functional core of Verbatim: what can happen to a chat and what follows from it.
 //!
 //! **Invariant:** nothing here does I/O, awaits, reads a clock or draws a random number. Time and ids come in as
-//! arguments. The ports (`log`, `journal`, `model`) are traits alone; `memory` is the log's reference implementation.
+//! arguments. The ports (`log`, `journal`, `model`, `snapshot`) are traits alone; `memory` is the log's reference implementation.
 
 pub mod chat;
 pub mod command;
@@ -21,6 +21,7 @@ pub mod part;
 pub mod prompt;
 pub mod rejection;
 pub mod retry;
+pub mod snapshot;
 pub mod tool;
 pub mod upcast;
 pub mod wire;

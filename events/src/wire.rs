@@ -67,7 +67,7 @@ macro_rules! event_types {
         /// Reads the JSON of a type's current schema.
         fn read_current(name: &str, data: &[u8]) -> Result<Event, String> {
             match name {
-                $($name => read_json::<event::$variant>(data).map(Event::$variant),)+
+                $($name => read_json::<event::$variant>(data, NESTING_MAX).map(Event::$variant),)+
                 _ => Err("no event has this type".to_owned()),
             }
         }
@@ -194,14 +194,14 @@ fn read(name: &str, schema: u32, data: &[u8], types: &[EventType], steps: &[upca
     if schema == 0 || schema > current {
         return Err(format!("schema {schema} is unknown; this program reads 1 to {current}"));
     }
-    let raised = upcast::raise(steps, name, schema, current, read_json::<Value>(data)?)?;
+    let raised = upcast::raise(steps, name, schema, current, read_json::<Value>(data, NESTING_MAX)?)?;
     read_current(name, &serde_json::to_vec(&raised).map_err(|problem| problem.to_string())?)
 }
 
-/// Reads one whole JSON text, as deep as `NESTING_MAX`.
-fn read_json<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, String> {
-    if nesting(data) > NESTING_MAX {
-        return Err(format!("its JSON nests deeper than {NESTING_MAX} levels"));
+/// Reads one whole JSON text that nests at most `deepest` levels.
+pub(crate) fn read_json<'a, T: Deserialize<'a>>(data: &'a [u8], deepest: usize) -> Result<T, String> {
+    if nesting(data) > deepest {
+        return Err(format!("its JSON nests deeper than {deepest} levels"));
     }
     let mut reader = serde_json::Deserializer::from_slice(data);
     reader.disable_recursion_limit();

@@ -1,7 +1,11 @@
 //! The live messages of a chat in order: a list that is cheap to clone, so that a decision can be tried on a copy and a
 //! watcher can hold a state while the chat goes on.
 
+use std::fmt;
 use std::sync::Arc;
+
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
 
 use crate::ids::MessageId;
 use crate::message::Message;
@@ -72,5 +76,42 @@ impl History {
     /// The message of this id.
     pub fn get(&self, id: MessageId) -> Option<&Arc<Message>> {
         self.after(id.checked_sub(1)?).next().filter(|message| message.id == id)
+    }
+}
+
+/// As one list, whatever the chunks.
+impl Serialize for History {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(Arc::as_ref))
+    }
+}
+
+/// Refuses messages whose ids do not rise.
+impl<'de> Deserialize<'de> for History {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<History, D::Error> {
+        deserializer.deserialize_seq(InOrder)
+    }
+}
+
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = History;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("messages in the order of their ids")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut messages: A) -> Result<History, A::Error> {
+        let mut history = History::default();
+        let mut last = 0;
+        while let Some(message) = messages.next_element::<Message>()? {
+            if message.id <= last {
+                return Err(A::Error::custom(format!("message {} stands after {last}", message.id)));
+            }
+            last = message.id;
+            history.push(Arc::new(message));
+        }
+        Ok(history)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::chat::history::History;
@@ -13,7 +14,8 @@ use crate::ids::{AttemptId, Digest, MessageId, QueuedId, Version};
 use crate::part::Part;
 
 /// What was fixed when the chat began.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ChatConfig {
     /// Instructions for the model.
     pub system_prompt: Option<String>,
@@ -28,7 +30,8 @@ pub struct ChatConfig {
 }
 
 /// A message that waits.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QueuedMessage {
     /// Its id: the version of its `MessageQueued`.
     pub id: QueuedId,
@@ -47,7 +50,8 @@ pub struct QueuedMessage {
 }
 
 /// What is known of a tool call that was started in the running turn.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum CallRecord {
     /// It started and has not ended as far as the log knows.
     Started {
@@ -66,7 +70,8 @@ pub enum CallRecord {
 }
 
 /// Where prompts start: a compaction or a clearing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Boundary {
     /// The version of its `ContextCompacted` or `ContextCleared`.
     pub version: Version,
@@ -74,8 +79,9 @@ pub struct Boundary {
     pub is_compaction: bool,
 }
 
-/// A chat's whole state. Cheap to clone: what is large is shared.
-#[derive(Clone, Debug, PartialEq)]
+/// A chat's whole state. Cheap to clone: what is large is shared. `snapshot` writes it down and reads it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Chat {
     /// Everything but what was said.
     pub outline: Outline,

@@ -16,6 +16,7 @@ use crate::ids::{ChatId, Digest};
 use crate::message::Role;
 use crate::part::Part;
 use crate::rejection::Rejection;
+use crate::snapshot;
 
 /// One thing that is done: which, and two numbers that choose among what is there.
 #[derive(Clone, Copy, Debug)]
@@ -281,7 +282,7 @@ fn check_log(story: &Story) {
     assert_eq!(promoted, None, "what left the queue was said");
 }
 
-/// The log alone, read in pages of these sizes, gives the same chat; the light fold gives the same outline.
+/// The log alone, read in pages of these sizes with a snapshot between, gives the same chat; the light fold gives the same outline.
 fn check_replay(story: &Story, page_sizes: &[usize]) {
     let mut replayed = None;
     let mut rest = story.log.as_slice();
@@ -291,7 +292,13 @@ fn check_replay(story: &Story, page_sizes: &[usize]) {
         for recorded in page {
             state = Some(evolve(state, recorded).expect("the log is legal"));
         }
-        replayed = state;
+        // And from a snapshot at any of the pages' ends.
+        replayed = state.map(|chat| {
+            let kept = snapshot::encode(&chat).expect("a small state");
+            let read = snapshot::decode(&kept.state, kept.digest);
+            assert_eq!(read.as_ref(), Some(&chat), "a snapshot is the state or nothing");
+            read.unwrap_or(chat)
+        });
         rest = later;
         if rest.is_empty() {
             break;
