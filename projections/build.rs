@@ -6,13 +6,24 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// Relative to this crate: the tables, the projections, and the core, whose events and fold they show.
-const SOURCES: [&str; 4] = ["../migrations/read", "src/batch.rs", "src/models", "../events/src"];
+const SOURCES: [&str; 4] = ["../migrations/read", "src/batch.rs", "src/models", REDUCER];
+/// What decides a chat's state, and so what stands in a snapshot.
+const REDUCER: &str = "../events/src";
 
 fn main() -> io::Result<()> {
-    let crate_directory = env::var("CARGO_MANIFEST_DIR").map(PathBuf::from).map_err(io::Error::other)?;
-    let mut files = Vec::new();
     for source in SOURCES {
         println!("cargo::rerun-if-changed={source}");
+    }
+    println!("cargo::rustc-env=VERBATIM_READ_FINGERPRINT={:016x}", digest(&SOURCES)?);
+    println!("cargo::rustc-env=VERBATIM_REDUCER_FINGERPRINT={:016x}", digest(&[REDUCER])?);
+    Ok(())
+}
+
+/// One number for all files of `sources` that are no tests.
+fn digest(sources: &[&str]) -> io::Result<u64> {
+    let crate_directory = env::var("CARGO_MANIFEST_DIR").map(PathBuf::from).map_err(io::Error::other)?;
+    let mut files = Vec::new();
+    for source in sources {
         collect(&crate_directory.join(source), &mut files)?;
     }
     files.sort();
@@ -22,8 +33,7 @@ fn main() -> io::Result<()> {
         hasher.write_usize(text.len());
         hasher.write(&text);
     }
-    println!("cargo::rustc-env=VERBATIM_READ_FINGERPRINT={:016x}", hasher.finish());
-    Ok(())
+    Ok(hasher.finish())
 }
 
 /// All files under `path` that are no tests.

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use verbatim_events::chat::Outline;
 use verbatim_events::envelope::{Recorded, Stored};
 use verbatim_events::ids::{ChatId, Position, TurnId, Version};
+use verbatim_events::snapshot::Encoded;
 use verbatim_events::wire;
 
 /// What is known of a chat before a page.
@@ -78,6 +79,17 @@ pub(crate) struct Batch {
     pub(crate) dead_letters: Vec<DeadLetter>,
     /// Events of chats whose projection had stopped before.
     pub(crate) skipped: usize,
+    /// The snapshots that came due: what there is to keep of each such chat, if anything.
+    pub(crate) snapshots: Vec<(ChatId, Option<Kept>)>,
+}
+
+/// A snapshot as it is kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The version of the last event in it.
+    pub(crate) version: Version,
+    /// What stands in its row.
+    pub(crate) encoded: Encoded,
 }
 
 /// A chat while a page is folded.

@@ -21,6 +21,7 @@ use crate::generation::{Checkpoint, Generation};
 use crate::metrics::Metrics;
 use crate::models;
 use crate::outlines::Outlines;
+use crate::snapshots::Folded;
 
 /// Outlines kept in memory: a few kilobytes each.
 const OUTLINES_MAX: usize = 8192;
@@ -67,6 +68,7 @@ pub(crate) struct Engine {
     /// Where the rows stand; absent until it was read, and after a failure.
     checkpoint: Option<Checkpoint>,
     outlines: Outlines,
+    folded: Folded,
     on_poison: OnPoison,
     metrics: Metrics,
 }
@@ -74,7 +76,7 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn new(generation: Arc<Generation>, on_poison: OnPoison) -> Engine {
         let (outlines, metrics) = (Outlines::new(OUTLINES_MAX), Metrics::new());
-        Engine { generation, checkpoint: None, outlines, on_poison, metrics }
+        Engine { generation, checkpoint: None, outlines, folded: Folded::default(), on_poison, metrics }
     }
 
     /// From now on an event that cannot be applied is set aside.
@@ -100,6 +102,7 @@ impl Engine {
             // Nobody knows what the database holds now: look again.
             self.checkpoint = None;
             self.outlines = Outlines::new(OUTLINES_MAX);
+            self.folded.forget();
         }
         progress
     }
@@ -130,11 +133,11 @@ impl Engine {
             return Ok(progress);
         }
         let events = page.events;
-        match self.apply(&checkpoint, &events, page.scanned_to, &mut progress).await {
+        match self.apply(log, &checkpoint, &events, page.scanned_to, &mut progress).await {
             // Some row is one that the database does not take. Event by event, only that one's chat has to stop.
             Err(refusal) if refusal.is_refusal() => {
                 tracing::warn!(error = %refusal, "the database refuses a page of rows; its events are applied one by one");
-                self.apply_singly(checkpoint, &events, page.scanned_to, &mut progress).await?;
+                self.apply_singly(log, checkpoint, &events, page.scanned_to, &mut progress).await?;
             }
             applied => applied?,
         }
@@ -144,19 +147,22 @@ impl Engine {
     /// Applies `events` and moves the checkpoint from `checkpoint` to `scanned_to`, in one transaction.
     async fn apply(
         &mut self,
+        log: &dyn EventLog,
         checkpoint: &Checkpoint,
         events: &[Stored],
         scanned_to: Position,
         progress: &mut Progress,
     ) -> Result<(), ReadError> {
         let known = self.known(events).await?;
-        let batch = Batch::fold(events, &known);
+        let mut batch = Batch::fold(events, &known);
+        batch.snapshots = self.folded.take(&self.generation.database, log, &batch).await?;
         self.write(checkpoint, batch, recorded_at(checkpoint, events), scanned_to, progress).await
     }
 
     /// As `apply`, a transaction per event. An event whose rows the database does not take is poison.
     async fn apply_singly(
         &mut self,
+        log: &dyn EventLog,
         mut checkpoint: Checkpoint,
         events: &[Stored],
         scanned_to: Position,
@@ -165,7 +171,7 @@ impl Engine {
         for (index, stored) in events.iter().enumerate() {
             let event = std::slice::from_ref(stored);
             let position = if index + 1 == events.len() { scanned_to } else { stored.position };
-            match self.apply(&checkpoint, event, position, progress).await {
+            match self.apply(log, &checkpoint, event, position, progress).await {
                 Err(refusal) if refusal.is_refusal() => {
                     let batch = Batch::poison(stored, refusal.to_string());
                     self.write(&checkpoint, batch, recorded_at(&checkpoint, event), position, progress).await?;

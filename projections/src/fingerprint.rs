@@ -10,6 +10,11 @@ pub fn fingerprint() -> &'static str {
     env!("VERBATIM_READ_FINGERPRINT")
 }
 
+/// The fingerprint of what makes a chat's state: of the core alone.
+pub(crate) fn reducer_fingerprint() -> &'static str {
+    env!("VERBATIM_REDUCER_FINGERPRINT")
+}
+
 /// Why a generation's rows cannot be carried on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stale {

@@ -4,7 +4,8 @@
 //! rows of all **projections** and one **checkpoint**: the log's position that the rows show. Rows and checkpoint change
 //! in one transaction. A **rebuild** grows a new generation beside the live one and swaps.
 //!
-//! - `models/`: the projections, one file each: chats, messages, search, queue, turns, work.
+//! - `models/`: the projections, one file each: chats, messages, search, queue, turns, work, snapshots.
+//! - `snapshots`: folds the states that are due to be kept.
 //! - `batch`: a page of the log, decoded and folded, once for all projections.
 //! - `engine`: applies pages to one generation; `runner`: keeps the live one at the head; `rebuild`, `verify`.
 //! - `generation`, `database/`: where generations live, in either dialect.
@@ -25,6 +26,7 @@ mod outlines;
 mod query;
 mod rebuild;
 mod runner;
+mod snapshots;
 mod verify;
 
 #[cfg(test)]

@@ -6,9 +6,6 @@ use crate::database::{Database, Row, Snapshot, Statement, Value};
 use crate::error::ReadError;
 use crate::models::{ALL, DEAD_LETTERS, Kind, Table};
 
-/// Rows per page of a comparison.
-const PAGE_ROWS: i64 = 500;
-
 /// Compares every row of `live` with `rebuilt`, which stand at one position and are not changed meanwhile. Returns how
 /// many rows there are; fails at the first difference. `seen` hears of every page.
 pub(crate) async fn compare(live: &mut Snapshot, rebuilt: &Database, seen: impl Fn(u64)) -> Result<u64, ReadError> {
@@ -30,7 +27,7 @@ pub(crate) async fn compare(live: &mut Snapshot, rebuilt: &Database, seen: impl 
             rows += pairs as u64;
             seen(rows);
             match left.last() {
-                Some(last) if pairs as i64 == PAGE_ROWS => after = Some(key_of(table, last).to_vec()),
+                Some(last) if pairs == table.page_rows => after = Some(key_of(table, last).to_vec()),
                 _ => break,
             }
         }
@@ -48,7 +45,7 @@ fn page(table: &Table, after: Option<&[Value]>) -> Statement {
         Some(after) => format!(" WHERE ({keys}) > ({})", vec!["?"; after.len()].join(", ")),
         None => String::new(),
     };
-    values.push(Value::Integer(Some(PAGE_ROWS)));
+    values.push(Value::unsigned(table.page_rows as u64));
     Statement::once(format!("SELECT {columns} FROM {name}{condition} ORDER BY {keys} LIMIT ?"), values)
 }
 

@@ -96,6 +96,18 @@ CREATE TABLE work (
     since   BIGINT NOT NULL
 );
 
+-- The state of a long chat after one of its events, so that it need not be folded from its first. One chat has one of them;
+-- one of another state schema or another program's reducer is not read. `digest` is SHA-256 over `state`.
+CREATE TABLE snapshots (
+    chat_id      UUID   NOT NULL,
+    state_schema BIGINT NOT NULL,
+    reducer      TEXT   COLLATE "C" NOT NULL,
+    version      BIGINT NOT NULL,
+    digest       TEXT   COLLATE "C" NOT NULL,
+    state        TEXT   NOT NULL,
+    PRIMARY KEY (chat_id, state_schema, reducer)
+);
+
 -- Chats whose projection stopped at an event that cannot be applied.
 CREATE TABLE dead_letters (
     chat_id     UUID   PRIMARY KEY,

@@ -101,6 +101,18 @@ CREATE TABLE work (
     since   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The state of a long chat after one of its events, so that it need not be folded from its first. One chat has one of them;
+-- one of another state schema or another program's reducer is not read. `digest` is SHA-256 over `state`.
+CREATE TABLE snapshots (
+    chat_id      BLOB    NOT NULL,
+    state_schema INTEGER NOT NULL,
+    reducer      TEXT    NOT NULL,
+    version      INTEGER NOT NULL,
+    digest       TEXT    NOT NULL,
+    state        TEXT    NOT NULL,
+    PRIMARY KEY (chat_id, state_schema, reducer)
+) STRICT;
+
 -- Chats whose projection stopped at an event that cannot be applied.
 CREATE TABLE dead_letters (
     chat_id     BLOB    PRIMARY KEY,

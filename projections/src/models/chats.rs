@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Column, Kind, Projection, Table, column, id, json, key};
+use super::{Column, Kind, PAGE_ROWS, Projection, Table, column, id, json, key};
 use crate::batch::{Batch, Touched};
 use crate::database::{Dialect, Statement, Value, in_list, multi_row};
 
@@ -32,7 +32,10 @@ impl Projection for Chats {
     }
 
     fn tables(&self) -> &'static [Table] {
-        &[Table { name: "chats", columns: CHAT_COLUMNS }, Table { name: "labels", columns: LABEL_COLUMNS }]
+        &[
+            Table { name: "chats", columns: CHAT_COLUMNS, page_rows: PAGE_ROWS },
+            Table { name: "labels", columns: LABEL_COLUMNS, page_rows: PAGE_ROWS },
+        ]
     }
 
     fn apply(&self, batch: &Batch, _dialect: Dialect) -> Vec<Statement> {

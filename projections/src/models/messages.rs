@@ -5,7 +5,7 @@ use verbatim_events::event::{Event, MessageCommitted};
 use verbatim_events::ids::TurnId;
 use verbatim_events::message::Message;
 
-use super::{Column, Kind, Projection, Table, column, erased, id, json, key, name};
+use super::{Column, Kind, PAGE_ROWS, Projection, Table, column, erased, id, json, key, name};
 use crate::batch::{Batch, Step};
 use crate::database::{Dialect, Statement, Value, in_list, multi_row};
 
@@ -30,7 +30,7 @@ impl Projection for Messages {
     }
 
     fn tables(&self) -> &'static [Table] {
-        &[Table { name: "messages", columns: COLUMNS }]
+        &[Table { name: "messages", columns: COLUMNS, page_rows: PAGE_ROWS }]
     }
 
     fn apply(&self, batch: &Batch, _dialect: Dialect) -> Vec<Statement> {

@@ -7,6 +7,7 @@ mod chats;
 mod messages;
 mod queue;
 mod search;
+mod snapshots;
 mod turns;
 mod work;
 
@@ -34,7 +35,12 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     /// The key's columns come first.
     pub(crate) columns: &'static [Column],
+    /// How many rows a comparison holds at once.
+    pub(crate) page_rows: usize,
 }
+
+/// Rows of the usual size that a comparison holds at once.
+const PAGE_ROWS: usize = 500;
 
 impl Table {
     /// How many of the columns make the key.
@@ -71,8 +77,15 @@ const fn column(name: &'static str, kind: Kind) -> Column {
 }
 
 /// All projections. `search` reads the rows of `messages` when it forgets a chat, so it comes first.
-pub(crate) const ALL: &[&dyn Projection] =
-    &[&chats::Chats, &search::Search, &messages::Messages, &queue::Queue, &turns::Turns, &work::Work];
+pub(crate) const ALL: &[&dyn Projection] = &[
+    &chats::Chats,
+    &search::Search,
+    &messages::Messages,
+    &queue::Queue,
+    &turns::Turns,
+    &work::Work,
+    &snapshots::Snapshots,
+];
 
 /// The chats whose projection stopped; the runner's own table.
 pub(crate) const DEAD_LETTERS: Table = Table {
@@ -85,6 +98,7 @@ pub(crate) const DEAD_LETTERS: Table = Table {
         column("recorded_at", Kind::Integer),
         column("problem", Kind::Text),
     ],
+    page_rows: PAGE_ROWS,
 };
 
 /// The names of all projections.

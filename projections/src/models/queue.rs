@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use verbatim_events::event::{Event, PromotedTo};
 use verbatim_events::ids::{ChatId, QueuedId};
 
-use super::{Column, Kind, Projection, Table, column, id, json, key, time};
+use super::{Column, Kind, PAGE_ROWS, Projection, Table, column, id, json, key, time};
 use crate::batch::{Batch, Step};
 use crate::database::{Dialect, Statement, Value, multi_row, signed};
 
@@ -26,7 +26,7 @@ impl Projection for Queue {
     }
 
     fn tables(&self) -> &'static [Table] {
-        &[Table { name: "queue", columns: COLUMNS }]
+        &[Table { name: "queue", columns: COLUMNS, page_rows: PAGE_ROWS }]
     }
 
     fn apply(&self, batch: &Batch, _dialect: Dialect) -> Vec<Statement> {

@@ -7,7 +7,7 @@ use verbatim_events::event::{Event, TurnFinished, TurnReason};
 use verbatim_events::ids::{ChatId, TurnId};
 use verbatim_events::message::Usage;
 
-use super::{Column, Kind, Projection, Table, column, id, json, key, name, time};
+use super::{Column, Kind, PAGE_ROWS, Projection, Table, column, id, json, key, name, time};
 use crate::batch::{Batch, Step};
 use crate::database::{Dialect, Statement, Value, multi_row};
 
@@ -64,7 +64,7 @@ impl Projection for Turns {
     }
 
     fn tables(&self) -> &'static [Table] {
-        &[Table { name: "turns", columns: COLUMNS }]
+        &[Table { name: "turns", columns: COLUMNS, page_rows: PAGE_ROWS }]
     }
 
     fn apply(&self, batch: &Batch, _dialect: Dialect) -> Vec<Statement> {

@@ -2,7 +2,7 @@
 
 use verbatim_events::chat::{Outline, Status};
 
-use super::{Column, Kind, Projection, Table, column, id, key, time};
+use super::{Column, Kind, PAGE_ROWS, Projection, Table, column, id, key, time};
 use crate::batch::Batch;
 use crate::database::{Dialect, Statement, Value, in_list, multi_row};
 
@@ -17,7 +17,7 @@ impl Projection for Work {
     }
 
     fn tables(&self) -> &'static [Table] {
-        &[Table { name: "work", columns: COLUMNS }]
+        &[Table { name: "work", columns: COLUMNS, page_rows: PAGE_ROWS }]
     }
 
     fn apply(&self, batch: &Batch, _dialect: Dialect) -> Vec<Statement> {

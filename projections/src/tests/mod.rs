@@ -7,4 +7,5 @@ mod place;
 mod rebuild;
 mod rows;
 mod runner;
+mod snapshots;
 mod world;

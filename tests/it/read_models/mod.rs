@@ -11,5 +11,7 @@ mod rebuild;
 mod rows;
 #[path = "../../../projections/src/tests/runner.rs"]
 mod runner;
+#[path = "../../../projections/src/tests/snapshots.rs"]
+mod snapshots;
 #[path = "../../../projections/src/tests/world.rs"]
 mod world;
