@@ -124,7 +124,7 @@ impl Core {
             return Ok(());
         }
         let seen = self.channel.version();
-        let caught = catch_up(self.deps.log.as_ref(), self.chat_id, self.chat.take(), seen).await?;
+        let caught = catch_up(self.deps.as_ref(), self.chat_id, self.chat.take(), seen).await?;
         let Caught { chat, news, trace_id } = caught;
         self.chat = chat;
         let Some(chat) = &self.chat else {

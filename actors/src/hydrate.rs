@@ -1,4 +1,4 @@
-//! From the log to a chat's state.
+//! From the log to a chat's state: a long chat's from its snapshot and the events since, any other's from its first event.
 
 use std::sync::Arc;
 
@@ -6,10 +6,12 @@ use verbatim_events::chat::{Chat, Status, evolve};
 use verbatim_events::envelope::{Recorded, Stored};
 use verbatim_events::event::Event;
 use verbatim_events::ids::{ChatId, Digest, TurnId, Version};
-use verbatim_events::log::{EventLog, LogError};
+use verbatim_events::log::LogError;
+use verbatim_events::snapshot::EVERY_EVENTS;
 use verbatim_events::wire;
 
 use crate::handle::SendError;
+use crate::node::Deps;
 
 /// Events per page while a chat is read.
 const PAGE_EVENTS: usize = 1000;
@@ -48,20 +50,60 @@ pub(crate) struct Caught {
     pub(crate) trace_id: Option<String>,
 }
 
+/// Where reading begins.
+struct Start {
+    chat: Option<Chat>,
+    /// The events after it that were read already.
+    page: Vec<Stored>,
+    /// There may be more.
+    full: bool,
+    /// The trace that the event at the start belongs to.
+    trace_id: Option<String>,
+}
+
+/// The start of a chat of which nothing is known. A snapshot past `seen` would leave a gap in the news; without news
+/// (0) any will do.
+async fn start(deps: &Deps, chat_id: ChatId, seen: Version) -> Result<Start, SendError> {
+    // No chat has a snapshot before this many events, and most chats are not that long.
+    let first = usize::try_from(EVERY_EVENTS).unwrap_or(usize::MAX);
+    let page = deps.log.read_chat(chat_id, 0, first).await?;
+    let from_first = Start { chat: None, full: page.len() == first, page, trace_id: None };
+    if !from_first.full {
+        return Ok(from_first);
+    }
+    let snapshot = deps.snapshots.newest(chat_id).await;
+    let Some(chat) = snapshot.filter(|chat| seen == 0 || chat.outline.version <= seen) else { return Ok(from_first) };
+    // The log has the last word: its own hash at that version, which covers everything before.
+    let mut page = deps.log.read_chat(chat_id, chat.outline.version - 1, PAGE_EVENTS).await?;
+    let full = page.len() == PAGE_EVENTS;
+    let same = page
+        .first()
+        .is_some_and(|stored| (stored.event.version, stored.event.hash) == (chat.outline.version, chat.head_hash));
+    if !same || chat.outline.id != chat_id {
+        tracing::warn!(chat.id = %chat_id, version = chat.outline.version, "A snapshot is not this log's; it is passed over.");
+        return Ok(from_first);
+    }
+    let trace_id = page.remove(0).event.trace_id;
+    Ok(Start { chat: Some(chat), page, full, trace_id })
+}
+
 /// Reads on from `chat` to the end of its stream. What is above `seen` is news.
 pub(crate) async fn catch_up(
-    log: &dyn EventLog,
+    deps: &Deps,
     chat_id: ChatId,
     chat: Option<Arc<Chat>>,
     seen: Version,
 ) -> Result<Caught, SendError> {
-    let mut chat = chat.map(Arc::unwrap_or_clone);
     let mut news = Vec::new();
-    let mut trace_id = None;
+    let Start { mut chat, mut page, mut full, mut trace_id } = match chat {
+        Some(chat) => {
+            let page = deps.log.read_chat(chat_id, chat.outline.version, PAGE_EVENTS).await?;
+            let full = page.len() == PAGE_EVENTS;
+            Start { chat: Some(Arc::unwrap_or_clone(chat)), page, full, trace_id: None }
+        }
+        None => start(deps, chat_id, seen).await?,
+    };
     loop {
-        let after = chat.as_ref().map_or(0, |chat| chat.outline.version);
-        let page: Vec<Stored> = log.read_chat(chat_id, after, PAGE_EVENTS).await?;
-        let full = page.len() == PAGE_EVENTS;
         if let Some(last) = page.last() {
             trace_id.clone_from(&last.event.trace_id);
         }
@@ -82,5 +124,8 @@ pub(crate) async fn catch_up(
         if !full {
             return Ok(Caught { chat: chat.map(Arc::new), news, trace_id });
         }
+        let after = chat.as_ref().map_or(0, |chat| chat.outline.version);
+        page = deps.log.read_chat(chat_id, after, PAGE_EVENTS).await?;
+        full = page.len() == PAGE_EVENTS;
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use verbatim_events::journal::PartJournal;
 use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
+use verbatim_events::snapshot::Snapshots;
 
 use crate::clock::Clock;
 use crate::handle::Handle;
@@ -20,6 +21,8 @@ pub struct NodeOptions {
     pub log: Arc<dyn EventLog>,
     /// The part journal.
     pub journal: Arc<dyn PartJournal>,
+    /// Where long chats start from when they are read.
+    pub snapshots: Arc<dyn Snapshots>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// The models.
@@ -40,6 +43,7 @@ pub struct NodeOptions {
 pub(crate) struct Deps {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) journal: Arc<dyn PartJournal>,
+    pub(crate) snapshots: Arc<dyn Snapshots>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) models: Arc<dyn ModelCatalog>,
     pub(crate) tools: Arc<dyn ToolBox>,
@@ -60,6 +64,7 @@ impl Node {
         let deps = Arc::new(Deps {
             log: options.log,
             journal: options.journal,
+            snapshots: options.snapshots,
             clock: options.clock,
             models: options.models,
             tools: options.tools,

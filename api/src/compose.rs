@@ -140,6 +140,7 @@ impl Server {
         let handle = Node::start(NodeOptions {
             log: storage.log(),
             journal: storage.journal(),
+            snapshots: Arc::new(reads.clone()),
             clock: Arc::clone(&clock),
             models: Arc::clone(&models),
             tools: Arc::new(NoTools),

@@ -12,6 +12,7 @@ pub mod log_home;
 pub mod postgres;
 pub mod provider;
 pub mod random;
+pub mod saga;
 pub mod script;
 pub mod server;
 pub mod shell;

@@ -16,6 +16,7 @@ use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
 use verbatim_events::memory::{MemoryJournal, MemoryLog};
 use verbatim_events::part::Part;
+use verbatim_events::snapshot::{NoSnapshots, Snapshots};
 use verbatim_events::wire;
 
 use crate::clock::ManualClock;
@@ -31,6 +32,8 @@ pub struct World {
     pub log: Arc<MemoryLog>,
     /// The part journal.
     pub journal: Arc<MemoryJournal>,
+    /// Snapshots of long chats.
+    pub snapshots: Arc<dyn Snapshots>,
     /// The clock.
     pub clock: ManualClock,
     /// The bounds.
@@ -44,6 +47,7 @@ impl Default for World {
         World {
             log: Arc::default(),
             journal: Arc::default(),
+            snapshots: Arc::new(NoSnapshots),
             clock: ManualClock::default(),
             limits: Limits::default(),
             tools: Arc::new(NoTools),
@@ -88,9 +92,15 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 impl World {
     /// Starts a node in this world.
     pub fn node(&self, name: &str, model: &ScriptedModel) -> Handle {
-        let options = NodeOptions {
+        self.node_with(name, model, |_| {})
+    }
+
+    /// As `node`, with other options.
+    pub fn node_with(&self, name: &str, model: &ScriptedModel, change: impl FnOnce(&mut NodeOptions)) -> Handle {
+        let mut options = NodeOptions {
             log: Arc::clone(&self.log) as Arc<dyn EventLog>,
             journal: Arc::clone(&self.journal) as Arc<dyn PartJournal>,
+            snapshots: Arc::clone(&self.snapshots),
             clock: Arc::new(self.clock.clone()) as Arc<dyn Clock>,
             models: Arc::new(model.clone()) as Arc<dyn ModelCatalog>,
             tools: Arc::clone(&self.tools),
@@ -99,6 +109,7 @@ impl World {
             runtime: runtime(),
             arbiters: 2,
         };
+        change(&mut options);
         on_system(move || Node::start(options))
     }
 

@@ -87,6 +87,7 @@ impl World {
         let handle = Node::start(NodeOptions {
             log: Arc::clone(&log),
             journal: Arc::new(MemoryJournal::default()),
+            snapshots: Arc::new(reads.clone()),
             clock: Arc::new(clock.clone()),
             models: Arc::clone(&models),
             tools: Arc::new(NoTools),

@@ -3,6 +3,7 @@
 mod bounds;
 mod crash;
 mod family;
+mod snapshots;
 mod tools;
 mod traces;
 mod turn;
