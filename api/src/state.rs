@@ -16,6 +16,7 @@ use verbatim_projections::ReadModels;
 use crate::auth::{Keys, Rates};
 use crate::config::HttpSettings;
 use crate::error::Problem;
+use crate::stream::story::Sources;
 use crate::watch::follower::Watchers;
 
 /// What the HTTP face is built on. Cheap to clone; clones share everything.
@@ -62,6 +63,11 @@ impl AppState {
             Ok(model) if model.settings.name == name => Ok(()),
             Ok(_) | Err(_) => Err(Problem::field(pointer, format!("no model named {name:?} is configured"))),
         }
+    }
+
+    /// Where a chat's past is read from.
+    pub fn sources(&self) -> Sources {
+        Sources { log: Arc::clone(&self.log), snapshots: Arc::new(self.reads.clone()) }
     }
 
     /// Who owns a chat.

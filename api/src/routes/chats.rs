@@ -115,7 +115,7 @@ async fn as_of(state: &AppState, answer: &Answer) -> Result<Outline, Problem> {
     if opened.chat.outline.version == version {
         return Ok(opened.chat.outline.clone());
     }
-    outline_at(&state.log, chat_id, version)
+    outline_at(&state.sources(), chat_id, version)
         .await?
         .ok_or_else(|| Problem::new(Code::Internal, "the chat's log ends before the command's own events"))
 }
@@ -129,7 +129,7 @@ pub async fn read(state: Data<AppState>, request: HttpRequest, caller: Caller) -
     let outline = match at {
         None => now,
         Some(version) if version == now.version => now,
-        Some(version) => outline_at(&state.log, now.id, version).await?.ok_or_else(|| {
+        Some(version) => outline_at(&state.sources(), now.id, version).await?.ok_or_else(|| {
             Problem::new(Code::VersionNotFound, format!("the chat has the versions 1 to {}", now.version))
         })?,
     };

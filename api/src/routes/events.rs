@@ -1,7 +1,5 @@
 //! A chat's events from the log: as a list, or followed.
 
-use std::sync::Arc;
-
 use actix_web::http::header;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -63,9 +61,9 @@ async fn page(
     limit: usize,
 ) -> Result<(Vec<Told>, bool), Problem> {
     let damage = if form == Form::Raw { Damage::IsTold } else { Damage::IsAnError };
-    let mut story = Story::new(Arc::clone(&state.log), chat_id, damage);
+    let mut story = Story::new(state.sources(), chat_id, damage, after);
     let mut told = Vec::with_capacity(limit + 1);
-    // From the first event, since an event's status follows from those before it.
+    // From before them, since an event's status follows from those before it.
     while told.len() <= limit {
         let page = story.page().await?;
         if page.is_empty() {

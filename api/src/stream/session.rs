@@ -141,7 +141,7 @@ impl Session {
                 let parts =
                     if format.parts { missing_parts(&opened.parts, &opened.chat, cursor) } else { VecDeque::new() };
                 let damage = if format.form == Form::Raw { Damage::IsTold } else { Damage::IsAnError };
-                let story = Story::new(Arc::clone(&state.log), chat_id, damage);
+                let story = Story::new(state.sources(), chat_id, damage, cursor.version());
                 (Phase::Past(Box::new(story)), cursor.version(), parts)
             }
             Start::Snapshot | Start::Reset => {

@@ -6,6 +6,7 @@ use verbatim_events::chat::{Outline, Status};
 use verbatim_events::envelope::{Recorded, Stored};
 use verbatim_events::ids::{ChatId, Digest, TurnId, Version};
 use verbatim_events::log::EventLog;
+use verbatim_events::snapshot::{EVERY_EVENTS, Snapshots};
 use verbatim_events::wire::decode;
 
 use crate::error::{Code, Problem};
@@ -44,10 +45,35 @@ pub enum Damage {
     IsTold,
 }
 
-/// Reads a chat from its first event.
+/// Where a chat is read from: its log, and the snapshots that spare reading it from its first event.
+#[derive(Clone)]
+pub struct Sources {
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The snapshots.
+    pub snapshots: Arc<dyn Snapshots>,
+}
+
+impl Sources {
+    /// The chat as it was at some event up to `version`, from a snapshot that is the log's own; none where there is none.
+    async fn known(&self, chat_id: ChatId, version: Version) -> Result<Option<(Outline, Digest)>, Problem> {
+        if version < EVERY_EVENTS {
+            return Ok(None);
+        }
+        let snapshot = self.snapshots.newest(chat_id).await;
+        let Some(chat) = snapshot.filter(|chat| chat.outline.version <= version) else { return Ok(None) };
+        let page = self.log.read_chat(chat_id, chat.outline.version - 1, 1).await?;
+        let same = page.first().is_some_and(|stored| stored.event.hash == chat.head_hash);
+        Ok(same.then_some((chat.outline, chat.head_hash)))
+    }
+}
+
+/// Reads a chat's events in order.
 pub struct Story {
-    log: Arc<dyn EventLog>,
+    sources: Sources,
     chat_id: ChatId,
+    /// What is told may begin after this event; 0 once it has begun.
+    skip_to: Version,
     damage: Damage,
     outline: Option<Outline>,
     broken: bool,
@@ -55,14 +81,19 @@ pub struct Story {
 }
 
 impl Story {
-    /// The story of a chat.
-    pub fn new(log: Arc<dyn EventLog>, chat_id: ChatId, damage: Damage) -> Story {
-        Story { log, chat_id, damage, outline: None, broken: false, last: (0, Digest::ZERO) }
+    /// The story of a chat for who knows it up to `skip_to`: it begins there or, where more must be read to understand
+    /// what follows, before.
+    pub fn new(sources: Sources, chat_id: ChatId, damage: Damage, skip_to: Version) -> Story {
+        Story { sources, chat_id, skip_to, damage, outline: None, broken: false, last: (0, Digest::ZERO) }
     }
 
     /// The next events, none at the end.
     pub async fn page(&mut self) -> Result<Vec<Told>, Problem> {
-        let page = self.log.read_chat(self.chat_id, self.last.0, PAGE_EVENTS).await?;
+        if let Some((outline, hash)) = self.sources.known(self.chat_id, std::mem::take(&mut self.skip_to)).await? {
+            self.last = (outline.version, hash);
+            self.outline = Some(outline);
+        }
+        let page = self.sources.log.read_chat(self.chat_id, self.last.0, PAGE_EVENTS).await?;
         page.into_iter().map(|stored| self.tell(stored)).collect()
     }
 
@@ -118,19 +149,15 @@ pub fn missing(chat_id: ChatId, version: Version) -> Problem {
 }
 
 /// The chat as it was after the event of this version; none where it has no such version.
-pub async fn outline_at(
-    log: &Arc<dyn EventLog>,
-    chat_id: ChatId,
-    version: Version,
-) -> Result<Option<Outline>, Problem> {
-    let mut outline: Option<Outline> = None;
+pub async fn outline_at(sources: &Sources, chat_id: ChatId, version: Version) -> Result<Option<Outline>, Problem> {
+    let mut outline = sources.known(chat_id, version).await?.map(|(outline, _)| outline);
     loop {
         let after = outline.as_ref().map_or(0, |outline| outline.version);
         let wanted = usize::try_from(version - after).unwrap_or(usize::MAX).min(PAGE_EVENTS);
         if wanted == 0 {
             return Ok(outline);
         }
-        let page = log.read_chat(chat_id, after, wanted).await?;
+        let page = sources.log.read_chat(chat_id, after, wanted).await?;
         if page.is_empty() {
             return Ok(None);
         }
