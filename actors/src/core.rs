@@ -2,6 +2,7 @@
 
 mod commit;
 mod perform;
+mod tools;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use verbatim_events::ids::{AttemptId, ChatId};
 use verbatim_events::log::{LogError, Receipt};
 use verbatim_events::rejection::Rejection;
 
+use self::tools::Preparation;
 use crate::attempt::RunningAttempt;
 use crate::handle::{Answer, IdempotencyKey, Meta, SendError};
 use crate::hub::{Channel, Opened};
@@ -47,6 +49,8 @@ pub(crate) struct Core {
     census: Census,
     /// What an attempt wanted done when the log would not take it.
     unsaved: Option<(AttemptId, Box<Command>)>,
+    /// How far the tools are for the next model call.
+    preparation: Preparation,
     /// When the alarm rings, if it is set.
     alarm: Option<(DateTime<Utc>, tokio::task::JoinHandle<()>)>,
     /// How often in a row the log failed something the chat owes.
@@ -75,6 +79,7 @@ impl Core {
             traces: Traces::new(),
             census: Census::new(),
             unsaved: None,
+            preparation: Preparation::Open,
             alarm: None,
             troubles: 0,
         }
@@ -98,6 +103,7 @@ impl Core {
             ChatMessage::AttemptEnded { attempt_id, command } => self.unsaved = Some((attempt_id, command)),
             ChatMessage::Refresh => self.hydrated = false,
             ChatMessage::Wake => {}
+            ChatMessage::Prepared => self.preparation = Preparation::Done,
             ChatMessage::Retire { done } => {
                 self.retire().await;
                 let _ = done.send(());

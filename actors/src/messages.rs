@@ -31,6 +31,8 @@ pub(crate) enum ChatMessage {
     Refresh,
     /// Time has passed, or somebody thinks you owe something: look.
     Wake,
+    /// What the next model call needs of the tools is there, as far as it can be had.
+    Prepared,
     /// Rest: no more messages come. A running attempt is left to the next incarnation.
     Retire { done: oneshot::Sender<()> },
 }
@@ -51,6 +53,7 @@ impl ChatMessage {
             ChatMessage::AttemptEnded { .. } => "AttemptEnded",
             ChatMessage::Refresh => "Refresh",
             ChatMessage::Wake => "Wake",
+            ChatMessage::Prepared => "Prepared",
             ChatMessage::Retire { .. } => "Retire",
         }
     }

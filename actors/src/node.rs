@@ -6,12 +6,13 @@ use verbatim_events::journal::PartJournal;
 use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
 use verbatim_events::snapshot::Snapshots;
+use verbatim_events::tool::ToolBox;
 
 use crate::clock::Clock;
 use crate::handle::Handle;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
-use crate::ports::{ModelCatalog, ToolBox};
+use crate::ports::ModelCatalog;
 use crate::supervisor::Supervisor;
 
 /// What a node is made of.

@@ -12,6 +12,7 @@ use verbatim_events::envelope::{Actor, Cause, NewEvent};
 use verbatim_events::error::{ChatError, ErrorKind};
 use verbatim_events::event::{AttemptAction, Event};
 use verbatim_events::ids::{AttemptId, Digest};
+use verbatim_events::log::BoxFuture;
 use verbatim_events::message::Origin;
 use verbatim_events::model::EncodedRequest;
 use verbatim_events::outcome::Outcome;
@@ -70,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) after: Option<Arc<Chat>>,
     pub(crate) outcome: Option<Outcome>,
     pub(crate) attempt: Option<Prepared>,
+    /// What must be done before the model can be called; the next plan comes after it.
+    pub(crate) preparation: Option<BoxFuture<'static, ()>>,
 }
 
 struct Draft<'a> {
@@ -103,7 +106,8 @@ impl Draft<'_> {
     }
 }
 
-/// Plans the append of a command, or, without one, of what the chat owes by itself.
+/// Plans the append of a command, or, without one, of what the chat owes by itself. Where the tools need preparing and
+/// `is_prepared` does not say that they have had their time, the plan ends before the model's call.
 pub(crate) fn plan(
     deps: &Deps,
     chat_id: verbatim_events::ids::ChatId,
@@ -111,6 +115,7 @@ pub(crate) fn plan(
     command: Option<&Command>,
     meta: &Meta,
     now: DateTime<Utc>,
+    is_prepared: bool,
 ) -> Result<Plan, SendError> {
     let state = before.map(|chat| chat.as_ref().clone());
     let mut draft = Draft { deps, now, chat: state, events: Vec::new(), witnessed: Vec::new() };
@@ -132,9 +137,16 @@ pub(crate) fn plan(
         causation_id: draft.events.last().map(|event| event.event_id).or(cause.causation_id),
         ..cause.clone()
     };
-    let mut attempt = None;
+    let (mut attempt, mut preparation) = (None, None);
     for _ in 0..FOLLOW_UPS_MAX {
-        let Some((command, work)) = draft.chat.as_ref().and_then(|chat| follow_up(deps, chat, now)) else { break };
+        let (command, work) = match draft.chat.as_ref().map(|chat| follow_up(deps, chat, now, is_prepared)) {
+            None | Some(FollowUp::Nothing) => break,
+            Some(FollowUp::Prepare(work)) => {
+                preparation = Some(work);
+                break;
+            }
+            Some(FollowUp::Command(command, work)) => (command, work),
+        };
         let events = match draft.decide(&command) {
             Ok(events) => events,
             Err(rejection) => draft.decide(&Command::FailTurn {
@@ -153,21 +165,38 @@ pub(crate) fn plan(
             break;
         }
     }
-    Ok(Plan { events: draft.events, witnessed: draft.witnessed, after: draft.chat.map(Arc::new), outcome, attempt })
+    let Draft { events, witnessed, chat, .. } = draft;
+    Ok(Plan { events, witnessed, after: chat.map(Arc::new), outcome, attempt, preparation })
 }
 
-/// The command that a chat gives itself now, with the work of the attempt that it records.
-fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>) -> Option<(Command, Option<Work>)> {
+/// What a chat does by itself now.
+enum FollowUp {
+    /// Nothing.
+    Nothing,
+    /// It waits until the tools are ready.
+    Prepare(BoxFuture<'static, ()>),
+    /// It gives itself a command, with the work of the attempt that the command records.
+    Command(Command, Option<Work>),
+}
+
+fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) -> FollowUp {
     let due = pending(chat).into_iter().any(|effect| match effect {
         Effect::Act => true,
         Effect::ActAt(moment) => retry_is_due(chat, moment, now),
         Effect::Attend(_) | Effect::FinishInterruption(_) | Effect::ExpireAt(_) => false,
     });
     if !due {
-        return None;
+        return FollowUp::Nothing;
     }
     let fail = |error| (Command::FailTurn { attempt_id: None, error, partial: Vec::new() }, None);
-    Some(match next_action(chat, &ModelFacts::default(), &deps.limits) {
+    let action = next_action(chat, &ModelFacts::default(), &deps.limits);
+    if matches!(action, NextAction::Generate | NextAction::Compact(_))
+        && !is_prepared
+        && let Some(work) = deps.tools.prepare(chat)
+    {
+        return FollowUp::Prepare(work);
+    }
+    let (command, work) = match action {
         NextAction::Generate => match prepare_generate(deps, chat) {
             Ok((record, work)) => (Command::RecordAttempt(record), Some(work)),
             Err(error) => fail(error),
@@ -185,11 +214,12 @@ fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>) -> Option<(Command, O
             ErrorKind::Config,
             "This version of the server cannot summarise a conversation. Clear the context or begin a new chat.",
         )),
-    })
+    };
+    FollowUp::Command(command, work)
 }
 
 fn record(deps: &Deps, action: AttemptAction) -> RecordAttempt {
-    RecordAttempt { action, model: None, prompt_digest: None, request: None, node: deps.node_name.clone() }
+    RecordAttempt { action, model: None, prompt_digest: None, request: None, offer: None, node: deps.node_name.clone() }
 }
 
 /// The model call that comes next, in the exact bytes that will be sent.
@@ -199,7 +229,8 @@ fn prepare_generate(deps: &Deps, chat: &Chat) -> Result<(RecordAttempt, Work), C
     let effort = asked.and_then(|message| message.effort.as_deref()).or(chat.outline.effort.as_deref());
     let model = deps.models.resolve(name)?;
     let began = Instant::now();
-    let prompt = prompt::assemble(chat, &deps.tools.definitions(chat));
+    let offer = deps.tools.offer(chat);
+    let prompt = prompt::assemble(chat, &offer);
     let request = model.provider.encode(&prompt, &model.settings, effort)?;
     deps.metrics.stage(Stage::Prepare, began);
     deps.metrics.prompt(request.body.len(), prompt.messages.len());
@@ -207,6 +238,7 @@ fn prepare_generate(deps: &Deps, chat: &Chat) -> Result<(RecordAttempt, Work), C
         model: Some(model.settings.name.clone()),
         prompt_digest: Some(request.digest),
         request: Some(request.recipe.clone()),
+        offer: (offer != chat.offer).then(|| offer.as_ref().clone()),
         ..record(deps, AttemptAction::Generate)
     };
     Ok((record, Work::Generate(Box::new(ModelCall { model, request }))))

@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use verbatim_actors::clock::{Clock, SystemClock};
 use verbatim_actors::handle::Handle;
 use verbatim_actors::node::{Node, NodeOptions};
-use verbatim_actors::ports::{ModelCatalog, NoTools};
+use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::error::ChatError;
+use verbatim_events::tool::NoTools;
 use verbatim_events_sql::{LogOptions, OpenError, Storage};
 use verbatim_projections::{ReadError, ReadLocation, ReadModels, ReadSettings};
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::ChatError;
 use crate::event::{
-    AbandonCause, ApprovalDecision, AttemptAction, ChildKind, CompactionSource, EffectClass, RequestRecipe,
+    AbandonCause, ApprovalDecision, AttemptAction, ChildKind, CompactionSource, EffectClass, Offer, RequestRecipe,
     SettingsChanged, ToolDefinition, ToolPolicy, TurnOutcome, WorkspaceBinding,
 };
 use crate::ids::{AttemptId, ChatId, Digest, MessageId, QueuedId};
@@ -82,6 +82,8 @@ pub enum Command {
         result: Value,
         /// The answer is an error.
         is_error: bool,
+        /// Files that came with it.
+        attachments: Vec<Part>,
         /// How long it ran, in ms.
         duration_ms: u64,
     },
@@ -297,6 +299,8 @@ pub struct RecordAttempt {
     pub prompt_digest: Option<Digest>,
     /// How those bytes can be made again.
     pub request: Option<RequestRecipe>,
+    /// What the server offers with the prompt, where it is not what the chat was offered last.
+    pub offer: Option<Offer>,
     /// The node.
     pub node: String,
 }

@@ -23,5 +23,6 @@ pub mod rejection;
 pub mod retry;
 pub mod snapshot;
 pub mod tool;
+pub mod tool_result;
 pub mod upcast;
 pub mod wire;

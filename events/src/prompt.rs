@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::chat::Chat;
-use crate::event::ToolDefinition;
+use crate::event::{Offer, ToolDefinition};
 use crate::ids::MessageId;
 use crate::message::{Message, Origin, Role, Visibility};
 use crate::model::Prompt;
@@ -24,24 +24,24 @@ pub const OPENING: &str = "(Earlier messages are left out.)";
 /// What a conversation is ended with that would leave nothing to answer.
 pub const CONTINUE: &str = "Continue.";
 
-/// The prompt of the chat's next model call. `server_tools` are the definitions of the server's tools the chat may use.
+/// The prompt of the chat's next model call. `offer` is what the server adds to it.
 /// Valid for every provider: each call has its answer directly after it, no answer lacks its call, and the conversation
 /// ends with something to answer.
 ///
 /// A call that the provider executed itself stays only with its result behind it in the same message: a provider that
 /// reports no result must be given an empty one when the answer is recorded.
-pub fn assemble(chat: &Chat, server_tools: &[ToolDefinition]) -> Prompt {
+pub fn assemble(chat: &Chat, offer: &Offer) -> Prompt {
     let mut messages = repair::repaired(visible(chat));
     if messages.last().is_none_or(|last| !matches!(last.role, Role::User | Role::Tool)) {
         let nudge = words(CONTINUE, messages.last(), chat);
         messages.push(nudge);
     }
-    prompt(chat, server_tools, messages)
+    prompt(chat, offer, messages)
 }
 
 /// The prompt that asks for a summary of the chat: the prompt of the next model call with the same beginning, so that the
 /// provider's cache holds, but without the user messages that nobody has answered yet, and `instruction` at its end.
-pub fn assemble_summary(chat: &Chat, server_tools: &[ToolDefinition], instruction: &str) -> Prompt {
+pub fn assemble_summary(chat: &Chat, offer: &Offer, instruction: &str) -> Prompt {
     let is_answer = |message: &&Arc<Message>| message.role == Role::Assistant && !message.compressed;
     let answered_to: MessageId = visible(chat).filter(is_answer).last().map_or(0, |message| message.id);
     let is_waiting =
@@ -49,17 +49,19 @@ pub fn assemble_summary(chat: &Chat, server_tools: &[ToolDefinition], instructio
     let mut messages = repair::repaired(visible(chat).filter(|message| !is_waiting(message)));
     let instruction = words(instruction, messages.last(), chat);
     messages.push(instruction);
-    prompt(chat, server_tools, messages)
+    prompt(chat, offer, messages)
 }
 
-fn prompt(chat: &Chat, server_tools: &[ToolDefinition], mut messages: Vec<Arc<Message>>) -> Prompt {
+fn prompt(chat: &Chat, offer: &Offer, mut messages: Vec<Arc<Message>>) -> Prompt {
     let first = messages.iter().position(|message| message.role != Role::System);
     if let Some(first) = first.filter(|&first| messages[first].role != Role::User) {
         let opening = words(OPENING, messages.get(first), chat);
         messages.insert(first, opening);
     }
-    let system = chat.config.system_prompt.clone().filter(|text| !text.trim().is_empty());
-    Prompt { system, messages, tools: tools(chat, server_tools) }
+    let instructions = [chat.config.system_prompt.as_deref(), offer.guidance.as_deref()];
+    let instructions: Vec<&str> = instructions.into_iter().flatten().filter(|text| !text.trim().is_empty()).collect();
+    let system = (!instructions.is_empty()).then(|| instructions.join("\n\n"));
+    Prompt { system, messages, tools: tools(chat, &offer.tools) }
 }
 
 /// What the model may see: all system messages, and everything after the newest boundary.

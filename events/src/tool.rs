@@ -6,23 +6,37 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::chat::Chat;
 use crate::command::Command;
-use crate::event::{EffectClass, ToolDefinition};
-use crate::ids::{AttemptId, ChatId};
+use crate::event::{EffectClass, Offer};
+use crate::ids::{AttemptId, ChatId, Digest, MessageId};
 use crate::log::BoxFuture;
 use crate::outcome::Outcome;
 use crate::part::Part;
 use crate::rejection::Rejection;
 
-/// What the server adds to a chat's prompt: its tools, and what the model must know to use them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Offer {
-    /// The server's tools, in the order in which the model sees them.
-    pub tools: Vec<ToolDefinition>,
-    /// Text that follows the chat's own instructions; `None` where nothing needs saying.
-    pub guidance: Option<String>,
+/// The one address of a call. A provider may use a call's id again in a later message; this never comes twice, and it is
+/// the same after a crash.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CallKey {
+    /// The chat.
+    pub chat_id: ChatId,
+    /// The assistant message that holds the call.
+    pub message_id: MessageId,
+    /// The call, as its provider named it.
+    pub call_id: String,
+}
+
+impl CallKey {
+    /// A name for what the call makes (a process, a workspace, a child chat), so that a second run finds the first's.
+    pub fn uuid(&self) -> Uuid {
+        let text = format!("{}/{}/{}", self.chat_id, self.message_id, self.call_id);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&Digest::of(text.as_bytes()).0[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
 }
 
 /// A call to a server tool.
@@ -30,12 +44,10 @@ pub struct Offer {
 pub struct ToolInvocation {
     /// The chat as it was when the batch began. What other calls of the batch change is in the log, not here.
     pub chat: Arc<Chat>,
-    /// The chat's id.
-    pub chat_id: ChatId,
+    /// The call's one address.
+    pub key: CallKey,
     /// The attempt: the fence that travels with the call.
     pub attempt_id: AttemptId,
-    /// The call: unique within its chat's live history, the same after a crash.
-    pub call_id: String,
     /// The tool.
     pub name: String,
     /// Its arguments, valid by its schema.
@@ -75,7 +87,7 @@ pub type OutputSink = Box<dyn FnMut(String) + Send>;
 /// The server's tools.
 pub trait ToolBox: Send + Sync {
     /// What this chat is offered now. Answers from memory: it is asked before every model call.
-    fn offer(&self, chat: &Chat) -> Offer;
+    fn offer(&self, chat: &Chat) -> Arc<Offer>;
 
     /// What must be done before `offer` is complete (servers to connect to, say); `None` where nothing is missing. The
     /// work is bounded in time and always ends well: what cannot be had is left out of the offer.
@@ -98,8 +110,8 @@ pub trait ToolBox: Send + Sync {
     fn run(&self, invocation: ToolInvocation, output: OutputSink) -> BoxFuture<'static, ToolAnswer>;
 
     /// The user stopped the turn that this call runs in: what outlives its future (a process, a child's turn) is to end.
-    fn cancel(&self, chat_id: ChatId, call_id: &str, name: &str) -> BoxFuture<'static, ()> {
-        let _ = (chat_id, call_id, name);
+    fn cancel(&self, key: CallKey, name: &str) -> BoxFuture<'static, ()> {
+        let _ = (key, name);
         Box::pin(async {})
     }
 }
@@ -142,8 +154,8 @@ pub trait ChatAccess: Send + Sync {
 pub struct NoTools;
 
 impl ToolBox for NoTools {
-    fn offer(&self, _chat: &Chat) -> Offer {
-        Offer::default()
+    fn offer(&self, _chat: &Chat) -> Arc<Offer> {
+        Arc::default()
     }
 
     fn effect_class(&self, _chat: &Chat, _name: &str) -> Option<EffectClass> {

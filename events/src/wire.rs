@@ -82,9 +82,9 @@ event_types! {
     QueuedMessageDeleted "queued_message_deleted" 1;
     QueuedMessagePromoted "queued_message_promoted" 1;
     TurnStarted "turn_started" 1;
-    AttemptRecorded "attempt_recorded" 1;
+    AttemptRecorded "attempt_recorded" 2;
     ToolCallStarted "tool_call_started" 1;
-    ToolCallFinished "tool_call_finished" 1;
+    ToolCallFinished "tool_call_finished" 2;
     RetryScheduled "retry_scheduled" 1;
     AttemptAbandoned "attempt_abandoned" 1;
     ActionRequired "action_required" 1;

@@ -113,10 +113,18 @@ fn dependencies_run_one_way() {
         ("verbatim-events-sql", &["verbatim-events"]),
         ("verbatim-actors", &["verbatim-events"]),
         ("verbatim-llm", &["verbatim-events"]),
+        ("verbatim-tools", &["verbatim-events"]),
         ("verbatim-projections", &["verbatim-events"]),
         (
             "verbatim",
-            &["verbatim-actors", "verbatim-events", "verbatim-events-sql", "verbatim-llm", "verbatim-projections"],
+            &[
+                "verbatim-actors",
+                "verbatim-events",
+                "verbatim-events-sql",
+                "verbatim-llm",
+                "verbatim-projections",
+                "verbatim-tools",
+            ],
         ),
     ]);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, mpsc};
-use verbatim_actors::ports::{ModelCatalog, OutputSink, ResolvedModel, ToolAnswer, ToolBox, ToolInvocation};
+use verbatim_actors::ports::{ModelCatalog, ResolvedModel};
 use verbatim_events::chat::Chat;
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
-use verbatim_events::event::{EffectClass, RequestRecipe, ToolDefinition};
+use verbatim_events::event::{EffectClass, Offer, RequestRecipe, ToolDefinition};
 use verbatim_events::ids::Digest;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::message::{FinishReason, Usage};
@@ -16,6 +16,7 @@ use verbatim_events::model::{
     CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
 use verbatim_events::part::{LivePart, Part};
+use verbatim_events::tool::{OutputSink, ToolAnswer, ToolBox, ToolInvocation};
 
 /// One thing a scripted call does.
 #[derive(Clone, Debug)]
@@ -213,18 +214,20 @@ impl ScriptedTools {
 }
 
 impl ToolBox for ScriptedTools {
-    fn definitions(&self, _chat: &Chat) -> Vec<ToolDefinition> {
-        self.tools
+    fn offer(&self, _chat: &Chat) -> Arc<Offer> {
+        let tools = self
+            .tools
             .keys()
             .map(|name| ToolDefinition {
                 name: name.clone(),
                 description: "Answers with its arguments.".to_owned(),
                 parameters: json!({ "type": "object" }),
             })
-            .collect()
+            .collect();
+        Arc::new(Offer { tools, guidance: None })
     }
 
-    fn effect_class(&self, name: &str) -> Option<EffectClass> {
+    fn effect_class(&self, _chat: &Chat, name: &str) -> Option<EffectClass> {
         self.tools.get(name).map(|tool| tool.effect_class)
     }
 
@@ -239,7 +242,7 @@ impl ToolBox for ScriptedTools {
             if let Some(tool) = tool {
                 tool.gate.pass().await;
             }
-            ToolAnswer { result, is_error: false }
+            ToolAnswer::ok(result)
         })
     }
 }

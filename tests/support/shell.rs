@@ -7,7 +7,7 @@ use verbatim_actors::clock::Clock;
 use verbatim_actors::handle::{Answer, Handle, Meta, SendError};
 use verbatim_actors::hub::{Frame, Watch};
 use verbatim_actors::node::{Node, NodeOptions};
-use verbatim_actors::ports::{ModelCatalog, NoTools, ToolBox};
+use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::command::{Busy, Command, CreateChat, SendMessage};
 use verbatim_events::event::Event;
 use verbatim_events::ids::{ChatId, Version};
@@ -17,6 +17,7 @@ use verbatim_events::log::EventLog;
 use verbatim_events::memory::{MemoryJournal, MemoryLog};
 use verbatim_events::part::Part;
 use verbatim_events::snapshot::{NoSnapshots, Snapshots};
+use verbatim_events::tool::{NoTools, ToolBox};
 use verbatim_events::wire;
 
 use crate::clock::ManualClock;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt;
 use tokio::sync::watch;
 use tracing::{Instrument as _, Span};
+use verbatim_events::chat::Chat;
 use verbatim_events::command::{Command, Step};
 use verbatim_events::episode;
 use verbatim_events::error::{ChatError, ErrorKind};
@@ -48,6 +49,8 @@ pub(crate) struct Scope {
     pub(crate) journaled: Arc<AtomicBool>,
     /// The trace that the turn belongs to.
     pub(crate) trace_id: Option<String>,
+    /// The chat as it was when the attempt was recorded.
+    pub(crate) chat: Arc<Chat>,
 }
 
 /// Where an attempt runs.
@@ -56,6 +59,7 @@ pub(crate) struct Place<'a> {
     pub(crate) channel: &'a Arc<Channel>,
     pub(crate) tell: &'a Tell,
     pub(crate) runtime: &'a tokio::runtime::Handle,
+    pub(crate) chat: &'a Arc<Chat>,
     pub(crate) trace_id: Option<String>,
     pub(crate) span: Span,
 }
@@ -93,7 +97,7 @@ impl RunningAttempt {
 
 /// Starts an attempt whose record is durable.
 pub(crate) fn start(deps: &Arc<Deps>, prepared: Prepared, place: Place<'_>) -> RunningAttempt {
-    let Place { chat_id, channel, tell, runtime, trace_id, span } = place;
+    let Place { chat_id, channel, tell, runtime, chat, trace_id, span } = place;
     let (cancel, cancelled) = watch::channel(None);
     let journaled = Arc::new(AtomicBool::new(false));
     let attempt_id = prepared.attempt_id;
@@ -107,6 +111,7 @@ pub(crate) fn start(deps: &Arc<Deps>, prepared: Prepared, place: Place<'_>) -> R
         cancelled,
         journaled: Arc::clone(&journaled),
         trace_id,
+        chat: Arc::clone(chat),
     };
     let (tell, action) = (Arc::clone(tell), prepared.work.action());
     let work = async move {

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::{FutureExt, StreamExt, stream};
-use serde_json::{Value, json};
 use tracing::Instrument as _;
 use verbatim_events::chat::{CallRecord, CallToRun};
 use verbatim_events::command::{Command, Step};
 use verbatim_events::event::EffectClass;
 use verbatim_events::part::{LivePart, Part};
+use verbatim_events::tool::{CallKey, OutputSink, ToolAnswer, ToolInvocation};
+use verbatim_events::tool_result;
 
 use crate::attempt::Scope;
 use crate::core::ask;
 use crate::handle::SendError;
 use crate::metrics::Stage;
-use crate::ports::{OutputSink, ToolAnswer, ToolInvocation};
 use crate::spans;
 
 /// What the model reads where nobody knows whether a tool did its work.
@@ -28,53 +28,61 @@ pub(super) async fn run(scope: &Scope, calls: Vec<CallToRun>) -> Option<Command>
     let answers = stream::iter(calls)
         .map(|call| answer(scope, call))
         .buffered(scope.deps.limits.tools_parallel_max.max(1))
-        .collect::<Vec<Option<Part>>>();
+        .collect::<Vec<Option<Vec<Part>>>>();
     tokio::select! {
         biased;
         () = async { drop(cancelled.wait_for(Option::is_some).await) } => None,
         answers = answers => {
             scope.deps.metrics.stage(Stage::RunTools, began);
             // A call that was fenced off has no answer; then the whole attempt is void.
-            let results: Vec<Part> = answers.into_iter().collect::<Option<_>>()?;
+            let results = answers.into_iter().collect::<Option<Vec<Vec<Part>>>>()?.concat();
             Some(Command::CommitStep { attempt_id: scope.attempt_id, step: Step::ToolResults { results } })
         }
     }
 }
 
-fn result(call: &CallToRun, result: Value, is_error: bool) -> Part {
-    Part::ToolResult {
+/// A result part, with the files that came with it behind it.
+fn result(call: &CallToRun, answer: ToolAnswer) -> Vec<Part> {
+    let result = Part::ToolResult {
         call_id: call.call_id.clone(),
         name: call.name.clone(),
-        result,
-        is_error,
+        result: answer.result,
+        is_error: answer.is_error,
         provider_executed: false,
         metadata: None,
+    };
+    let files = answer.attachments.into_iter().filter(|part| matches!(part, Part::File { .. }));
+    std::iter::once(result).chain(files).collect()
+}
+
+/// What answers a call without running it, if anything does.
+fn settled(scope: &Scope, call: &CallToRun) -> Option<ToolAnswer> {
+    if let Some(reason) = &call.refused {
+        return Some(ToolAnswer::error(reason.clone()));
+    }
+    match &call.record {
+        Some(CallRecord::Finished { result, is_error, attachments }) => {
+            Some(ToolAnswer { result: result.clone(), is_error: *is_error, attachments: attachments.clone() })
+        }
+        Some(CallRecord::Started { effect_class: EffectClass::AtMostOnce, .. }) => {
+            Some(ToolAnswer::error(OUTCOME_UNKNOWN))
+        }
+        Some(CallRecord::Started { effect_class: EffectClass::Resumable | EffectClass::Idempotent, .. }) => None,
+        None => scope.deps.tools.violation(&scope.chat, &call.name, &call.args).map(ToolAnswer::error),
     }
 }
 
 /// One call's answer; `None` if the attempt is no longer the chat's current one.
-async fn answer(scope: &Scope, call: CallToRun) -> Option<Part> {
-    if let Some(reason) = &call.refused {
-        return Some(result(&call, json!(reason), true));
-    }
-    if let Some(decision) = call.decision.as_ref().filter(|decision| !decision.approved) {
-        let reason = decision.reason.as_deref().unwrap_or("no reason was given");
-        return Some(result(&call, json!(format!("the call was denied: {reason}")), true));
-    }
-    if let Some(CallRecord::Finished { result: value, is_error }) = &call.record {
-        return Some(result(&call, value.clone(), *is_error));
-    }
-    let Some(effect_class) = scope.deps.tools.effect_class(&call.name) else {
-        return Some(result(&call, json!(format!("there is no tool named {:?}", call.name)), true));
+async fn answer(scope: &Scope, call: CallToRun) -> Option<Vec<Part>> {
+    let Some(effect_class) = scope.deps.tools.effect_class(&scope.chat, &call.name) else {
+        let unknown = || ToolAnswer::error(format!("there is no tool named {:?}", call.name));
+        let known = call.refused.is_some() || call.record.is_some();
+        let answer = if known { settled(scope, &call).unwrap_or_else(unknown) } else { unknown() };
+        return Some(result(&call, answer));
     };
-    let reattach = match &call.record {
-        Some(CallRecord::Started { effect_class: EffectClass::AtMostOnce, .. }) => {
-            return Some(result(&call, json!(OUTCOME_UNKNOWN), true));
-        }
-        Some(CallRecord::Started { effect_class: EffectClass::Resumable, .. }) => true,
-        Some(CallRecord::Started { effect_class: EffectClass::Idempotent, .. }) | None => false,
-        Some(CallRecord::Finished { .. }) => false,
-    };
+    if let Some(answer) = settled(scope, &call) {
+        return Some(result(&call, answer));
+    }
     if call.record.is_none() {
         let started = Command::StartToolCall {
             attempt_id: scope.attempt_id,
@@ -84,9 +92,11 @@ async fn answer(scope: &Scope, call: CallToRun) -> Option<Part> {
         };
         recorded(scope, started).await?;
     }
+    let reattach = matches!(call.record, Some(CallRecord::Started { effect_class: EffectClass::Resumable, .. }));
     let began = scope.deps.clock.now();
     let span = spans::tool(scope.chat_id, scope.attempt_id, &call.call_id, &call.name);
-    let answer = run_one(scope, &call, reattach).instrument(span).await;
+    let mut answer = run_one(scope, &call, reattach).instrument(span).await;
+    answer.result = tool_result::shorten(answer.result, tool_result::budget_bytes(context_window(scope)));
     let duration_ms = u64::try_from((scope.deps.clock.now() - began).num_milliseconds()).unwrap_or(0);
     let finished = Command::FinishToolCall {
         attempt_id: scope.attempt_id,
@@ -94,20 +104,28 @@ async fn answer(scope: &Scope, call: CallToRun) -> Option<Part> {
         name: call.name.clone(),
         result: answer.result.clone(),
         is_error: answer.is_error,
+        attachments: answer.attachments.clone(),
         duration_ms,
     };
     recorded(scope, finished).await?;
-    Some(result(&call, answer.result, answer.is_error))
+    Some(result(&call, answer))
+}
+
+/// The window of the model that will read the answers.
+fn context_window(scope: &Scope) -> Option<u64> {
+    let model = scope.deps.models.resolve(scope.chat.outline.model.as_deref());
+    model.ok().and_then(|model| model.settings.context_window)
 }
 
 async fn run_one(scope: &Scope, call: &CallToRun, reattach: bool) -> ToolAnswer {
     let invocation = ToolInvocation {
-        chat_id: scope.chat_id,
+        chat: Arc::clone(&scope.chat),
+        key: CallKey { chat_id: scope.chat_id, message_id: call.message_id, call_id: call.call_id.clone() },
         attempt_id: scope.attempt_id,
-        call_id: call.call_id.clone(),
         name: call.name.clone(),
         args: call.args.clone(),
         reattach,
+        trace_id: scope.trace_id.clone(),
     };
     let (channel, attempt_id) = (Arc::clone(&scope.channel), scope.attempt_id);
     let (call_id, bytes_max) = (call.call_id.clone(), scope.deps.limits.attempt_bytes_max);
@@ -118,8 +136,7 @@ async fn run_one(scope: &Scope, call: &CallToRun, reattach: bool) -> ToolAnswer 
     });
     let tools = Arc::clone(&scope.deps.tools);
     let work = AssertUnwindSafe(async move { tools.run(invocation, output).await });
-    let crashed = |_| ToolAnswer { result: json!("the tool crashed"), is_error: true };
-    let answer = work.catch_unwind().await.unwrap_or_else(crashed);
+    let answer = work.catch_unwind().await.unwrap_or_else(|_| ToolAnswer::error("the tool crashed"));
     if answer.is_error {
         spans::tool_failed();
     }

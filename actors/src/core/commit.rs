@@ -11,6 +11,7 @@ use verbatim_events::log::{Append, AppendError, Appended, NewReceipt, StreamAppe
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
 
+use super::tools::Preparation;
 use super::{Core, TROUBLE_BASE_MS, replayed};
 use crate::attempt;
 use crate::handle::{Answer, Meta, SendError};
@@ -44,7 +45,11 @@ impl Core {
             self.hydrate().await?;
             let before = self.chat.clone();
             let now = microseconds(self.deps.clock.now());
-            let planned = plan(&self.deps, self.chat_id, before.as_ref(), command, meta, now)?;
+            let is_prepared = self.preparation == Preparation::Done;
+            let mut planned = plan(&self.deps, self.chat_id, before.as_ref(), command, meta, now, is_prepared)?;
+            if let Some(work) = planned.preparation.take() {
+                self.prepare_tools(work);
+            }
             let outcome = match &planned.outcome {
                 Some(outcome) => outcome.clone(),
                 None => match planned.after.as_deref() {
@@ -157,6 +162,7 @@ impl Core {
         self.traces.committed(&witnessed, meta, turn_before, &after.outline);
         // Said before the message's permits go back: a chat that owes something must never look idle in between.
         self.mind.set_owing(!pending(&after).is_empty());
+        self.cancel_abandoned_calls(self.chat.as_deref(), &after);
         self.chat = Some(Arc::clone(&after));
         self.channel.publish(witnessed, Arc::clone(&after));
         let open = after.outline.attempt.as_ref().map(|attempt| attempt.id);
@@ -166,6 +172,7 @@ impl Core {
             stale.cancel(&self.deps, self.chat_id);
         }
         if let Some(prepared) = planned.attempt {
+            self.preparation = Preparation::Open;
             let trace = self.traces.turn();
             let turn_id = after.outline.turn.as_ref().map(|turn| turn.id);
             let span = spans::attempt(&trace.span, self.chat_id, turn_id, &prepared);
@@ -174,6 +181,7 @@ impl Core {
                 channel: &self.channel,
                 tell: &self.tell,
                 runtime: &self.runtime,
+                chat: &after,
                 trace_id: trace.trace_id.clone(),
                 span,
             };

@@ -10,6 +10,7 @@ use verbatim_events::episode;
 use verbatim_events::event::AbandonCause;
 use verbatim_events::ids::AttemptId;
 
+use super::tools::Preparation;
 use super::{Core, TROUBLE_BASE_MS, own_meta};
 use crate::clock::retry_is_due;
 use crate::handle::{Answer, SendError};
@@ -58,6 +59,7 @@ impl Core {
         let now = self.deps.clock.now();
         for effect in pending(&chat) {
             let command = match effect {
+                Effect::Act | Effect::ActAt(_) if self.preparation == Preparation::Underway => continue,
                 Effect::Act => None,
                 Effect::ActAt(moment) if retry_is_due(&chat, moment, now) => None,
                 Effect::ExpireAt(moment) if moment <= now => Some(Command::ExpireAction),
@@ -91,6 +93,7 @@ impl Core {
                     if let Some(running) = self.running.take() {
                         running.cancel(&self.deps, self.chat_id);
                     }
+                    self.cancel_calls(&chat).await;
                     let partial = open.map(|open| self.partial(open.id)).unwrap_or_default();
                     Some(Command::FinishInterruption { partial })
                 }

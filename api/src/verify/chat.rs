@@ -129,8 +129,7 @@ fn rebuild(before: &Chat, attempt: &AttemptRecorded) -> Result<Digest, String> {
     if before.outline.erased {
         return Err("the content was erased".to_owned());
     }
-    // This version has no tools of the server's own, so none were sent.
-    let prompt = assemble(before, &[]);
+    let prompt = assemble(before, attempt.offer.as_ref().unwrap_or(&before.offer));
     match verbatim_llm::encode_with(recipe, &prompt) {
         Some(request) => Ok(request.digest),
         None => {

@@ -3,6 +3,7 @@ use uuid::Uuid;
 use verbatim_events::chat::{Chat, decide, evolve};
 use verbatim_events::command::{Command, Context, CreateChat, Generated, RecordAttempt, Step};
 use verbatim_events::envelope::{Actor, Cause, Stored, chain_hash};
+use verbatim_events::event::Offer;
 use verbatim_events::event::{AttemptAction, RequestRecipe, TurnOutcome};
 use verbatim_events::ids::{ChatId, Digest};
 use verbatim_events::limits::Limits;
@@ -79,7 +80,7 @@ impl<'a> Writer<'a> {
             max_output_tokens: None,
         };
         let chat = self.send(Command::CreateChat(Box::new(create))).await;
-        let request = Demo::new().encode(&assemble(chat, &[]), &settings, None).expect("encoded");
+        let request = Demo::new().encode(&assemble(chat, &Offer::default()), &settings, None).expect("encoded");
         let digest = if lie { Digest::of(b"something else") } else { request.digest };
         let attempt = self.record(Some(digest), Some(request.recipe)).await;
         let generated = Generated {
@@ -101,6 +102,7 @@ impl<'a> Writer<'a> {
             model: Some("demo".to_owned()),
             prompt_digest,
             request,
+            offer: None,
             node: "node-1".to_owned(),
         };
         let chat = self.send(Command::RecordAttempt(attempt)).await;

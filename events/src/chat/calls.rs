@@ -6,12 +6,15 @@ use serde_json::Value;
 use crate::chat::tool_rules::{is_exclusive, policy_of};
 use crate::chat::{CallRecord, CallToRun, Chat};
 use crate::event::{ApprovalDecision, CallNeed, PendingCall, ToolPolicy};
+use crate::ids::MessageId;
 use crate::message::Role;
 use crate::part::Part;
 
 /// A call that nobody answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpenCall<'a> {
+    /// The message that holds it.
+    pub message_id: MessageId,
     /// The call.
     pub call_id: &'a str,
     /// The tool.
@@ -35,7 +38,7 @@ pub fn open_calls(chat: &Chat) -> Vec<OpenCall<'_>> {
                 continue;
             };
             if !answered.contains(&call_id.as_str()) && open.iter().all(|other| other.call_id != call_id) {
-                open.push(OpenCall { call_id, name, args });
+                open.push(OpenCall { message_id: message.id, call_id, name, args });
             }
         }
         return open;
@@ -86,6 +89,7 @@ pub fn sort_open_calls(chat: &Chat) -> SortedCalls {
                 needs,
             }),
             None => sorted.server.push(CallToRun {
+                message_id: call.message_id,
                 call_id: call.call_id.to_owned(),
                 name: call.name.to_owned(),
                 args: call.args.clone(),
@@ -150,20 +154,23 @@ pub fn synthetic_result(call_id: &str, name: &str, why: Unanswered) -> Part {
 /// whether any of them is synthetic.
 pub fn answers(chat: &Chat, why: Unanswered) -> (Vec<Part>, bool) {
     let mut any_synthetic = false;
-    let answer = |call: OpenCall<'_>| match chat.calls.get(call.call_id) {
-        Some(CallRecord::Finished { result, is_error }) => Part::ToolResult {
-            call_id: call.call_id.to_owned(),
-            name: call.name.to_owned(),
-            result: result.clone(),
-            is_error: *is_error,
-            provider_executed: false,
-            metadata: None,
-        },
+    let mut answer = |call: OpenCall<'_>| match chat.calls.get(call.call_id) {
+        Some(CallRecord::Finished { result, is_error, attachments }) => {
+            let result = Part::ToolResult {
+                call_id: call.call_id.to_owned(),
+                name: call.name.to_owned(),
+                result: result.clone(),
+                is_error: *is_error,
+                provider_executed: false,
+                metadata: None,
+            };
+            [vec![result], attachments.clone()].concat()
+        }
         Some(CallRecord::Started { .. }) | None => {
             any_synthetic = true;
-            synthetic_result(call.call_id, call.name, why)
+            vec![synthetic_result(call.call_id, call.name, why)]
         }
     };
-    let parts = open_calls(chat).into_iter().map(answer).collect();
+    let parts = open_calls(chat).into_iter().flat_map(&mut answer).collect();
     (parts, any_synthetic)
 }

@@ -65,6 +65,7 @@ impl Chat {
             compaction_requested: None,
             calls: Arc::default(),
             approvals: Arc::default(),
+            offer: Arc::default(),
             context_workspace: None,
             context_message: None,
         })
@@ -98,12 +99,21 @@ impl Chat {
                 self.calls = Arc::default();
                 self.approvals = Arc::default();
             }
+            Event::AttemptRecorded(recorded) => {
+                if let Some(offer) = &recorded.offer {
+                    self.offer = Arc::new(offer.clone());
+                }
+            }
             Event::ToolCallStarted(started) => {
                 let record = CallRecord::Started { attempt_id: started.attempt_id, effect_class: started.effect_class };
                 Arc::make_mut(&mut self.calls).insert(started.call_id.clone(), record);
             }
             Event::ToolCallFinished(finished) => {
-                let record = CallRecord::Finished { result: finished.result.clone(), is_error: finished.is_error };
+                let record = CallRecord::Finished {
+                    result: finished.result.clone(),
+                    is_error: finished.is_error,
+                    attachments: finished.attachments.clone(),
+                };
                 Arc::make_mut(&mut self.calls).insert(finished.call_id.clone(), record);
             }
             Event::ApprovalsDecided(decided) => {
@@ -121,7 +131,6 @@ impl Chat {
             Event::ContextCleared(_) => self.set_boundary(Boundary { version, is_compaction: false }),
             Event::ChatErased(_) => self.forget_words(),
             Event::ChatCreated(_)
-            | Event::AttemptRecorded(_)
             | Event::RetryScheduled(_)
             | Event::AttemptAbandoned(_)
             | Event::ActionRequired(_)
@@ -224,6 +233,7 @@ impl Chat {
         self.compaction_requested = None;
         self.calls = Arc::default();
         self.approvals = Arc::default();
+        self.offer = Arc::default();
         self.forget_context();
     }
 }

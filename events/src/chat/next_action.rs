@@ -10,6 +10,7 @@ use crate::chat::tool_rules::stops_turn;
 use crate::chat::{CallRecord, Chat};
 use crate::error::{ChatError, ErrorKind};
 use crate::event::{ApprovalDecision, CompactionSource, TurnOutcome, TurnReason};
+use crate::ids::MessageId;
 use crate::limits::Limits;
 use crate::message::{Message, Origin, Role};
 use crate::part::Part;
@@ -24,6 +25,8 @@ pub struct ModelFacts {
 /// A call that the server must answer now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallToRun {
+    /// The message that holds it.
+    pub message_id: MessageId,
     /// The call.
     pub call_id: String,
     /// The tool.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::chat::history::History;
 use crate::chat::outline::{Outline, Status};
-use crate::event::{ApprovalDecision, CompactionSource, EffectClass, ToolDefinition, ToolPolicy};
+use crate::event::{ApprovalDecision, CompactionSource, EffectClass, Offer, ToolDefinition, ToolPolicy};
 use crate::ids::{AttemptId, Digest, MessageId, QueuedId, Version};
 use crate::part::Part;
 
@@ -66,6 +66,8 @@ pub enum CallRecord {
         result: Value,
         /// The answer is an error.
         is_error: bool,
+        /// Files that came with it.
+        attachments: Vec<Part>,
     },
 }
 
@@ -105,6 +107,8 @@ pub struct Chat {
     pub calls: Arc<BTreeMap<String, CallRecord>>,
     /// Decisions on calls not yet answered in history, by call id.
     pub approvals: Arc<BTreeMap<String, ApprovalDecision>>,
+    /// What the server offered with the newest prompt.
+    pub offer: Arc<Offer>,
     /// The workspace whose context files are in history, after the newest boundary.
     pub context_workspace: Option<String>,
     /// The message that holds them.

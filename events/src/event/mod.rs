@@ -22,8 +22,8 @@ pub use tool::{
     PendingCall, ToolCallFinished, ToolCallStarted,
 };
 pub use turn::{
-    AbandonCause, AttemptAbandoned, AttemptAction, AttemptRecorded, InterruptCause, InterruptRequested, RequestRecipe,
-    RetryScheduled, TurnFinished, TurnOutcome, TurnReason, TurnStarted,
+    AbandonCause, AttemptAbandoned, AttemptAction, AttemptRecorded, InterruptCause, InterruptRequested, Offer,
+    RequestRecipe, RetryScheduled, TurnFinished, TurnOutcome, TurnReason, TurnStarted,
 };
 
 /// A fact about a chat.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::AttemptId;
+use crate::part::Part;
 
 /// Who runs a tool of this name, and what to do after a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +47,9 @@ pub struct ToolCallFinished {
     pub result: Value,
     /// The answer is an error.
     pub is_error: bool,
+    /// Files that came with the answer: `Part::File` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Part>,
     /// How long it ran, in ms.
     pub duration_ms: u64,
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ChatError;
+use crate::event::ToolDefinition;
 use crate::ids::{AttemptId, Digest, TurnId};
 use crate::message::Usage;
 use crate::part::Part;
@@ -64,6 +65,18 @@ pub struct RequestRecipe {
     pub encoder: u32,
 }
 
+/// What the server adds to a chat's prompt: its tools, and what the model must know to use them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Offer {
+    /// The server's tools, in the order in which the model sees them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolDefinition>,
+    /// Text that follows the chat's own instructions; absent where nothing needs saying.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<String>,
+}
+
 /// A try at a step began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +94,9 @@ pub struct AttemptRecorded {
     /// How those bytes can be made again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<RequestRecipe>,
+    /// What the server offered with the prompt; absent where that is what the chat was offered last (nothing, at first).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
     /// The node that does it.
     pub node: String,
 }

@@ -9,6 +9,10 @@ use crate::envelope::Recorded;
 use crate::event::{ChatCreated, Event, TitleSource};
 use crate::ids::{ChatId, Digest};
 
+fn offer(tools: impl IntoIterator<Item = ToolDefinition>) -> Offer {
+    Offer { tools: tools.into_iter().collect(), guidance: None }
+}
+
 /// A chat with this history.
 fn chat(history: impl IntoIterator<Item = Message>) -> Chat {
     let id = ChatId(Uuid::from_u128(1));
@@ -140,7 +144,7 @@ fn shown(messages: &[Arc<Message>]) -> Vec<String> {
 /// Assembles a history into these lines, and into nothing a provider refuses.
 #[track_caller]
 fn check(history: impl IntoIterator<Item = Message>, lines: &[&str]) {
-    let prompt = assemble(&chat(history), &[]);
+    let prompt = assemble(&chat(history), &Offer::default());
     assert_eq!(shown(&prompt.messages), lines);
     assert_eq!(problems(&prompt), Vec::<String>::new());
 }
@@ -155,7 +159,7 @@ fn a_sound_conversation_is_shared_not_copied() {
         model(6, "done"),
         user(7, "thanks"),
     ]);
-    let prompt = assemble(&chat, &[]);
+    let prompt = assemble(&chat, &Offer::default());
     assert_eq!(problems(&prompt), Vec::<String>::new());
     assert_eq!(prompt.messages.len(), chat.history.len());
     assert!(prompt.messages.iter().zip(chat.history.iter()).all(|(given, kept)| Arc::ptr_eq(given, kept)));
@@ -311,7 +315,7 @@ fn a_prompt_starts_at_the_newest_boundary_and_keeps_system_messages() {
         user(7, "new"),
     ]);
     chat.boundary = 5;
-    let prompt = assemble(&chat, &[]);
+    let prompt = assemble(&chat, &Offer::default());
     assert_eq!(shown(&prompt.messages), ["system: rules", "user: new"]);
     assert_eq!(problems(&prompt), Vec::<String>::new());
 }
@@ -335,7 +339,7 @@ fn instructions_that_say_nothing_are_none() {
     let with = |system_prompt: Option<&str>| {
         let mut chat = chat([user(2, "go")]);
         Arc::make_mut(&mut chat.config).system_prompt = system_prompt.map(str::to_owned);
-        assemble(&chat, &[]).system
+        assemble(&chat, &Offer::default()).system
     };
     assert_eq!(with(Some("Be brief.")), Some("Be brief.".to_owned()));
     assert_eq!(with(Some(" \n")), None);
@@ -344,12 +348,12 @@ fn instructions_that_say_nothing_are_none() {
 
 #[test]
 fn the_clients_tools_come_first_and_the_chat_names_the_servers() {
-    let offered = [tool("read_file"), tool("get_time"), tool("execute")];
+    let offered = || [tool("read_file"), tool("get_time"), tool("execute")];
     let names = |server_tools: Option<&[&str]>| -> Vec<String> {
         let mut chat = chat([user(2, "go")]);
         let named = server_tools.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
         Arc::make_mut(&mut chat.config).server_tools = named;
-        let prompt = assemble(&chat, &offered);
+        let prompt = assemble(&chat, &offer(offered()));
         assert_eq!(problems(&prompt), Vec::<String>::new());
         prompt.tools.into_iter().map(|tool| tool.name).collect()
     };
@@ -369,8 +373,8 @@ fn a_summary_is_asked_for_with_the_same_beginning_and_without_unanswered_message
         user(6, "well?"),
     ];
     let chat = chat(history);
-    let summary = assemble_summary(&chat, &[tool("read_file")], "Summarise.");
-    let next = assemble(&chat, &[tool("read_file")]);
+    let summary = assemble_summary(&chat, &offer([tool("read_file")]), "Summarise.");
+    let next = assemble(&chat, &offer([tool("read_file")]));
     assert_eq!(shown(&summary.messages), ["user: go", "assistant: ?a", "tool: =a:1", "user: Summarise."]);
     assert_eq!(problems(&summary), Vec::<String>::new());
     assert_eq!(summary.messages[..3], next.messages[..3]);
@@ -379,7 +383,7 @@ fn a_summary_is_asked_for_with_the_same_beginning_and_without_unanswered_message
 
 #[test]
 fn a_summary_of_a_finished_conversation_ends_with_its_instruction_alone() {
-    let summary = assemble_summary(&chat([user(2, "go"), model(3, "done")]), &[], "Summarise.");
+    let summary = assemble_summary(&chat([user(2, "go"), model(3, "done")]), &Offer::default(), "Summarise.");
     assert_eq!(shown(&summary.messages), ["user: go", "assistant: done", "user: Summarise."]);
 }
 
@@ -475,7 +479,7 @@ proptest! {
     fn every_history_makes_a_prompt_that_is_not_refused(history in any_history(), boundary in 0..30_u64) {
         let mut chat = chat(history);
         chat.boundary = boundary;
-        for prompt in [assemble(&chat, &[tool("a")]), assemble_summary(&chat, &[tool("a")], "Summarise.")] {
+        for prompt in [assemble(&chat, &offer([tool("a")])), assemble_summary(&chat, &offer([tool("a")]), "Summarise.")] {
             prop_assert_eq!(problems(&prompt), Vec::<String>::new());
         }
     }
@@ -509,8 +513,8 @@ proptest! {
                 model(id + 3, "done"),
             ]
         });
-        let short = assemble(&chat(history(turns).chain([user(2 + turns * 4, "go")])), &[]).messages;
-        let long = assemble(&chat(history(turns + extra)), &[]).messages;
+        let short = assemble(&chat(history(turns).chain([user(2 + turns * 4, "go")])), &Offer::default()).messages;
+        let long = assemble(&chat(history(turns + extra)), &Offer::default()).messages;
         prop_assert_eq!(&long[..short.len()], &short[..]);
     }
 }

@@ -209,6 +209,7 @@ fn attempt() -> Command {
         model: Some("demo".to_owned()),
         prompt_digest: None,
         request: None,
+        offer: None,
         node: "n".to_owned(),
     })
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use verbatim_events::chat::{Chat, evolve};
 use verbatim_events::envelope::Recorded;
+use verbatim_events::event::Offer;
 use verbatim_events::event::{ChatCreated, Event, TitleSource};
 use verbatim_events::ids::{ChatId, Digest};
 use verbatim_events::message::{Message, Role, Visibility};
@@ -22,7 +23,7 @@ pub(crate) fn any_prompts() -> impl Strategy<Value = Vec<Prompt>> {
     (any_history(), 0..30_u64, any::<bool>()).prop_map(|(history, boundary, has_tools)| {
         let mut chat = chat(history, has_tools);
         chat.boundary = boundary;
-        vec![assemble(&chat, &[]), assemble_summary(&chat, &[], "Summarise.")]
+        vec![assemble(&chat, &Offer::default()), assemble_summary(&chat, &Offer::default(), "Summarise.")]
     })
 }
 

@@ -48,6 +48,7 @@ fn chat() -> Chat {
             model: None,
             prompt_digest: None,
             request: None,
+            offer: None,
             node: "n".into(),
         }),
     ])

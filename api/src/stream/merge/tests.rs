@@ -24,6 +24,7 @@ fn chat() -> Chat {
             model: None,
             prompt_digest: None,
             request: None,
+            offer: None,
             node: "n".into(),
         }),
         Event::MessageQueued(MessageQueued {

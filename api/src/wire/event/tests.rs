@@ -76,6 +76,7 @@ fn table() -> Vec<(Event, Value)> {
                     effort: None,
                     encoder: 1,
                 }),
+                offer: Some(Offer { tools: vec![], guidance: Some(SECRET.into()) }),
                 node: SECRET.into(),
             }),
             json!({"attempt_id": 7, "attempt": 2, "action": "generate", "model": "demo"}),
@@ -96,6 +97,7 @@ fn table() -> Vec<(Event, Value)> {
                 name: "look".into(),
                 result: json!([1]),
                 is_error: false,
+                attachments: vec![],
                 duration_ms: 3,
             }),
             json!({

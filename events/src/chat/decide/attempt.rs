@@ -32,6 +32,7 @@ pub(super) fn record_attempt(draft: &mut Draft<'_>, record: &RecordAttempt) -> D
         model: record.model.clone(),
         prompt_digest: record.prompt_digest,
         request: record.request.clone(),
+        offer: record.offer.clone(),
         node: record.node.clone(),
     };
     draft.push(Event::AttemptRecorded(recorded))?;

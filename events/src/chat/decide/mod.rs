@@ -57,13 +57,14 @@ pub fn decide(state: Option<&Chat>, command: &Command, context: Context<'_>) -> 
         Command::StartToolCall { attempt_id, call_id, name, effect_class } => {
             attempt::start_tool_call(&mut draft, *attempt_id, call_id, name, *effect_class)?;
         }
-        Command::FinishToolCall { attempt_id, call_id, name, result, is_error, duration_ms } => {
+        Command::FinishToolCall { attempt_id, call_id, name, result, is_error, attachments, duration_ms } => {
             let finished = crate::event::ToolCallFinished {
                 attempt_id: *attempt_id,
                 call_id: call_id.clone(),
                 name: name.clone(),
                 result: result.clone(),
                 is_error: *is_error,
+                attachments: attachments.clone(),
                 duration_ms: *duration_ms,
             };
             attempt::finish_tool_call(&mut draft, finished)?;

@@ -67,15 +67,18 @@ fn commit_answer(draft: &mut Draft<'_>, attempt_id: AttemptId, generated: &Gener
     Ok(())
 }
 
-/// One message with the results of exactly the calls that the server had to run, in call order.
+/// One message with the results of exactly the calls that the server had to run, in call order, each with the files that
+/// came with it.
 fn commit_tool_results(draft: &mut Draft<'_>, attempt_id: AttemptId, results: &[Part]) -> Decided {
     let wanted = sort_open_calls(&draft.chat).server;
     let mut parts = Vec::with_capacity(wanted.len());
     for call in &wanted {
-        match results.iter().find(|part| part.answered_call_id() == Some(&call.call_id)) {
-            Some(part) => parts.push(part.clone()),
-            None => return mismatch(format!("call {:?} has no result", call.call_id)),
-        }
+        let Some(at) = results.iter().position(|part| part.answered_call_id() == Some(&call.call_id)) else {
+            return mismatch(format!("call {:?} has no result", call.call_id));
+        };
+        parts.push(results[at].clone());
+        let files = results[at + 1..].iter().take_while(|part| matches!(part, Part::File { .. }));
+        parts.extend(files.cloned());
     }
     if parts.len() != results.len() {
         return mismatch("there are results that no call asked for");

@@ -148,6 +148,7 @@ fn event(name: &str, story: &Story) -> Event {
             model: None,
             prompt_digest: None,
             request: None,
+            offer: None,
             node: "node-1".to_owned(),
         }),
         "ToolCallStarted" => Event::ToolCallStarted(ToolCallStarted {
@@ -162,6 +163,7 @@ fn event(name: &str, story: &Story) -> Event {
             name: SERVER_TOOL.to_owned(),
             result: json!(1),
             is_error: false,
+            attachments: vec![],
             duration_ms: 1,
         }),
         "RetryScheduled" => Event::RetryScheduled(RetryScheduled {
@@ -286,6 +288,7 @@ fn attempts_are_numbered_without_gaps() {
             model: None,
             prompt_digest: None,
             request: None,
+            offer: None,
             node: "node-1".to_owned(),
         })
     };

@@ -76,6 +76,7 @@ fn command(deed: Deed, story: &Story) -> Command {
             name: SERVER_TOOL.to_owned(),
             result: serde_json::json!(how),
             is_error: how == 1,
+            attachments: vec![],
             duration_ms: 1,
         },
         20 => Command::ScheduleRetry { attempt_id, error: overloaded(), delay_ms: 500, partial: Vec::new() },
@@ -181,7 +182,15 @@ fn ledger_command(deed: Deed, story: &Story, attempt_id: u64) -> Option<Command>
         None => Command::StartToolCall { attempt_id, call_id, name, effect_class: EffectClass::Idempotent },
         Some(_) => {
             let result = serde_json::json!("done");
-            Command::FinishToolCall { attempt_id, call_id, name, result, is_error: false, duration_ms: 1 }
+            Command::FinishToolCall {
+                attempt_id,
+                call_id,
+                name,
+                result,
+                is_error: false,
+                attachments: vec![],
+                duration_ms: 1,
+            }
         }
     })
 }

@@ -285,6 +285,7 @@ pub fn run_call(story: &mut Story, attempt_id: u64, call_id: &str) {
         name: SERVER_TOOL.to_owned(),
         result: json!("done"),
         is_error: false,
+        attachments: vec![],
         duration_ms: 5,
     });
 }

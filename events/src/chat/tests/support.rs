@@ -366,6 +366,7 @@ pub fn record(action: AttemptAction) -> Command {
         model: Some("small".to_owned()),
         prompt_digest: None,
         request: None,
+        offer: None,
         node: "node-1".to_owned(),
     })
 }

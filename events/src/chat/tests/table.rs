@@ -246,6 +246,7 @@ fn command(name: &str, story: &Story) -> Command {
             name: SERVER_TOOL.to_owned(),
             result: json!("done"),
             is_error: false,
+            attachments: vec![],
             duration_ms: 12,
         },
         "ScheduleRetry" => {

@@ -176,6 +176,7 @@ fn an_interrupted_batch_keeps_the_results_that_are_there() {
         name: SERVER_TOOL.to_owned(),
         result: json!("just in time"),
         is_error: false,
+        attachments: vec![],
         duration_ms: 900,
     });
     story.must(Command::FinishInterruption { partial: Vec::new() });
@@ -201,7 +202,10 @@ fn a_call_that_was_started_before_a_crash_is_known_to_the_next_attempt() {
     story.must(start(first, "c2", EffectClass::AtMostOnce));
     story.must(abandon(first));
     let NextAction::RunTools(batch) = story.next_action() else { panic!("the batch is still to be answered") };
-    assert_eq!(batch[0].record, Some(CallRecord::Finished { result: json!("done"), is_error: false }));
+    assert_eq!(
+        batch[0].record,
+        Some(CallRecord::Finished { result: json!("done"), is_error: false, attachments: vec![] })
+    );
     let started = CallRecord::Started { attempt_id: first, effect_class: EffectClass::AtMostOnce };
     assert_eq!(batch[1].record, Some(started));
 
@@ -220,6 +224,7 @@ fn a_call_that_was_started_before_a_crash_is_known_to_the_next_attempt() {
         name: SERVER_TOOL.to_owned(),
         result: json!("outcome unknown"),
         is_error: true,
+        attachments: vec![],
         duration_ms: 0,
     });
 }
@@ -263,6 +268,7 @@ fn tool_calls_are_fenced_and_must_be_open() {
         name: SERVER_TOOL.to_owned(),
         result: json!(1),
         is_error: false,
+        attachments: vec![],
         duration_ms: 1,
     };
     assert_eq!(story.refused(start(attempt_id + 1, "c1")), Rejection::Fenced);

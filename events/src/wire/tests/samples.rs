@@ -188,6 +188,14 @@ pub fn full() -> Vec<Event> {
                 effort: some("high"),
                 encoder: 1,
             }),
+            offer: Some(Offer {
+                tools: vec![ToolDefinition {
+                    name: text("read_file"),
+                    description: text("Reads a file."),
+                    parameters: json!({"type": "object"}),
+                }],
+                guidance: some("Use tools sparingly."),
+            }),
             node: text("node-1"),
         }),
         Event::ToolCallStarted(ToolCallStarted {
@@ -202,6 +210,7 @@ pub fn full() -> Vec<Event> {
             name: text("execute"),
             result: json!({"exit_code": 0, "output": "ok\n"}),
             is_error: false,
+            attachments: vec![Part::File { file_id: text("f1"), media_type: text("image/png"), name: text("a.png") }],
             duration_ms: 1234,
         }),
         Event::RetryScheduled(RetryScheduled {
@@ -316,7 +325,17 @@ pub fn minimal() -> Vec<Event> {
             model: None,
             prompt_digest: None,
             request: None,
+            offer: None,
             node: text("node-1"),
+        }),
+        Event::ToolCallFinished(ToolCallFinished {
+            attempt_id: 9,
+            call_id: text("call_1"),
+            name: text("execute"),
+            result: json!("ok"),
+            is_error: false,
+            attachments: vec![],
+            duration_ms: 1,
         }),
         Event::RetryScheduled(RetryScheduled {
             attempt_id: 9,

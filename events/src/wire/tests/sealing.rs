@@ -152,6 +152,7 @@ fn finished(result: Value) -> Event {
         name: "read".to_owned(),
         result,
         is_error: false,
+        attachments: vec![],
         duration_ms: 1,
     })
 }
