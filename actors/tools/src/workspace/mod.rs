@@ -1,1 +1,24 @@
-//! Workspaces: where the shell and file tools work. A provisioner makes them from templates.
+//! Workspaces: where the shell and the file tools work.
+//!
+//! A *provisioner* (`port.rs`) makes workspaces from *templates*; the tools work with any of them. A chat's workspace is what its
+//! binding in the log says; everything else is asked of the provisioner, each time.
+
+mod answers;
+mod create;
+mod definitions;
+mod file_tools;
+mod life;
+pub mod local;
+mod locks;
+pub mod names;
+pub mod pause;
+pub mod port;
+pub mod template;
+mod tools;
+mod workspaces;
+
+pub use tools::{FileStore, NewFile, StoreError, WorkspaceTools};
+pub use workspaces::{WorkspaceListing, Workspaces};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,275 @@
+//! The workspace tools: what is offered, and who answers a call.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+use verbatim_events::chat::Chat;
+use verbatim_events::event::{EffectClass, ToolDefinition};
+use verbatim_events::ids::ChatId;
+use verbatim_events::log::BoxFuture;
+use verbatim_events::part::Part;
+use verbatim_events::tool::{ChatAccess, OutputSink, ToolAnswer, ToolInvocation};
+
+use super::answers;
+use super::create::{Creation, Wish, bound_by};
+use super::definitions::{Needs, TOOLS, tool};
+use super::file_tools;
+use super::life;
+use super::port::WorkspaceStatus;
+use super::workspaces::{Workspaces, key_of};
+use crate::files::Files;
+
+/// Templates on a page.
+const TEMPLATES_PER_PAGE: usize = 10;
+/// The largest file that is attached, in bytes.
+const ATTACHMENT_MAX_BYTES: usize = 10 * 1024 * 1024;
+
+/// Why a file was not kept; in words for the model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(pub String);
+
+/// A file on its way to a chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFile {
+    /// The chat.
+    pub chat_id: ChatId,
+    /// Names the wish: the same for the same call.
+    pub key: String,
+    /// The file's name.
+    pub name: String,
+    /// Its media type.
+    pub media_type: String,
+    /// What stands in it.
+    pub bytes: Vec<u8>,
+}
+
+/// Where chats' files are kept.
+pub trait FileStore: Send + Sync {
+    /// Keeps a file and says its id. The same wish again is answered with the same id.
+    fn put(&self, file: NewFile) -> BoxFuture<'static, Result<String, StoreError>>;
+}
+
+/// The workspace tools. Cheap to clone.
+#[derive(Clone)]
+pub struct WorkspaceTools {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    spaces: Arc<Workspaces>,
+    access: Arc<dyn ChatAccess>,
+    store: Option<Arc<dyn FileStore>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListArguments {
+    query: Option<String>,
+    page: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TemplateArguments {
+    template_id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CreateArguments {
+    template_id: String,
+    name: Option<String>,
+    #[serde(default)]
+    parameters: Option<Map<String, Value>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AttachArguments {
+    path: String,
+    name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoArguments {}
+
+fn arguments<T: DeserializeOwned>(args: &Value) -> Result<T, ToolAnswer> {
+    T::deserialize(args).map_err(|error| ToolAnswer::error(format!("the arguments do not fit: {error}")))
+}
+
+impl WorkspaceTools {
+    /// The tools of these workspaces.
+    pub fn new(spaces: Arc<Workspaces>, access: Arc<dyn ChatAccess>) -> WorkspaceTools {
+        WorkspaceTools { inner: Arc::new(Inner { spaces, access, store: None }) }
+    }
+
+    /// The same tools with a place where chats' files are kept: `attach_file` is offered.
+    pub fn with_store(self, store: Arc<dyn FileStore>) -> WorkspaceTools {
+        let Inner { spaces, access, .. } = &*self.inner;
+        let inner = Inner { spaces: Arc::clone(spaces), access: Arc::clone(access), store: Some(store) };
+        WorkspaceTools { inner: Arc::new(inner) }
+    }
+
+    /// What a chat is offered: nothing without templates, no shell where none may be used.
+    pub fn definitions(&self, _chat: &Chat) -> Vec<ToolDefinition> {
+        TOOLS.iter().filter(|tool| self.inner.has(tool.needs)).map(|tool| tool.definition()).collect()
+    }
+
+    /// What a crash in the middle of a call means; `None` for what is no tool of these.
+    pub fn effect_class(&self, name: &str) -> Option<EffectClass> {
+        tool(name).filter(|tool| self.inner.has(tool.needs)).map(|tool| tool.effect_class)
+    }
+
+    /// Answers a call.
+    pub fn run(&self, invocation: ToolInvocation, output: OutputSink) -> BoxFuture<'static, ToolAnswer> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move { inner.answer(invocation, output).await.unwrap_or_else(|refused| refused) })
+    }
+
+    /// The user stopped the turn that this call runs in.
+    pub fn cancel(&self, _chat_id: ChatId, _call_id: &str, _name: &str) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+impl Inner {
+    fn has(&self, needs: Needs) -> bool {
+        self.spaces.has_templates()
+            && match needs {
+                Needs::Templates => true,
+                Needs::Shell => false,
+                Needs::Store => self.store.is_some(),
+            }
+    }
+
+    async fn answer(&self, call: ToolInvocation, _output: OutputSink) -> Result<ToolAnswer, ToolAnswer> {
+        let key = key_of(call.chat_id, &call.call_id);
+        let args = &call.args;
+        Ok(match call.name.as_str() {
+            "list_templates" => self.list_templates(arguments(args)?).await,
+            "read_template" => {
+                let TemplateArguments { template_id } = arguments(args)?;
+                match self.spaces.template(&template_id).await {
+                    Ok(template) => ToolAnswer::ok(json!(template)),
+                    Err(problem) => ToolAnswer::error(problem.to_string()),
+                }
+            }
+            "create_workspace" => {
+                let CreateArguments { template_id, name, parameters } = arguments(args)?;
+                let wish = Wish { template_id, name, parameters: parameters.unwrap_or_default() };
+                let creation = self.creation(call.chat_id, key, call.reattach);
+                creation.run(wish).await.map_or_else(ToolAnswer::error, answers::created)
+            }
+            "start_workspace" => {
+                let NoArguments {} = arguments(args)?;
+                let id = self.workspace_of(call.chat_id).await?;
+                life::start(&self.spaces, &id).await.unwrap_or_else(|problem| ToolAnswer::error(problem.to_string()))
+            }
+            "stop_workspace" => {
+                let NoArguments {} = arguments(args)?;
+                let id = self.workspace_of(call.chat_id).await?;
+                life::stop(&self.spaces, &id).await.unwrap_or_else(|problem| ToolAnswer::error(problem.to_string()))
+            }
+            "read_file" => {
+                let arguments = arguments(args)?;
+                file_tools::read(&*self.files_of(call.chat_id).await?, arguments).await
+            }
+            "write_file" => {
+                let arguments = arguments(args)?;
+                file_tools::write(&*self.files_of(call.chat_id).await?, key, arguments).await
+            }
+            "edit_files" => {
+                let arguments = arguments(args)?;
+                file_tools::edit(self.files_of(call.chat_id).await?, key, arguments).await
+            }
+            "attach_file" if self.store.is_some() => self.attach(call.chat_id, key, arguments(args)?).await?,
+            name => ToolAnswer::error(format!("there is no tool named {name:?}")),
+        })
+    }
+
+    async fn list_templates(&self, arguments: ListArguments) -> ToolAnswer {
+        let found = self.spaces.templates(arguments.query.as_deref()).await;
+        let page = arguments.page.unwrap_or(1).max(1);
+        let total = found.len();
+        let shown: Vec<Value> = found
+            .into_iter()
+            .skip((page - 1).saturating_mul(TEMPLATES_PER_PAGE))
+            .take(TEMPLATES_PER_PAGE)
+            .map(|one| json!({"template_id": one.id, "description": one.description, "provisioner": one.provisioner}))
+            .collect();
+        let pages = total.div_ceil(TEMPLATES_PER_PAGE);
+        ToolAnswer::ok(json!({"templates": shown, "page": page, "pages": pages, "total": total}))
+    }
+
+    fn creation(&self, chat_id: ChatId, key: String, again: bool) -> Creation<'_> {
+        Creation { spaces: &self.spaces, access: &*self.access, chat_id, key, again }
+    }
+
+    /// The id of a chat's workspace. One that the chat was made with and that nobody has built yet is built now.
+    async fn workspace_of(&self, chat_id: ChatId) -> Result<String, ToolAnswer> {
+        let none = || ToolAnswer::error("this chat has no workspace; create_workspace makes one");
+        let look = self.access.look(chat_id).await.map_err(|error| ToolAnswer::error(error.to_string()))?;
+        let chat = look.ok_or_else(none)?;
+        let binding = bound_by(&chat).ok_or_else(none)?;
+        if let Some(id) = &binding.id {
+            return Ok(id.clone());
+        }
+        let wish = Wish {
+            template_id: binding.template_id.clone().ok_or_else(none)?,
+            name: binding.name.clone(),
+            parameters: binding.parameters.as_ref().and_then(Value::as_object).cloned().unwrap_or_default(),
+        };
+        // The binding is the wish: whoever comes first grants it, and may have begun before a crash.
+        let creation = self.creation(chat_id, key_of(chat_id, "the chat's own"), true);
+        let created = creation.run(wish).await.map_err(ToolAnswer::error)?;
+        match created.view.status {
+            WorkspaceStatus::Running => Ok(created.view.id),
+            _ => Err(answers::created(created)),
+        }
+    }
+
+    async fn files_of(&self, chat_id: ChatId) -> Result<Arc<dyn Files>, ToolAnswer> {
+        let id = self.workspace_of(chat_id).await?;
+        let refused = |problem: super::port::ProvisionError| ToolAnswer::error(problem.to_string());
+        self.spaces.maker_of(&id).map_err(refused)?.files(&id).await.map_err(refused)
+    }
+
+    async fn attach(&self, chat_id: ChatId, key: String, wanted: AttachArguments) -> Result<ToolAnswer, ToolAnswer> {
+        let AttachArguments { path, name } = wanted;
+        let files = self.files_of(chat_id).await?;
+        let refused = |problem: &dyn std::fmt::Display| ToolAnswer::error(problem.to_string());
+        let name = name.unwrap_or_else(|| path.rsplit('/').next().unwrap_or(&path).to_owned());
+        let media_type = media_type(&name).ok_or_else(|| {
+            refused(&format!("{name}: only images, PDF, text, CSV, JSON and Markdown can be attached"))
+        })?;
+        let bytes = files.load(&path, ATTACHMENT_MAX_BYTES).await.map_err(|error| refused(&error))?;
+        let Some(store) = &self.store else { return Err(refused(&"no files are kept here")) };
+        let size_bytes = bytes.len();
+        let file = NewFile { chat_id, key, name: name.clone(), media_type: media_type.to_owned(), bytes };
+        let file_id = store.put(file).await.map_err(|error| refused(&error))?;
+        let result = json!({"file_id": file_id, "name": name, "media_type": media_type, "size_bytes": size_bytes});
+        let part = Part::File { file_id, media_type: media_type.to_owned(), name };
+        Ok(ToolAnswer { result, is_error: false, attachments: vec![part] })
+    }
+}
+
+/// The media type of a file that may be attached, by the end of its name.
+fn media_type(name: &str) -> Option<&'static str> {
+    let (_, ending) = name.rsplit_once('.')?;
+    Some(match ending.to_ascii_lowercase().as_str() {
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "pdf" => "application/pdf",
+        "csv" => "text/csv",
+        "json" => "application/json",
+        "md" | "markdown" => "text/markdown",
+        "txt" | "log" => "text/plain",
+        _ => return None,
+    })
+}

@@ -1,0 +1,131 @@
+//! All templates and all workspaces of a server, whoever makes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use verbatim_events::ids::{ChatId, Digest};
+
+use super::locks::Locks;
+use super::pause::Pause;
+use super::port::{
+    AgentStatus, ProvisionError, Provisioner, ProvisionerKind, TemplateDetail, WorkspaceStatus, WorkspaceView,
+};
+use super::template::TemplateConfig;
+
+/// Digits of a wish's key.
+const KEY_DIGITS: usize = 24;
+
+/// All workspaces, and of which provisioners they could not be had, with the reason.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkspaceListing {
+    /// The workspaces.
+    pub workspaces: Vec<WorkspaceView>,
+    /// What cannot be had now.
+    pub unavailable: Vec<(ProvisionerKind, String)>,
+}
+
+/// Templates, and who makes workspaces of them.
+pub struct Workspaces {
+    templates: BTreeMap<String, TemplateConfig>,
+    provisioners: BTreeMap<ProvisionerKind, Arc<dyn Provisioner>>,
+    pub(super) pause: Arc<dyn Pause>,
+    pub(super) locks: Locks,
+}
+
+impl Workspaces {
+    /// These templates, made into workspaces by these provisioners.
+    pub fn new(
+        templates: BTreeMap<String, TemplateConfig>,
+        provisioners: impl IntoIterator<Item = (ProvisionerKind, Arc<dyn Provisioner>)>,
+        pause: Arc<dyn Pause>,
+    ) -> Workspaces {
+        Workspaces { templates, provisioners: provisioners.into_iter().collect(), pause, locks: Locks::default() }
+    }
+
+    /// Whether workspaces can be made at all.
+    pub fn has_templates(&self) -> bool {
+        !self.templates.is_empty()
+    }
+
+    /// A configured template, and who makes workspaces of it.
+    pub(super) fn template_of(&self, id: &str) -> Result<(&TemplateConfig, &Arc<dyn Provisioner>), ProvisionError> {
+        let unknown = || ProvisionError::NotFound(format!("there is no template {id:?}; list_templates lists them"));
+        let template = self.templates.get(id).ok_or_else(unknown)?;
+        Ok((template, self.provisioner(template.provisioner)?))
+    }
+
+    fn provisioner(&self, kind: ProvisionerKind) -> Result<&Arc<dyn Provisioner>, ProvisionError> {
+        let missing = || ProvisionError::NotFound(format!("the provisioner {:?} is not configured", kind.name()));
+        self.provisioners.get(&kind).ok_or_else(missing)
+    }
+
+    /// Who made a workspace.
+    pub(super) fn maker_of(&self, workspace_id: &str) -> Result<&Arc<dyn Provisioner>, ProvisionError> {
+        let unknown = || ProvisionError::NotFound(format!("there is no workspace {workspace_id:?}"));
+        self.provisioner(ProvisionerKind::of_workspace(workspace_id).ok_or_else(unknown)?)
+    }
+
+    /// A template with its parameters.
+    pub async fn template(&self, id: &str) -> Result<TemplateDetail, ProvisionError> {
+        let (template, provisioner) = self.template_of(id)?;
+        provisioner.template(id, template).await
+    }
+
+    /// The templates whose name or description holds the query, by name. One that cannot be looked at is listed with what the
+    /// settings say of it.
+    pub async fn templates(&self, query: Option<&str>) -> Vec<TemplateDetail> {
+        let query = query.unwrap_or_default().to_lowercase();
+        let mut found = Vec::new();
+        for (id, template) in &self.templates {
+            let detail = match self.template(id).await {
+                Ok(detail) => detail,
+                Err(problem) => TemplateDetail {
+                    id: id.clone(),
+                    description: template.description.clone().unwrap_or_else(|| problem.to_string()),
+                    provisioner: template.provisioner,
+                    parameters: Vec::new(),
+                },
+            };
+            if detail.id.to_lowercase().contains(&query) || detail.description.to_lowercase().contains(&query) {
+                found.push(detail);
+            }
+        }
+        found
+    }
+
+    /// All workspaces.
+    pub async fn list(&self) -> WorkspaceListing {
+        let mut listing = WorkspaceListing::default();
+        for (kind, provisioner) in &self.provisioners {
+            match provisioner.list().await {
+                Ok(mut workspaces) => listing.workspaces.append(&mut workspaces),
+                Err(problem) => listing.unavailable.push((*kind, problem.to_string())),
+            }
+        }
+        listing
+    }
+
+    /// How a workspace is.
+    pub async fn look(&self, id: &str) -> Result<WorkspaceView, ProvisionError> {
+        self.maker_of(id)?.look(id).await
+    }
+
+    /// Takes a workspace away, with all that is in it. Its processes are the caller's to end, before. One that is gone already
+    /// is no error.
+    pub async fn delete(&self, id: &str) -> Result<WorkspaceView, ProvisionError> {
+        let _turn = self.locks.turn(id).await;
+        let provisioner = self.maker_of(id)?;
+        let view = provisioner.settle(id).await?;
+        if view.status == WorkspaceStatus::Deleted {
+            return Ok(view);
+        }
+        provisioner.delete(id).await?;
+        Ok(WorkspaceView { status: WorkspaceStatus::Deleted, agent_status: AgentStatus::NoAgent, ..view })
+    }
+}
+
+/// The key of what a call wishes for: the same before and after a crash, and another call's is another.
+pub(super) fn key_of(chat_id: ChatId, call_id: &str) -> String {
+    let digest = Digest::of(format!("{chat_id}/{call_id}").as_bytes()).to_string();
+    digest[..KEY_DIGITS].to_owned()
+}
