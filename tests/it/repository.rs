@@ -115,6 +115,7 @@ fn dependencies_run_one_way() {
         ("verbatim-llm", &["verbatim-events"]),
         ("verbatim-tools", &["verbatim-events"]),
         ("verbatim-projections", &["verbatim-events"]),
+        ("verbatim-tools", &["verbatim-events"]),
         (
             "verbatim",
             &[
