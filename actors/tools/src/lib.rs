@@ -1,6 +1,7 @@
 //! The server's tools: the registry that answers for all of them, and each family of tools in a module of its own.
 
 pub mod conversation;
+pub mod files;
 pub mod mcp;
 pub mod process;
 pub mod workspace;

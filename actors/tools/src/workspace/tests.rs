@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use verbatim_events::log::BoxFuture;
-use verbatim_events::tool::{ToolAnswer, ToolInvocation};
+use verbatim_events::tool::{CallKey, ToolAnswer, ToolInvocation};
 
 use super::pause::Pause;
 use super::port::{Provisioner, ProvisionerKind};
@@ -61,9 +61,8 @@ impl House {
     fn invocation(&self, call_id: &str, name: &str, args: Value) -> ToolInvocation {
         ToolInvocation {
             chat: self.chats.chat(),
-            chat_id: CHAT,
+            key: CallKey { chat_id: CHAT, message_id: 2, call_id: call_id.to_owned() },
             attempt_id: 1,
-            call_id: call_id.to_owned(),
             name: name.to_owned(),
             args,
             reattach: false,

@@ -10,7 +10,7 @@ use verbatim_events::event::{EffectClass, ToolDefinition};
 use verbatim_events::ids::ChatId;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::part::Part;
-use verbatim_events::tool::{ChatAccess, OutputSink, ToolAnswer, ToolInvocation};
+use verbatim_events::tool::{CallKey, ChatAccess, OutputSink, ToolAnswer, ToolInvocation};
 
 use super::answers;
 use super::create::{Creation, Wish, bound_by};
@@ -18,7 +18,7 @@ use super::definitions::{Needs, TOOLS, tool};
 use super::file_tools;
 use super::life;
 use super::port::WorkspaceStatus;
-use super::workspaces::{Workspaces, key_of};
+use super::workspaces::{Workspaces, key_of, own_key_of};
 use crate::files::Files;
 
 /// Templates on a page.
@@ -131,7 +131,7 @@ impl WorkspaceTools {
     }
 
     /// The user stopped the turn that this call runs in.
-    pub fn cancel(&self, _chat_id: ChatId, _call_id: &str, _name: &str) -> BoxFuture<'static, ()> {
+    pub fn cancel(&self, _key: CallKey, _name: &str) -> BoxFuture<'static, ()> {
         Box::pin(async {})
     }
 }
@@ -147,7 +147,7 @@ impl Inner {
     }
 
     async fn answer(&self, call: ToolInvocation, _output: OutputSink) -> Result<ToolAnswer, ToolAnswer> {
-        let key = key_of(call.chat_id, &call.call_id);
+        let (chat_id, key) = (call.key.chat_id, key_of(&call.key));
         let args = &call.args;
         Ok(match call.name.as_str() {
             "list_templates" => self.list_templates(arguments(args)?).await,
@@ -161,32 +161,32 @@ impl Inner {
             "create_workspace" => {
                 let CreateArguments { template_id, name, parameters } = arguments(args)?;
                 let wish = Wish { template_id, name, parameters: parameters.unwrap_or_default() };
-                let creation = self.creation(call.chat_id, key, call.reattach);
+                let creation = self.creation(chat_id, key, call.reattach);
                 creation.run(wish).await.map_or_else(ToolAnswer::error, answers::created)
             }
             "start_workspace" => {
                 let NoArguments {} = arguments(args)?;
-                let id = self.workspace_of(call.chat_id).await?;
+                let id = self.workspace_of(chat_id).await?;
                 life::start(&self.spaces, &id).await.unwrap_or_else(|problem| ToolAnswer::error(problem.to_string()))
             }
             "stop_workspace" => {
                 let NoArguments {} = arguments(args)?;
-                let id = self.workspace_of(call.chat_id).await?;
+                let id = self.workspace_of(chat_id).await?;
                 life::stop(&self.spaces, &id).await.unwrap_or_else(|problem| ToolAnswer::error(problem.to_string()))
             }
             "read_file" => {
                 let arguments = arguments(args)?;
-                file_tools::read(&*self.files_of(call.chat_id).await?, arguments).await
+                file_tools::read(&*self.files_of(chat_id).await?, arguments).await
             }
             "write_file" => {
                 let arguments = arguments(args)?;
-                file_tools::write(&*self.files_of(call.chat_id).await?, key, arguments).await
+                file_tools::write(&*self.files_of(chat_id).await?, key, arguments).await
             }
             "edit_files" => {
                 let arguments = arguments(args)?;
-                file_tools::edit(self.files_of(call.chat_id).await?, key, arguments).await
+                file_tools::edit(self.files_of(chat_id).await?, key, arguments).await
             }
-            "attach_file" if self.store.is_some() => self.attach(call.chat_id, key, arguments(args)?).await?,
+            "attach_file" if self.store.is_some() => self.attach(chat_id, key, arguments(args)?).await?,
             name => ToolAnswer::error(format!("there is no tool named {name:?}")),
         })
     }
@@ -224,7 +224,7 @@ impl Inner {
             parameters: binding.parameters.as_ref().and_then(Value::as_object).cloned().unwrap_or_default(),
         };
         // The binding is the wish: whoever comes first grants it, and may have begun before a crash.
-        let creation = self.creation(chat_id, key_of(chat_id, "the chat's own"), true);
+        let creation = self.creation(chat_id, own_key_of(chat_id), true);
         let created = creation.run(wish).await.map_err(ToolAnswer::error)?;
         match created.view.status {
             WorkspaceStatus::Running => Ok(created.view.id),

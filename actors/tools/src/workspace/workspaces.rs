@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use verbatim_events::ids::{ChatId, Digest};
+use verbatim_events::ids::ChatId;
+use verbatim_events::tool::CallKey;
 
 use super::locks::Locks;
 use super::pause::Pause;
@@ -11,9 +12,6 @@ use super::port::{
     AgentStatus, ProvisionError, Provisioner, ProvisionerKind, TemplateDetail, WorkspaceStatus, WorkspaceView,
 };
 use super::template::TemplateConfig;
-
-/// Digits of a wish's key.
-const KEY_DIGITS: usize = 24;
 
 /// All workspaces, and of which provisioners they could not be had, with the reason.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,7 +123,12 @@ impl Workspaces {
 }
 
 /// The key of what a call wishes for: the same before and after a crash, and another call's is another.
-pub(super) fn key_of(chat_id: ChatId, call_id: &str) -> String {
-    let digest = Digest::of(format!("{chat_id}/{call_id}").as_bytes()).to_string();
-    digest[..KEY_DIGITS].to_owned()
+pub(super) fn key_of(call: &CallKey) -> String {
+    call.uuid().simple().to_string()
+}
+
+/// The key of the workspace that a chat was made with.
+pub(super) fn own_key_of(chat_id: ChatId) -> String {
+    // No message has this id, so no call has this address.
+    key_of(&CallKey { chat_id, message_id: 0, call_id: "workspace".to_owned() })
 }
