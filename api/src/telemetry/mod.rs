@@ -12,7 +12,7 @@ pub mod traces;
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::config::Environment;
@@ -31,6 +31,9 @@ pub struct Telemetry {
     #[cfg(feature = "otel")]
     exporter: Option<export::Exporter>,
 }
+
+/// A library that logs whole messages of MCP servers, what was said in them included: no filter may ask for that.
+const UNFIT: &str = "rmcp";
 
 /// Starts logs, metrics and, if `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector, traces. To be called once, before any
 /// runtime is started.
@@ -52,7 +55,7 @@ pub fn start(environment: &Environment, level: LevelFilter) -> Telemetry {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal() && environment.get("NO_COLOR").is_none())
         .with_target(false)
-        .with_filter(filter);
+        .with_filter(filter.and(filter_fn(|line| !line.target().starts_with(UNFIT))));
     let subscriber = tracing_subscriber::registry().with(lines);
     metrics::install();
     #[cfg(feature = "otel")]
