@@ -339,6 +339,8 @@ pub struct Generated {
     pub response_id: Option<String>,
     /// Milliseconds to the first part.
     pub first_part_ms: Option<u64>,
+    /// Calls in it that nobody runs, with what the model is told.
+    pub refused_calls: BTreeMap<String, String>,
 }
 
 /// A summary of the history.

@@ -99,7 +99,8 @@ pub trait ToolBox: Send + Sync {
     /// The effect class of a call; `None` where this chat has no such tool.
     fn effect_class(&self, chat: &Chat, name: &str) -> Option<EffectClass>;
 
-    /// Why the arguments do not fit the tool's schema, in words that name the field; `None` where they fit.
+    /// Why a call is not run, in words for the model: the chat has no such tool, client's or server's, or the arguments do
+    /// not fit its schema, and in which field. `None` where it may run.
     fn violation(&self, chat: &Chat, name: &str, args: &Value) -> Option<String> {
         let _ = (chat, name, args);
         None

@@ -16,6 +16,8 @@ pub struct Step {
 
 /// Every step there is.
 pub const STEPS: &[Step] = &[
+    // Number 2 may say which calls nobody runs; in number 1 that was found out when they were to run.
+    Step { event_type: "message_committed", from: 1, raise: unchanged },
     // Number 2 may say what the server offered; in number 1 it offered nothing.
     Step { event_type: "attempt_recorded", from: 1, raise: unchanged },
     // Number 2 may carry files beside the result.

@@ -76,7 +76,7 @@ macro_rules! event_types {
 
 event_types! {
     ChatCreated "chat_created" 1;
-    MessageCommitted "message_committed" 1;
+    MessageCommitted "message_committed" 2;
     MessagesWithdrawn "messages_withdrawn" 1;
     MessageQueued "message_queued" 1;
     QueuedMessageDeleted "queued_message_deleted" 1;

@@ -88,6 +88,7 @@ impl Saga {
             model: Some("demo".to_owned()),
             prompt_digest: None,
             request: None,
+            offer: None,
             node: "saga".to_owned(),
         }));
         let attempt_id = self.version();
@@ -98,6 +99,7 @@ impl Saga {
             finish_reason: FinishReason::Stop,
             response_id: None,
             first_part_ms: Some(5),
+            refused_calls: Default::default(),
         };
         self.act(Command::CommitStep { attempt_id, step: Step::Generated(answer) });
         self.act(Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete, usage: None });

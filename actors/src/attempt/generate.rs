@@ -1,5 +1,6 @@
 //! Calls the model.
 
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -13,6 +14,7 @@ use verbatim_events::error::{CallError, ChatError, ErrorKind};
 use verbatim_events::event::TurnOutcome;
 use verbatim_events::message::FinishReason;
 use verbatim_events::model::{CallIdentity, ModelFinished, PartSink};
+use verbatim_events::part::Part;
 
 use crate::attempt::journaling::Journaling;
 use crate::attempt::{CancelCause, Scope};
@@ -166,6 +168,7 @@ fn conclude(scope: &Scope, model: &ResolvedModel, finished: ModelFinished, first
         }
     };
     if episode::usable(&parts) {
+        let refused_calls = refused_calls(scope, &parts);
         return Command::CommitStep {
             attempt_id,
             step: Step::Generated(Generated {
@@ -175,6 +178,7 @@ fn conclude(scope: &Scope, model: &ResolvedModel, finished: ModelFinished, first
                 finish_reason: finished.finish_reason,
                 response_id: finished.response_id,
                 first_part_ms,
+                refused_calls,
             }),
         };
     }
@@ -190,4 +194,17 @@ fn conclude(scope: &Scope, model: &ResolvedModel, finished: ModelFinished, first
             scope.failed(ChatError::retryable(ErrorKind::Generic, "The model ended without saying anything."), None)
         }
     }
+}
+
+/// The calls that nobody will run, with what the model is told.
+fn refused_calls(scope: &Scope, parts: &[Part]) -> BTreeMap<String, String> {
+    let calls = parts.iter().filter_map(|part| match part {
+        Part::ToolCall { call_id, name, args, provider_executed: false, .. } => Some((call_id, name, args)),
+        _ => None,
+    });
+    let refused = calls.filter_map(|(call_id, name, args)| {
+        let reason = scope.deps.tools.violation(&scope.chat, name, args)?;
+        Some((call_id.clone(), reason))
+    });
+    refused.collect()
 }

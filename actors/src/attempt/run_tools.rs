@@ -56,7 +56,7 @@ fn result(call: &CallToRun, answer: ToolAnswer) -> Vec<Part> {
 }
 
 /// What answers a call without running it, if anything does.
-fn settled(scope: &Scope, call: &CallToRun) -> Option<ToolAnswer> {
+fn settled(call: &CallToRun) -> Option<ToolAnswer> {
     if let Some(reason) = &call.refused {
         return Some(ToolAnswer::error(reason.clone()));
     }
@@ -67,22 +67,19 @@ fn settled(scope: &Scope, call: &CallToRun) -> Option<ToolAnswer> {
         Some(CallRecord::Started { effect_class: EffectClass::AtMostOnce, .. }) => {
             Some(ToolAnswer::error(OUTCOME_UNKNOWN))
         }
-        Some(CallRecord::Started { effect_class: EffectClass::Resumable | EffectClass::Idempotent, .. }) => None,
-        None => scope.deps.tools.violation(&scope.chat, &call.name, &call.args).map(ToolAnswer::error),
+        Some(CallRecord::Started { effect_class: EffectClass::Resumable | EffectClass::Idempotent, .. }) | None => None,
     }
 }
 
 /// One call's answer; `None` if the attempt is no longer the chat's current one.
 async fn answer(scope: &Scope, call: CallToRun) -> Option<Vec<Part>> {
-    let Some(effect_class) = scope.deps.tools.effect_class(&scope.chat, &call.name) else {
-        let unknown = || ToolAnswer::error(format!("there is no tool named {:?}", call.name));
-        let known = call.refused.is_some() || call.record.is_some();
-        let answer = if known { settled(scope, &call).unwrap_or_else(unknown) } else { unknown() };
-        return Some(result(&call, answer));
-    };
-    if let Some(answer) = settled(scope, &call) {
+    if let Some(answer) = settled(&call) {
         return Some(result(&call, answer));
     }
+    let Some(effect_class) = scope.deps.tools.effect_class(&scope.chat, &call.name) else {
+        let gone = format!("there is no tool named {:?}", call.name);
+        return Some(result(&call, ToolAnswer::error(gone)));
+    };
     if call.record.is_none() {
         let started = Command::StartToolCall {
             attempt_id: scope.attempt_id,

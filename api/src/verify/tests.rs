@@ -90,6 +90,7 @@ impl<'a> Writer<'a> {
             finish_reason: FinishReason::Stop,
             response_id: None,
             first_part_ms: None,
+            refused_calls: Default::default(),
         };
         self.send(Command::CommitStep { attempt_id: attempt, step: Step::Generated(generated) }).await;
         let finish = Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete, usage: None };

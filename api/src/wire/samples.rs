@@ -63,6 +63,7 @@ pub fn said(text: &str) -> MessageCommitted {
         response_id: None,
         attempt_id: None,
         first_part_ms: None,
+        refused_calls: Default::default(),
         compressed: false,
     }
 }

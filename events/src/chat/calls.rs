@@ -73,7 +73,7 @@ pub fn sort_open_calls(chat: &Chat) -> SortedCalls {
         let policy = policy_of(&chat.config.tool_policy, call.name);
         let refused = match exclusive {
             Some(alone) => Some(format!("{} must be called alone; none of these calls was run", alone.name)),
-            None => refusal(policy, decision),
+            None => chat.refused_calls.get(call.call_id).cloned().or_else(|| refusal(policy, decision)),
         };
         let needs = match refused {
             Some(_) => None,

@@ -65,6 +65,7 @@ impl Chat {
             compaction_requested: None,
             calls: Arc::default(),
             approvals: Arc::default(),
+            refused_calls: Arc::default(),
             offer: Arc::default(),
             context_workspace: None,
             context_message: None,
@@ -98,6 +99,7 @@ impl Chat {
                 self.compaction_requested = None;
                 self.calls = Arc::default();
                 self.approvals = Arc::default();
+                self.refused_calls = Arc::default();
             }
             Event::AttemptRecorded(recorded) => {
                 if let Some(offer) = &recorded.offer {
@@ -165,6 +167,9 @@ impl Chat {
         if message.role == Role::Tool {
             self.forget_answered(&message);
         }
+        if !committed.refused_calls.is_empty() {
+            self.refused_calls = Arc::new(committed.refused_calls.clone());
+        }
         if message.origin == Origin::Context {
             self.context_workspace = self.outline.workspace.as_ref().and_then(|workspace| workspace.id.clone());
             self.context_message = Some(message.id);
@@ -180,6 +185,9 @@ impl Chat {
             }
             if self.approvals.contains_key(call_id) {
                 Arc::make_mut(&mut self.approvals).remove(call_id);
+            }
+            if self.refused_calls.contains_key(call_id) {
+                Arc::make_mut(&mut self.refused_calls).remove(call_id);
             }
         }
     }
@@ -199,6 +207,7 @@ impl Chat {
         }
         self.calls = Arc::default();
         self.approvals = Arc::default();
+        self.refused_calls = Arc::default();
         Ok(())
     }
 
@@ -233,6 +242,7 @@ impl Chat {
         self.compaction_requested = None;
         self.calls = Arc::default();
         self.approvals = Arc::default();
+        self.refused_calls = Arc::default();
         self.offer = Arc::default();
         self.forget_context();
     }

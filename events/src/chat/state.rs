@@ -105,6 +105,8 @@ pub struct Chat {
     pub compaction_requested: Option<CompactionSource>,
     /// Tool calls started in the running turn and not yet answered in history, by call id.
     pub calls: Arc<BTreeMap<String, CallRecord>>,
+    /// Calls not yet answered in history that nobody runs, with what the model is told, by call id.
+    pub refused_calls: Arc<BTreeMap<String, String>>,
     /// Decisions on calls not yet answered in history, by call id.
     pub approvals: Arc<BTreeMap<String, ApprovalDecision>>,
     /// What the server offered with the newest prompt.

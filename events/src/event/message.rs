@@ -1,5 +1,7 @@
 //! What enters history, leaves it, or waits for it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptId, MessageId, QueuedId};
@@ -45,6 +47,9 @@ pub struct MessageCommitted {
     /// Milliseconds from opening the request to its first part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_part_ms: Option<u64>,
+    /// Calls in it that nobody runs, with what the model is told: there is no such tool, or the arguments do not fit it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused_calls: BTreeMap<String, String>,
     /// It belongs to a compaction, not to the conversation.
     #[serde(default)]
     pub compressed: bool,

@@ -43,6 +43,7 @@ fn chat(parts: Vec<Part>) -> Chat {
         response_id: None,
         attempt_id: None,
         first_part_ms: None,
+        refused_calls: Default::default(),
         compressed: false,
     };
     let events = vec![

@@ -93,6 +93,7 @@ fn message(recorded: &Recorded, committed: &MessageCommitted, turn_id: Option<Tu
         response_id,
         attempt_id: _,
         first_part_ms: _,
+        refused_calls: _,
         compressed,
     } = committed;
     Message {

@@ -225,6 +225,7 @@ fn commit(attempt_id: u64, parts: Vec<Part>) -> Command {
             finish_reason: if called { FinishReason::ToolCalls } else { FinishReason::Stop },
             response_id: None,
             first_part_ms: Some(20),
+            refused_calls: Default::default(),
         }),
     }
 }

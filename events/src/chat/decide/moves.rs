@@ -1,5 +1,7 @@
 //! The moves that several commands share: answering open calls, beginning and ending turns, promoting what waits.
 
+use std::collections::BTreeMap;
+
 use super::draft::{Decided, Draft};
 use crate::chat::calls::{Unanswered, answers};
 use crate::chat::{QueuedMessage, Status};
@@ -29,6 +31,7 @@ pub(super) fn message(role: Role, parts: Vec<Part>, origin: Origin) -> MessageCo
         response_id: None,
         attempt_id: None,
         first_part_ms: None,
+        refused_calls: BTreeMap::new(),
         compressed: false,
     }
 }

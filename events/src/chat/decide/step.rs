@@ -61,6 +61,7 @@ fn commit_answer(draft: &mut Draft<'_>, attempt_id: AttemptId, generated: &Gener
         response_id: generated.response_id.clone(),
         attempt_id: Some(attempt_id),
         first_part_ms: generated.first_part_ms,
+        refused_calls: generated.refused_calls.clone(),
         ..message(Role::Assistant, generated.parts.clone(), Origin::Model)
     };
     draft.push(Event::MessageCommitted(answer))?;

@@ -103,6 +103,7 @@ fn event(name: &str, story: &Story) -> Event {
             response_id: None,
             attempt_id: None,
             first_part_ms: None,
+            refused_calls: Default::default(),
             compressed: false,
         })
     };

@@ -379,6 +379,7 @@ pub fn generated(parts: Vec<Part>, input_tokens: u64) -> Step {
         finish_reason: FinishReason::Stop,
         response_id: None,
         first_part_ms: Some(3),
+        refused_calls: Default::default(),
     })
 }
 

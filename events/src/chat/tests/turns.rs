@@ -319,3 +319,20 @@ fn the_same_call_id_in_a_later_answer_is_another_call() {
     let NextAction::RunTools(batch) = story.next_action() else { panic!("the second call is open") };
     assert_eq!((batch.len(), &batch[0].record), (1, &None));
 }
+
+#[test]
+fn a_refused_call_waits_for_nobody() {
+    let mut story = Story::asked();
+    let attempt_id = story.attempt(AttemptAction::Generate);
+    let parts = vec![call("x1", ASK_TOOL), call("c1", CLIENT_TOOL), call("c2", CLIENT_TOOL)];
+    let Step::Generated(mut answer) = generated(parts, 1) else { panic!("an answer") };
+    let reason = "/city: 1 is not of type \"string\"".to_owned();
+    answer.refused_calls = [("x1".to_owned(), reason.clone()), ("c1".to_owned(), reason.clone())].into();
+    story.must(Command::CommitStep { attempt_id, step: Step::Generated(answer) });
+    let NextAction::RunTools(batch) = story.next_action() else { panic!("the server answers what nobody runs") };
+    let refused: Vec<_> = batch.iter().map(|call| (call.call_id.as_str(), call.refused.clone())).collect();
+    assert_eq!(refused, [("x1", Some(reason.clone())), ("c1", Some(reason))]);
+    story.run_tools(vec![result("x1", ASK_TOOL), result("c1", CLIENT_TOOL)]);
+    assert_eq!(story.next_action(), NextAction::RequireAction, "the sound call still waits for the client");
+    assert!(story.chat().refused_calls.is_empty(), "answered calls leave no trace");
+}

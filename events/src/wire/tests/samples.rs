@@ -162,6 +162,7 @@ pub fn full() -> Vec<Event> {
             response_id: some("resp_1"),
             attempt_id: Some(9),
             first_part_ms: Some(320),
+            refused_calls: BTreeMap::from([(text("call_2"), text("there is no tool named \"fly\""))]),
             compressed: true,
         }),
         Event::MessagesWithdrawn(MessagesWithdrawn { from: 5, reason: WithdrawalReason::Edited }),
@@ -310,6 +311,7 @@ pub fn minimal() -> Vec<Event> {
             response_id: None,
             attempt_id: None,
             first_part_ms: None,
+            refused_calls: Default::default(),
             compressed: false,
         }),
         Event::MessageQueued(MessageQueued {
