@@ -5,7 +5,7 @@ use serde_json::json;
 use super::rules::run_call;
 use super::support::*;
 use crate::chat::{CallRecord, Effect, NextAction, StateName, pending};
-use crate::command::{Busy, Command};
+use crate::command::{Busy, Command, Step};
 use crate::event::{AbandonCause, AttemptAction, EffectClass, Event, TurnFinished, TurnOutcome};
 use crate::message::{FinishReason, Usage};
 use crate::part::Part;
