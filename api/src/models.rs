@@ -32,6 +32,8 @@ impl Catalog {
                 provider_model: model.provider_model.clone(),
                 context_window: model.context_window,
                 max_output_tokens: model.max_output_tokens,
+                efforts: model.efforts.clone(),
+                provider_tools: model.provider_tools.clone(),
             };
             Some((name.clone(), ResolvedModel { settings, provider }))
         });
@@ -51,8 +53,7 @@ impl Catalog {
             name: name.to_owned(),
             provider: provider.to_owned(),
             provider_model: provider_model.to_owned(),
-            context_window: None,
-            max_output_tokens: None,
+            ..ModelSettings::default()
         };
         Some(ResolvedModel { settings, provider: Arc::clone(engine) })
     }
@@ -74,6 +75,7 @@ fn engine(name: &str, provider: &Provider, environment: &Environment) -> Result<
         base_url: provider.base_url.clone().unwrap_or_default(),
         api_key: variable.and_then(|variable| environment.get(variable)).map(Secret::new),
         api_key_expected_in: variable.map(str::to_owned),
+        store: provider.store,
     };
     Ok(match provider.kind {
         ProviderKind::Demo => Arc::new(Demo::named(name)),

@@ -9,6 +9,7 @@ pub mod envelope;
 pub mod episode;
 pub mod error;
 pub mod event;
+pub mod form;
 pub mod ids;
 pub mod journal;
 pub mod limits;

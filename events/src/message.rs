@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::form::FormCell;
 use crate::ids::{MessageId, QueuedId, TurnId};
 use crate::part::Part;
 
@@ -134,6 +135,9 @@ pub struct Message {
     pub turn_id: Option<TurnId>,
     /// The queued message it was.
     pub queued_id: Option<QueuedId>,
+    /// What it became in requests; no part of what it is.
+    #[serde(skip)]
+    pub form: FormCell,
 }
 
 impl Message {

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use uuid::Uuid;
 
+use crate::chat::KeptResponse;
 use crate::error::{CallError, ChatError};
 use crate::event::{RequestRecipe, ToolDefinition};
 use crate::ids::{AttemptId, ChatId, Digest};
@@ -13,7 +15,7 @@ use crate::message::{FinishReason, Message, Usage};
 use crate::part::LivePart;
 
 /// What a model is asked, independent of any provider (see `prompt::assemble`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prompt {
     /// Instructions.
     pub system: Option<String>,
@@ -21,10 +23,21 @@ pub struct Prompt {
     pub messages: Vec<Arc<Message>>,
     /// Tools the model may call.
     pub tools: Vec<ToolDefinition>,
+    /// An answer among the messages that its provider keeps and may continue; nothing before it has changed since.
+    pub continues: Option<Continuation>,
+}
+
+/// How far a provider knows a conversation already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continuation {
+    /// The answer that it keeps.
+    pub response: KeptResponse,
+    /// How many of the prompt's messages it knows by that: all up to the answer, which is the last of them.
+    pub messages_known: usize,
 }
 
 /// A model as configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelSettings {
     /// The configured name.
     pub name: String,
@@ -36,6 +49,10 @@ pub struct ModelSettings {
     pub context_window: Option<u64>,
     /// Tokens it may put out.
     pub max_output_tokens: Option<u64>,
+    /// The efforts it knows; what is asked for becomes the nearest of them. `None`: whatever is asked for is passed on.
+    pub efforts: Option<Vec<String>>,
+    /// The tools that its provider may run itself, in the provider's own words.
+    pub provider_tools: Vec<Value>,
 }
 
 /// A prompt in the exact bytes that are sent.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use crate::chat::Chat;
 use crate::event::{Offer, ToolDefinition};
+use crate::form::FormCell;
 use crate::ids::MessageId;
 use crate::message::{Message, Origin, Role, Visibility};
-use crate::model::Prompt;
+use crate::model::{Continuation, Prompt};
 use crate::part::Part;
 
 mod problems;
@@ -36,7 +37,8 @@ pub fn assemble(chat: &Chat, offer: &Offer) -> Prompt {
         let nudge = words(CONTINUE, messages.last(), chat);
         messages.push(nudge);
     }
-    prompt(chat, offer, messages)
+    let prompt = prompt(chat, offer, messages);
+    Prompt { continues: continuation(chat, &prompt.messages), ..prompt }
 }
 
 /// The prompt that asks for a summary of the chat: the prompt of the next model call with the same beginning, so that the
@@ -61,7 +63,21 @@ fn prompt(chat: &Chat, offer: &Offer, mut messages: Vec<Arc<Message>>) -> Prompt
     let instructions = [chat.config.system_prompt.as_deref(), offer.guidance.as_deref()];
     let instructions: Vec<&str> = instructions.into_iter().flatten().filter(|text| !text.trim().is_empty()).collect();
     let system = (!instructions.is_empty()).then(|| instructions.join("\n\n"));
-    Prompt { system, messages, tools: tools(chat, &offer.tools) }
+    Prompt { system, messages, tools: tools(chat, &offer.tools), continues: None }
+}
+
+/// How far the newest answer's provider knows the messages, where it keeps the answer and they still begin with exactly
+/// what it answered.
+fn continuation(chat: &Chat, messages: &[Arc<Message>]) -> Option<Continuation> {
+    let response = chat.chain.kept()?;
+    let is_answer = |message: &Arc<Message>| message.id == response.message_id && message.role == Role::Assistant;
+    let answered = messages.iter().rposition(is_answer)?;
+    let before = &messages[..answered];
+    // An answer behind another one answered words of our own, which were no part of the history.
+    let asked = before.last().is_some_and(|message| matches!(message.role, Role::User | Role::Tool));
+    // A result that came later than the answer now stands before it, where it did not stand then.
+    let unchanged = asked && before.iter().all(|message| message.id <= response.message_id);
+    unchanged.then(|| Continuation { response: response.clone(), messages_known: answered + 1 })
 }
 
 /// What the model may see: all system messages, and everything after the newest boundary.
@@ -105,6 +121,7 @@ fn words(text: &str, neighbour: Option<&Arc<Message>>, chat: &Chat) -> Arc<Messa
         created_at: neighbour.map_or(chat.outline.updated_at, |message| message.created_at),
         turn_id: None,
         queued_id: None,
+        form: FormCell::default(),
     })
 }
 

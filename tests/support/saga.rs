@@ -89,7 +89,6 @@ impl Saga {
             prompt_digest: None,
             request: None,
             offer: None,
-            offer: None,
             node: "saga".to_owned(),
         }));
         let attempt_id = self.version();

@@ -131,6 +131,7 @@ impl ModelCatalog for ScriptedModel {
             provider_model: "scripted".to_owned(),
             context_window: None,
             max_output_tokens: None,
+            ..ModelSettings::default()
         };
         Ok(ResolvedModel { settings, provider: Arc::new(self.clone()) })
     }
@@ -154,6 +155,7 @@ impl ModelProvider for ScriptedModel {
             max_output_tokens: None,
             effort: effort.map(str::to_owned),
             encoder: 1,
+            ..RequestRecipe::default()
         };
         Ok(EncodedRequest { digest: Digest::of(&body), body, recipe })
     }

@@ -41,6 +41,20 @@ impl Effort {
     }
 }
 
+/// What a model is told that knows only these efforts: the wanted one, or else the nearest, of two equally near ones the
+/// lower. Nothing where it knows none, or where the wanted one has no place among the others. Without a list, whatever is
+/// wanted.
+pub(crate) fn within<'a>(wanted: &'a str, known: Option<&'a [String]>) -> Option<&'a str> {
+    let Some(known) = known else { return Some(wanted) };
+    if let Some(same) = known.iter().find(|effort| effort.trim().eq_ignore_ascii_case(wanted.trim())) {
+        return Some(same);
+    }
+    let wanted = Effort::read(wanted)?;
+    let distance = |effort: Effort| ((effort as i8 - wanted as i8).abs(), effort);
+    let placed = known.iter().filter_map(|name| Some((distance(Effort::read(name)?), name)));
+    placed.min_by_key(|(distance, _)| *distance).map(|(_, name)| name.as_str())
+}
+
 /// A model's name in lower case, without the vendor that a gateway puts before it.
 pub(crate) fn base_name(provider_model: &str) -> String {
     provider_model.rsplit('/').next().unwrap_or_default().to_ascii_lowercase()
@@ -57,4 +71,34 @@ pub(crate) fn version_at(text: &str) -> Option<(u32, u32)> {
     let rest = text[digits..].strip_prefix(['.', '-']);
     let minor = rest.and_then(number).map_or(0, |(minor, _)| minor);
     Some((major, minor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effort_becomes_the_nearest_that_the_model_knows() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        type Row<'a> = (&'a str, Option<&'a [&'a str]>, Option<&'a str>);
+        let rows: [Row<'_>; 12] = [
+            ("high", None, Some("high")),
+            ("own word", None, Some("own word")),
+            ("high", Some(&["low", "high"]), Some("high")),
+            ("HIGH", Some(&["low", "high"]), Some("high")),
+            ("max", Some(&["low", "high"]), Some("high")),
+            ("none", Some(&["low", "high"]), Some("low")),
+            // As near to one as to the other: the lower.
+            ("medium", Some(&["high", "low"]), Some("low")),
+            ("xhigh", Some(&["none", "minimal"]), Some("minimal")),
+            ("high", Some(&[]), None),
+            ("own word", Some(&["low"]), None),
+            ("own word", Some(&["low", "own word"]), Some("own word")),
+            ("low", Some(&["own word"]), None),
+        ];
+        for (wanted, known, expected) in rows {
+            let known = known.map(list);
+            assert_eq!(within(wanted, known.as_deref()), expected, "{wanted} within {known:?}");
+        }
+    }
 }

@@ -140,7 +140,7 @@ impl Endpoint {
         &self,
         body: Vec<u8>,
         identity: CallIdentity,
-        headers: &[(&'static str, &'static str)],
+        headers: &[(&'static str, String)],
         decoder: &mut dyn Decoder,
         mut sink: PartSink,
     ) -> Result<ModelFinished, CallError> {
@@ -162,11 +162,13 @@ impl Endpoint {
         &self,
         body: Vec<u8>,
         identity: CallIdentity,
-        more: &[(&'static str, &'static str)],
+        more: &[(&'static str, String)],
     ) -> Result<Response, CallError> {
         let mut headers = self.headers.clone();
         for (name, value) in more {
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
         }
         let sent = self
             .client

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod anthropic;
+mod body;
 mod call_ids;
 pub mod classify;
 pub mod demo;
@@ -17,6 +18,8 @@ pub mod openai_responses;
 pub mod options;
 mod pieces;
 mod plain;
+mod protocol;
+mod provider_tools;
 pub mod secret;
 pub mod sse;
 #[cfg(test)]
@@ -31,16 +34,18 @@ pub use http::install_crypto;
 pub use openai_chat::{OpenAiChat, OpenAiChatOptions};
 pub use openai_responses::{OpenAiResponses, OpenAiResponsesOptions};
 pub use options::ProviderOptions;
+pub use protocol::HttpProvider;
+pub use provider_tools::{PROVIDER_TOOL_MAX_BYTES, PROVIDER_TOOLS_MAX, provider_tool};
 pub use secret::Secret;
 
 /// Makes a request again from the recipe in the log and the prompt it was made of. Nothing if the protocol is unknown
 /// here, or if the bytes were made by another encoder than today's.
 pub fn encode_with(recipe: &RequestRecipe, prompt: &Prompt) -> Option<EncodedRequest> {
     match recipe.protocol.as_str() {
-        openai_chat::PROTOCOL => openai_chat::encode_with(recipe, prompt),
-        openai_responses::PROTOCOL => openai_responses::encode_with(recipe, prompt),
-        anthropic::PROTOCOL => anthropic::encode_with(recipe, prompt),
-        demo::PROTOCOL => demo::encode_with(recipe, prompt),
+        openai_chat::PROTOCOL => protocol::encode_with::<openai_chat::ChatCompletions>(recipe, prompt),
+        openai_responses::PROTOCOL => protocol::encode_with::<openai_responses::Responses>(recipe, prompt),
+        anthropic::PROTOCOL => protocol::encode_with::<anthropic::Messages>(recipe, prompt),
+        demo::PROTOCOL => protocol::encode_with::<demo::Lines>(recipe, prompt),
         _ => None,
     }
 }

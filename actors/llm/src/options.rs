@@ -16,6 +16,9 @@ pub struct ProviderOptions {
     /// Where the key was looked for (an environment variable's name) if there has to be one. With no key in `api_key`
     /// every call then fails as `missing_key` and names this place.
     pub api_key_expected_in: Option<String>,
+    /// The provider is told to keep its answers, and continues the last one where it can instead of reading the whole
+    /// conversation again. Only Responses knows this; the others ignore it.
+    pub store: bool,
 }
 
 impl ProviderOptions {

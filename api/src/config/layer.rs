@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use verbatim_events::limits::Limits;
 
 use super::http::HttpSettings;
@@ -40,6 +41,7 @@ pub(super) struct ProviderLayer {
     pub kind: Option<ProviderKind>,
     pub base_url: Option<String>,
     pub api_key_env: Option<String>,
+    pub store: bool,
 }
 
 /// `[models.NAME]`
@@ -50,6 +52,8 @@ pub(super) struct ModelLayer {
     pub model: Option<String>,
     pub context_window: Option<u64>,
     pub max_output_tokens: Option<u64>,
+    pub efforts: Option<Vec<String>>,
+    pub provider_tools: Vec<Value>,
     pub default: bool,
 }
 

@@ -13,6 +13,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde_json::Value;
 use verbatim_events::limits::Limits;
 
 pub use database::Database;
@@ -55,6 +56,8 @@ pub struct Provider {
     pub base_url: Option<String>,
     /// The variable that holds its key.
     pub api_key_env: Option<String>,
+    /// It is told to keep its answers, and continues the last one where it can.
+    pub store: bool,
 }
 
 /// A model as configured.
@@ -68,6 +71,10 @@ pub struct Model {
     pub context_window: Option<u64>,
     /// Tokens it may put out.
     pub max_output_tokens: Option<u64>,
+    /// The efforts it knows; any where absent.
+    pub efforts: Option<Vec<String>>,
+    /// The tools that its provider may run itself, in the provider's own words.
+    pub provider_tools: Vec<Value>,
 }
 
 /// The settings in force.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_llm::PROVIDER_TOOLS_MAX;
 
 use super::environment::Overlay;
 use super::file::{File, shape};
@@ -19,6 +21,9 @@ const KEYED: [(&str, &str, ProviderKind); 2] = [
 
 /// The longest silence guard, in ms.
 const SILENCE_MAX_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How many efforts a model may know.
+const EFFORTS_MAX: usize = 16;
 
 /// Where settings came from, so that a mistake can be named with its place.
 pub(super) struct Sources<'a> {
@@ -146,6 +151,7 @@ fn providers(layer: &Layer, sources: &Sources<'_>) -> Result<BTreeMap<String, Pr
                 kind,
                 base_url: own_url(kind).map(str::to_owned),
                 api_key_env: Some(variable.to_owned()),
+                store: false,
             });
         }
     }
@@ -153,6 +159,7 @@ fn providers(layer: &Layer, sources: &Sources<'_>) -> Result<BTreeMap<String, Pr
         kind: ProviderKind::Demo,
         base_url: None,
         api_key_env: None,
+        store: false,
     });
     Ok(providers)
 }
@@ -162,13 +169,16 @@ fn provider(configured: &ProviderLayer) -> Result<Provider, (&'static str, Strin
     if kind == ProviderKind::Demo && (configured.base_url.is_some() || configured.api_key_env.is_some()) {
         return Err(("kind", "a demo provider has neither address nor key".to_owned()));
     }
+    if configured.store && kind != ProviderKind::OpenAiResponses {
+        return Err(("store", format!("only providers of kind {} keep answers", ProviderKind::OpenAiResponses.name())));
+    }
     if let Some(url) = &configured.base_url
         && reqwest::Url::parse(url).ok().is_none_or(|url| !matches!(url.scheme(), "http" | "https"))
     {
         return Err(("base_url", "a base_url is an absolute http or https URL".to_owned()));
     }
     let base_url = own_url(kind).map(|url| configured.base_url.clone().unwrap_or_else(|| url.to_owned()));
-    Ok(Provider { kind, base_url, api_key_env: configured.api_key_env.clone() })
+    Ok(Provider { kind, base_url, api_key_env: configured.api_key_env.clone(), store: configured.store })
 }
 
 /// Where the makers of a protocol listen themselves, as their client libraries take it; nothing where nobody listens.
@@ -207,6 +217,8 @@ fn models(
         provider_model: DEMO.to_owned(),
         context_window: None,
         max_output_tokens: None,
+        efforts: None,
+        provider_tools: Vec::new(),
     });
     Ok((models, default_model))
 }
@@ -217,10 +229,10 @@ fn model(
     providers: &BTreeMap<String, Provider>,
 ) -> Result<Model, (&'static str, String)> {
     let Some(provider) = &configured.provider else { return Err(("provider", "the model has no provider".to_owned())) };
-    if !providers.contains_key(provider) {
+    let Some(Provider { kind, .. }) = providers.get(provider) else {
         let known: Vec<&str> = providers.keys().map(String::as_str).collect();
         return Err(("provider", format!("there is no provider {provider:?}; there are: {}", known.join(", "))));
-    }
+    };
     for (key, tokens) in
         [("context_window", configured.context_window), ("max_output_tokens", configured.max_output_tokens)]
     {
@@ -233,7 +245,25 @@ fn model(
         provider_model: configured.model.clone().unwrap_or_else(|| name.to_owned()),
         context_window: configured.context_window,
         max_output_tokens: configured.max_output_tokens,
+        efforts: efforts(configured.efforts.as_deref()).map_err(|problem| ("efforts", problem))?,
+        provider_tools: provider_tools(*kind, &configured.provider_tools)
+            .map_err(|problem| ("provider_tools", problem))?,
     })
+}
+
+fn efforts(configured: Option<&[String]>) -> Result<Option<Vec<String>>, String> {
+    let Some(efforts) = configured else { return Ok(None) };
+    if efforts.len() > EFFORTS_MAX || efforts.iter().any(|effort| effort.trim().is_empty() || effort.len() > 32) {
+        return Err(format!("a model knows at most {EFFORTS_MAX} efforts, each a word of at most 32 bytes"));
+    }
+    Ok(Some(efforts.to_vec()))
+}
+
+fn provider_tools(kind: ProviderKind, configured: &[Value]) -> Result<Vec<Value>, String> {
+    if configured.len() > PROVIDER_TOOLS_MAX {
+        return Err(format!("a model may have at most {PROVIDER_TOOLS_MAX} tools of its provider's"));
+    }
+    configured.iter().map(|tool| verbatim_llm::provider_tool(kind.name(), tool)).collect()
 }
 
 /// Bounds that would stop the server from working at all.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use serde_json::Value;
 use verbatim_events::limits::Limits;
 
 use super::database::without_password;
@@ -29,6 +30,8 @@ struct ProviderView<'a> {
     base_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key_env: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    store: bool,
 }
 
 #[derive(Serialize)]
@@ -41,6 +44,10 @@ struct ModelView<'a> {
     max_output_tokens: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     default: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    efforts: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    provider_tools: &'a [Value],
 }
 
 /// The settings in the file's own notation, with comments on what came from where. Passwords are `***`, keys are named
@@ -69,6 +76,7 @@ fn view(settings: &Settings) -> View<'_> {
             kind: provider.kind,
             base_url: provider.base_url.as_deref().map(without_password),
             api_key_env: provider.api_key_env.as_deref(),
+            store: provider.store,
         };
         (name.as_str(), view)
     });
@@ -79,6 +87,8 @@ fn view(settings: &Settings) -> View<'_> {
             context_window: model.context_window,
             max_output_tokens: model.max_output_tokens,
             default: *name == settings.default_model,
+            efforts: model.efforts.as_deref(),
+            provider_tools: &model.provider_tools,
         };
         (name.as_str(), view)
     });

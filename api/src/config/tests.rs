@@ -104,6 +104,14 @@ fn mistakes_in_the_file_are_named_with_their_line() {
             "default",
         ),
         ("[mcp.files]\ncommand = \"x\"\n", 1, "MCP"),
+        ("[providers.a]\nkind = \"anthropic\"\nstore = true\n", 3, "keep answers"),
+        ("[models.a]\nprovider = \"demo\"\nefforts = [\"low\", \" \"]\n", 3, "efforts"),
+        ("[models.a]\nprovider = \"demo\"\nprovider_tools = [\"web_search\"]\n", 3, "no tools"),
+        (
+            "[providers.c]\nkind = \"anthropic\"\n[models.a]\nprovider = \"c\"\nprovider_tools = [\"bash\"]\n",
+            5,
+            "web_search, web_fetch",
+        ),
     ] {
         let (found, problem) = refusal(text);
         assert_eq!(found, line, "{text:?}: {problem}");
@@ -206,7 +214,10 @@ fn what_is_shown_holds_no_secret_and_can_be_read_again() {
     let folder = Folder::with(
         "database = \"postgres://ann:hunter2@db/verbatim?sslpassword=hunter3&application_name=v\"\n\
          [providers.p]\nkind = \"openai_chat\"\nbase_url = \"https://u:hunter4@x/v1\"\napi_key_env = \"P_KEY\"\n\
-         [models.m]\nprovider = \"p\"\n",
+         [providers.r]\nkind = \"openai_responses\"\nstore = true\n\
+         [models.m]\nprovider = \"p\"\ndefault = true\n\
+         [models.s]\nprovider = \"r\"\nefforts = [\"low\"]\n\
+         provider_tools = [\"web_search\", { type = \"file_search\", vector_store_ids = [\"vs_1\"] }]\n",
     );
     let variables = environment(&[("P_KEY", "hunter5"), ("VERBATIM_ADMIN_KEY", "hunter6")]);
     let settings = Settings::load(&folder.flags(), &variables).expect("right");
@@ -218,6 +229,8 @@ fn what_is_shown_holds_no_secret_and_can_be_read_again() {
 
     let again = Folder::with(&shown).load(&[]).expect("what is shown is a settings file");
     assert_eq!((again.default_model.as_str(), &again.limits), ("m", &settings.limits));
+    assert_eq!((&again.models, again.providers["r"].store), (&settings.models, true));
+    assert_eq!(settings.models["s"].provider_tools.len(), 2);
 }
 
 #[test]

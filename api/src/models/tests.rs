@@ -70,8 +70,24 @@ fn every_kind_of_provider_is_spoken_and_bears_its_configured_name() {
     let catalog = catalog(&file, &[]);
     for kind in kinds {
         let ResolvedModel { settings, provider } = catalog.resolve(Some(&format!("my_{kind}/m"))).expect("a model");
-        let prompt = Prompt { system: None, messages: Vec::new(), tools: Vec::new() };
+        let prompt = Prompt { system: None, messages: Vec::new(), tools: Vec::new(), ..Prompt::default() };
         let recipe = provider.encode(&prompt, &settings, None).expect("a request").recipe;
         assert_eq!((recipe.protocol.as_str(), recipe.provider), (kind, format!("my_{kind}")));
     }
+}
+
+#[test]
+fn what_a_model_knows_and_may_use_goes_into_its_requests() {
+    let catalog = catalog(
+        "[providers.o]\nkind = \"openai_responses\"\nstore = true\n\
+         [models.m]\nprovider = \"o\"\nefforts = [\"low\", \"high\"]\nprovider_tools = [\"web_search\"]\n",
+        &[],
+    );
+    let ResolvedModel { settings, provider } = catalog.resolve(Some("m")).expect("a model");
+    let recipe = provider.encode(&Prompt::default(), &settings, Some("max")).expect("a request").recipe;
+    assert_eq!((recipe.effort.as_deref(), recipe.store), (Some("high"), true));
+    assert_eq!(recipe.provider_tools, [serde_json::json!({ "type": "web_search" })]);
+    let other = catalog.resolve(Some("o/other")).expect("a model").settings;
+    let recipe = provider.encode(&Prompt::default(), &other, Some("max")).expect("a request").recipe;
+    assert_eq!((recipe.effort.as_deref(), recipe.provider_tools.len()), (Some("max"), 0));
 }

@@ -51,6 +51,7 @@ impl ModelCatalog for OnlyDemo {
             provider_model: "demo".into(),
             context_window: None,
             max_output_tokens: None,
+            ..ModelSettings::default()
         };
         Ok(ResolvedModel { settings, provider: Arc::clone(&self.0) as _ })
     }

@@ -78,6 +78,7 @@ impl<'a> Writer<'a> {
             provider_model: "demo".to_owned(),
             context_window: None,
             max_output_tokens: None,
+            ..ModelSettings::default()
         };
         let chat = self.send(Command::CreateChat(Box::new(create))).await;
         let request = Demo::new().encode(&assemble(chat, &Offer::default()), &settings, None).expect("encoded");
@@ -153,7 +154,7 @@ async fn an_encoder_of_another_version_is_not_compared() {
     let mut events = read_chat(&log, writer.id).await.expect("read");
     let position = events.iter().position(|stored| stored.event.event_type == "attempt_recorded").expect("an attempt");
     let text = String::from_utf8(events[position].event.data.clone()).expect("JSON");
-    events[position].event.data = text.replace("\"encoder\":1", "\"encoder\":999").into_bytes();
+    events[position].event.data = text.replace("\"encoder\":2", "\"encoder\":999").into_bytes();
     rehash(&mut events);
     let audit = audit_chat(&events);
     assert!(audit.is_clean(), "{audit:?}");

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::chat::chain::Chain;
 use crate::chat::history::History;
 use crate::chat::outline::Outline;
 use crate::chat::state::{Boundary, CallRecord, Chat, ChatConfig, QueuedMessage};
 use crate::envelope::Recorded;
 use crate::event::{ChatCreated, Event, MessageCommitted, MessageQueued, PromotedTo, QueuedMessagePromoted};
+use crate::form::FormCell;
 use crate::ids::{ChatId, MessageId, QueuedId, Version};
 use crate::message::{Message, Origin, Role};
 
@@ -69,6 +71,7 @@ impl Chat {
             offer: Arc::default(),
             context_workspace: None,
             context_message: None,
+            chain: Arc::default(),
         })
     }
 
@@ -105,6 +108,7 @@ impl Chat {
                 if let Some(offer) = &recorded.offer {
                     self.offer = Arc::new(offer.clone());
                 }
+                self.chain_mut().ask(recorded);
             }
             Event::ToolCallStarted(started) => {
                 let record = CallRecord::Started { attempt_id: started.attempt_id, effect_class: started.effect_class };
@@ -124,7 +128,11 @@ impl Chat {
                     approvals.insert(decision.call_id.clone(), decision.clone());
                 }
             }
-            Event::TurnFinished(_) => self.compaction_requested = None,
+            Event::RetryScheduled(retry) => self.chain_mut().fail(Some(&retry.error)),
+            Event::TurnFinished(finished) => {
+                self.compaction_requested = None;
+                self.chain_mut().fail(finished.error.as_ref());
+            }
             Event::CompactionRequested(requested) => self.compaction_requested = Some(requested.source),
             Event::ContextCompacted(_) => {
                 self.compaction_requested = None;
@@ -133,7 +141,6 @@ impl Chat {
             Event::ContextCleared(_) => self.set_boundary(Boundary { version, is_compaction: false }),
             Event::ChatErased(_) => self.forget_words(),
             Event::ChatCreated(_)
-            | Event::RetryScheduled(_)
             | Event::AttemptAbandoned(_)
             | Event::ActionRequired(_)
             | Event::ActionResolved(_)
@@ -163,6 +170,7 @@ impl Chat {
             created_at: recorded.recorded_at,
             turn_id: self.outline.turn.as_ref().map(|turn| turn.id),
             queued_id: committed.queued_id,
+            form: FormCell::default(),
         };
         if message.role == Role::Tool {
             self.forget_answered(&message);
@@ -175,6 +183,11 @@ impl Chat {
             self.context_message = Some(message.id);
         }
         self.history.push(Arc::new(message));
+        self.chain_mut().answer(recorded.version, committed);
+    }
+
+    fn chain_mut(&mut self) -> &mut Chain {
+        Arc::make_mut(&mut self.chain)
     }
 
     /// A later answer of the model may use the same call ids again, so an answered call's records must not outlive it.
@@ -197,6 +210,7 @@ impl Chat {
             return Err(format!("message {from} is not in history"));
         }
         self.history.withdraw_from(from);
+        self.chain_mut().withdraw_from(from);
         while self.boundary >= from {
             let earlier = Arc::make_mut(&mut self.earlier_boundaries).pop().unwrap_or_default();
             self.boundary = earlier.version;
@@ -223,6 +237,7 @@ impl Chat {
         }
         self.boundary = boundary.version;
         self.boundary_is_compaction = boundary.is_compaction;
+        self.chain = Arc::default();
         // Prompts start after the boundary: what stood before it must be read again.
         self.forget_context();
     }
@@ -235,6 +250,7 @@ impl Chat {
     fn forget_words(&mut self) {
         self.config = Arc::default();
         self.history = History::default();
+        self.chain = Arc::default();
         self.queue.clear();
         self.boundary = 0;
         self.boundary_is_compaction = false;

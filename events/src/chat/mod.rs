@@ -1,6 +1,7 @@
 //! The chat: the aggregate. Its state, the commands it takes, the events it yields. Pure.
 
 mod calls;
+mod chain;
 mod compaction;
 mod decide;
 mod evolve;
@@ -15,6 +16,7 @@ mod tests;
 mod tool_rules;
 
 pub use calls::{OpenCall, SortedCalls, open_calls, sort_open_calls};
+pub use chain::{Chain, KeptResponse};
 pub use compaction::{context_tokens, threshold_percent};
 pub use decide::decide;
 pub use evolve::{IllegalEvent, evolve};

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::chat::chain::Chain;
 use crate::chat::history::History;
 use crate::chat::outline::{Outline, Status};
 use crate::event::{ApprovalDecision, CompactionSource, EffectClass, Offer, ToolDefinition, ToolPolicy};
@@ -115,6 +116,8 @@ pub struct Chat {
     pub context_workspace: Option<String>,
     /// The message that holds them.
     pub context_message: Option<MessageId>,
+    /// Whether the newest answer's provider keeps it.
+    pub chain: Arc<Chain>,
 }
 
 /// The thirteen states.

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::ChatError;
 use crate::event::ToolDefinition;
 use crate::ids::{AttemptId, Digest, TurnId};
 use crate::message::Usage;
-use crate::part::Part;
+use crate::part::{Part, is_false};
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +47,7 @@ pub enum AttemptAction {
 }
 
 /// What is needed to rebuild an attempt's exact request from the log alone.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RequestRecipe {
     /// The wire protocol: `openai_chat`, `openai_responses`, `anthropic` or `demo`.
@@ -61,6 +62,15 @@ pub struct RequestRecipe {
     /// The effort sent along.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effort: Option<String>,
+    /// The tools that the provider may run itself, in its own words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provider_tools: Vec<Value>,
+    /// The provider was told to keep the answer.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub store: bool,
+    /// The kept answer that the request continues; the messages up to it were not sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_response_id: Option<String>,
     /// The number of the encoder that made the bytes; another number's bytes are not comparable.
     pub encoder: u32,
 }

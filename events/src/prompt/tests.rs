@@ -72,6 +72,7 @@ fn message(id: MessageId, role: Role, parts: Vec<Part>) -> Message {
         created_at: DateTime::UNIX_EPOCH,
         turn_id: None,
         queued_id: None,
+        form: Default::default(),
     }
 }
 
@@ -425,13 +426,14 @@ fn problems_are_found() {
     ];
     for (messages, expected) in table {
         let messages = messages.into_iter().map(Arc::new).collect();
-        let found = problems(&Prompt { system: None, messages, tools: vec![] });
+        let found = problems(&Prompt { system: None, messages, tools: vec![], ..Prompt::default() });
         assert!(found.iter().any(|problem| problem.contains(expected)), "{expected:?} is not among {found:?}");
     }
     let prompt = Prompt {
         system: Some(" ".to_owned()),
         messages: vec![Arc::new(user(1, "a"))],
         tools: vec![tool("a"), tool("a")],
+        ..Prompt::default()
     };
     assert_eq!(problems(&prompt), ["the instructions are blank", "two tools are named \"a\""]);
 }

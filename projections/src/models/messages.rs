@@ -2,6 +2,7 @@
 
 use verbatim_events::envelope::Recorded;
 use verbatim_events::event::{Event, MessageCommitted};
+use verbatim_events::form::FormCell;
 use verbatim_events::ids::TurnId;
 use verbatim_events::message::Message;
 
@@ -112,5 +113,6 @@ fn message(recorded: &Recorded, committed: &MessageCommitted, turn_id: Option<Tu
         created_at: recorded.recorded_at,
         turn_id,
         queued_id: *queued_id,
+        form: FormCell::default(),
     }
 }

@@ -16,7 +16,7 @@ const BUDGET_MIN_TOKENS: u64 = 1024;
 const ANSWER_TOKENS: u64 = 4096;
 
 /// What lets a request say that stale thinking is to be dropped.
-const BINDING_HEADERS: [(&str, &str); 1] = [("anthropic-beta", "thinking-binding-controls-2026-08-01")];
+const BINDING_BETA: &str = "thinking-binding-controls-2026-08-01";
 
 /// How a model thinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,9 +82,9 @@ impl Family {
         }
     }
 
-    /// The headers that a request to such a model needs.
-    pub(super) fn headers(self) -> &'static [(&'static str, &'static str)] {
-        if self.is_bound { &BINDING_HEADERS } else { &[] }
+    /// The beta feature that a request to such a model needs.
+    pub(super) fn beta(self) -> Option<&'static str> {
+        self.is_bound.then_some(BINDING_BETA)
     }
 
     /// How the model is told to think, within an output limit of `max_tokens`. `can_begin` says that a thinking block may

@@ -1,33 +1,32 @@
 //! The Anthropic Messages protocol.
 
 mod blocks;
+mod content;
 mod decode;
 mod encode;
 mod family;
+mod request;
 #[cfg(test)]
 mod tests;
 mod turns;
 mod usage;
 
-use std::fmt;
-use std::sync::Arc;
-
-use verbatim_events::error::{CallError, ChatError};
 use verbatim_events::event::RequestRecipe;
-use verbatim_events::log::BoxFuture;
-use verbatim_events::model::{
-    CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
-};
+use verbatim_events::ids::AttemptId;
+use verbatim_events::model::Prompt;
 
-use self::family::Family;
-use crate::http::{Dialect, Endpoint, KeyHeader};
+use crate::http::{Dialect, KeyHeader};
 use crate::options::ProviderOptions;
+use crate::protocol::{HttpProtocol, HttpProvider, Protocol};
+use crate::secret::Secret;
 
 pub use decode::{MessageAnswer, MessageDecoder};
-pub use encode::ENCODER;
 
 /// The protocol's name in recipes and settings.
 pub const PROTOCOL: &str = "anthropic";
+
+/// The number of this encoder. Whoever changes a byte it writes counts it up.
+pub const ENCODER: u32 = 2;
 
 /// Where Anthropic itself listens.
 pub const DEFAULT_BASE_URL: &str = "https://api.anthropic.com";
@@ -35,65 +34,36 @@ pub const DEFAULT_BASE_URL: &str = "https://api.anthropic.com";
 /// The version of the protocol that is spoken here.
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
 
-const DIALECT: Dialect =
-    Dialect { version: Some("v1"), path: &["messages"], key: KeyHeader::ApiKey, headers: &[VERSION] };
-
 /// What a provider of this protocol needs to know. `base_url` has no `/v1`; one that has it does no harm.
 pub type AnthropicOptions = ProviderOptions;
 
-/// A provider that speaks Messages. Cheap to clone; clones share their connections.
-#[derive(Clone)]
-pub struct Anthropic {
-    options: Arc<AnthropicOptions>,
-    endpoint: Arc<Endpoint>,
-}
+/// A provider that speaks Messages.
+pub type Anthropic = HttpProvider<Messages>;
 
-impl Anthropic {
-    /// Prepares a provider; no connection is opened. Fails with `config` where the address or the key cannot be used.
-    pub fn new(options: AnthropicOptions) -> Result<Anthropic, ChatError> {
-        let options = options.normalised();
-        let endpoint = Endpoint::new(&options, &DIALECT)?;
-        Ok(Anthropic { options: Arc::new(options), endpoint: Arc::new(endpoint) })
+/// The protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Messages;
+
+impl Protocol for Messages {
+    const NAME: &'static str = PROTOCOL;
+    const ENCODER: u32 = ENCODER;
+
+    fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Result<Vec<u8>, serde_json::Error> {
+        encode::body(recipe, prompt)
     }
 }
 
-impl fmt::Debug for Anthropic {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Anthropic").field(&self.options).finish()
-    }
-}
+impl HttpProtocol for Messages {
+    const DIALECT: Dialect =
+        Dialect { version: Some("v1"), path: &["messages"], key: KeyHeader::ApiKey, headers: &[VERSION] };
+    type Decoder = MessageDecoder;
 
-impl ModelProvider for Anthropic {
-    fn encode(
-        &self,
-        prompt: &Prompt,
-        model: &ModelSettings,
-        effort: Option<&str>,
-    ) -> Result<EncodedRequest, ChatError> {
-        let limit = model.max_output_tokens;
-        encode::encode(encode::recipe(&self.options.name, &model.provider_model, limit, effort), prompt)
+    fn decoder(provider: &str, key: Option<Secret>, attempt_id: AttemptId) -> MessageDecoder {
+        MessageDecoder::new(provider, key, attempt_id)
     }
 
-    fn call(
-        &self,
-        request: EncodedRequest,
-        identity: CallIdentity,
-        sink: PartSink,
-    ) -> BoxFuture<'static, Result<ModelFinished, CallError>> {
-        let this = self.clone();
-        Box::pin(async move {
-            if let Some(error) = this.options.missing_key() {
-                return Err(error.into());
-            }
-            let headers = Family::of(&request.recipe.provider_model).headers();
-            let key = this.options.api_key.clone();
-            let mut decoder = MessageDecoder::new(&this.options.name, key, identity.attempt_id);
-            this.endpoint.call(request.body, identity, headers, &mut decoder, sink).await
-        })
+    fn headers(recipe: &RequestRecipe) -> Vec<(&'static str, String)> {
+        let betas = encode::betas(recipe);
+        if betas.is_empty() { Vec::new() } else { vec![("anthropic-beta", betas.join(","))] }
     }
-}
-
-/// The request that a recipe of this protocol makes of a prompt; nothing if another encoder made the bytes.
-pub(crate) fn encode_with(recipe: &RequestRecipe, prompt: &Prompt) -> Option<EncodedRequest> {
-    (recipe.protocol == PROTOCOL && recipe.encoder == ENCODER).then(|| encode::encode(recipe.clone(), prompt).ok())?
 }

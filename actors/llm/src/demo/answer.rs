@@ -1,11 +1,10 @@
 //! What the demo model says: a function of the conversation alone.
 
 use serde_json::Value;
-use verbatim_events::message::Role;
 use verbatim_events::part::Part;
 
-use super::WireMessage;
 use super::directive::{Directives, parse};
+use super::wire::{Line, text_of};
 
 /// What a model that is asked for help answers.
 pub(super) const HELP: &str = "I am the demo model: I need no network and no key, and the same conversation always gets \
@@ -48,21 +47,15 @@ pub(super) struct Plan {
     pub text: String,
     /// The tools it calls.
     pub calls: Vec<(String, Value)>,
-    /// How many messages lead up to the answer, the answered one included; what follows it are this turn's steps.
-    pub answered: usize,
 }
 
-/// The answer to a conversation.
-pub(super) fn plan(messages: &[WireMessage]) -> Plan {
-    let spoken = |message: &WireMessage| message.role == Role::User && !text_of(message).is_empty();
-    let asked_at = messages.iter().rposition(spoken);
-    let asked = asked_at.map(|at| text_of(&messages[at])).unwrap_or_default();
+/// The answer to the `number`th thing that a user said, and to what this turn's steps brought since.
+pub(super) fn plan(turn: &[Line], number: usize) -> Plan {
+    let (asked, steps) =
+        turn.split_first().map_or((String::new(), turn), |(asked, steps)| (text_of(&asked.parts), steps));
     let (mut directives, said) = parse(&asked);
-    let answered = asked_at.map_or(messages.len(), |at| at + 1);
-    let results: Vec<String> =
-        messages[answered..].iter().flat_map(|message| &message.parts).filter_map(told).collect();
+    let results: Vec<String> = steps.iter().flat_map(|line| &line.parts).filter_map(told).collect();
     let calls = if results.is_empty() { std::mem::take(&mut directives.tools) } else { Vec::new() };
-    let number = messages.iter().filter(|message| spoken(message)).count();
     let text = if !calls.is_empty() || directives.empty || directives.refuse {
         String::new()
     } else if let Some(text) = &directives.say {
@@ -74,15 +67,7 @@ pub(super) fn plan(messages: &[WireMessage]) -> Plan {
     };
     let text = directives.tokens.filter(|_| !text.is_empty()).map_or(text.clone(), |count| of_length(&text, count));
     let reasoning = directives.reasoning.then(|| thought(&said));
-    Plan { directives, reasoning, text, calls, answered }
-}
-
-fn text_of(message: &WireMessage) -> String {
-    let texts = message.parts.iter().filter_map(|part| match part {
-        Part::Text { text } => Some(text.as_str()),
-        _ => None,
-    });
-    texts.collect::<Vec<_>>().join("\n")
+    Plan { directives, reasoning, text, calls }
 }
 
 fn told(part: &Part) -> Option<String> {

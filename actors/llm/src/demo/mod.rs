@@ -12,20 +12,18 @@ mod directive;
 mod speech;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::sync::Arc;
 
 use chrono::DateTime;
-use serde::{Deserialize, Serialize};
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
-use verbatim_events::event::RequestRecipe;
 use verbatim_events::ids::Digest;
 use verbatim_events::log::BoxFuture;
-use verbatim_events::message::{Role, Usage};
+use verbatim_events::message::Usage;
 use verbatim_events::model::{
     CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
-use verbatim_events::part::Part;
 
 use self::answer::Plan;
 use self::attempts::Attempts;
@@ -33,12 +31,15 @@ use self::directive::Break;
 use self::speech::{Manner, Speech, Stopped};
 use crate::classify::{Failure, Fault, RetryHeaders, classify};
 use crate::http::unwanted;
+use crate::protocol;
+
+pub use wire::Lines;
 
 /// The protocol's name in recipes and settings.
 pub const PROTOCOL: &str = "demo";
 
 /// The number of this encoder. Whoever changes a byte it writes counts it up.
-pub const ENCODER: u32 = 1;
+pub const ENCODER: u32 = 2;
 
 /// Bytes that pass for a token in the usage figures.
 const BYTES_PER_TOKEN: usize = 4;
@@ -68,55 +69,6 @@ impl Default for Demo {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireMessage {
-    role: Role,
-    parts: Vec<Part>,
-}
-
-#[derive(Serialize)]
-struct WireMessageRef<'a> {
-    role: Role,
-    parts: &'a [Part],
-}
-
-#[derive(Serialize)]
-struct WireRequestRef<'a> {
-    model: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_output_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    effort: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    system: Option<&'a str>,
-    messages: Vec<WireMessageRef<'a>>,
-    tools: Vec<&'a str>,
-}
-
-#[derive(Deserialize)]
-struct WireRequest {
-    max_output_tokens: Option<u64>,
-    messages: Vec<WireMessage>,
-}
-
-fn encode(recipe: RequestRecipe, prompt: &Prompt) -> Result<EncodedRequest, ChatError> {
-    let request = WireRequestRef {
-        model: &recipe.provider_model,
-        max_output_tokens: recipe.max_output_tokens,
-        effort: recipe.effort.as_deref(),
-        system: prompt.system.as_deref(),
-        messages: prompt.messages.iter().map(|m| WireMessageRef { role: m.role, parts: &m.parts }).collect(),
-        tools: prompt.tools.iter().map(|tool| tool.name.as_str()).collect(),
-    };
-    let body = serde_json::to_vec(&request).map_err(|error| unusable(&recipe.provider, &error))?;
-    Ok(EncodedRequest { digest: Digest::of(&body), body, recipe })
-}
-
-/// The request that a recipe of this protocol makes of a prompt; nothing if another encoder made the bytes.
-pub(crate) fn encode_with(recipe: &RequestRecipe, prompt: &Prompt) -> Option<EncodedRequest> {
-    (recipe.protocol == PROTOCOL && recipe.encoder == ENCODER).then(|| encode(recipe.clone(), prompt).ok())?
-}
-
 fn unusable(provider: &str, error: &serde_json::Error) -> ChatError {
     let message = format!("The demo model cannot work with this request: {error}.");
     ChatError { provider: Some(provider.to_owned()), ..ChatError::terminal(ErrorKind::Generic, message) }
@@ -129,15 +81,7 @@ impl ModelProvider for Demo {
         model: &ModelSettings,
         effort: Option<&str>,
     ) -> Result<EncodedRequest, ChatError> {
-        let recipe = RequestRecipe {
-            protocol: PROTOCOL.to_owned(),
-            provider: self.name.to_string(),
-            provider_model: model.provider_model.clone(),
-            max_output_tokens: model.max_output_tokens,
-            effort: effort.map(str::to_owned),
-            encoder: ENCODER,
-        };
-        encode(recipe, prompt)
+        protocol::encode::<Lines>(protocol::recipe::<Lines>(&self.name, false, prompt, model, effort), prompt)
     }
 
     fn call(
@@ -158,19 +102,18 @@ impl Demo {
         identity: CallIdentity,
         sink: PartSink,
     ) -> Result<ModelFinished, CallError> {
-        let wire: WireRequest = serde_json::from_slice(&request.body).map_err(|error| unusable(&self.name, &error))?;
-        let plan = answer::plan(&wire.messages);
+        let asked = wire::read(&request.body).map_err(|error| unusable(&self.name, &error))?;
+        let plan = answer::plan(&asked.turn, asked.question.number);
         let attempt = if plan.directives.counts() {
             // What follows the answered message are steps of one turn: they do not make it another message.
-            let digest = serde_json::to_vec(&wire.messages[..plan.answered]).map(|bytes| Digest::of(&bytes));
-            self.attempts.next(identity.chat_id, digest.unwrap_or(request.digest))
+            self.attempts.next(identity.chat_id, Digest::of(asked.answered))
         } else {
             1
         };
         self.failure(&plan, attempt)?;
         let directives = &plan.directives;
         let due = |order: Option<Break>| order.filter(|order| befalls(order.times, attempt));
-        let limit = wire.max_output_tokens.and_then(|limit| usize::try_from(limit).ok());
+        let limit = asked.question.max_output_tokens.and_then(|limit| usize::try_from(limit).ok());
         let manner = Manner {
             slow_ms: directives.slow_ms,
             stall_after: due(directives.stall).map(|stall| stall.after_tokens),

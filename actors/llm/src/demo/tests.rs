@@ -4,9 +4,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
+use verbatim_events::event::RequestRecipe;
 use verbatim_events::ids::{AttemptId, ChatId};
-use verbatim_events::message::{FinishReason, Message, Origin, Visibility};
-use verbatim_events::part::LivePart;
+use verbatim_events::message::{FinishReason, Message, Origin, Role, Visibility};
+use verbatim_events::part::{LivePart, Part};
 
 use super::directive::{Directives, Fail, parse};
 use super::*;
@@ -28,6 +29,7 @@ fn message(role: Role, parts: Vec<Part>) -> Arc<Message> {
         created_at: DateTime::UNIX_EPOCH,
         turn_id: None,
         queued_id: None,
+        form: Default::default(),
     })
 }
 
@@ -36,7 +38,7 @@ fn user(text: &str) -> Arc<Message> {
 }
 
 fn prompt(messages: Vec<Arc<Message>>) -> Prompt {
-    Prompt { system: Some("Be kind.".into()), messages, tools: Vec::new() }
+    Prompt { system: Some("Be kind.".into()), messages, tools: Vec::new(), ..Prompt::default() }
 }
 
 fn model(max_output_tokens: Option<u64>) -> ModelSettings {
@@ -47,6 +49,7 @@ fn model(max_output_tokens: Option<u64>) -> ModelSettings {
         name,
         context_window: None,
         max_output_tokens,
+        ..ModelSettings::default()
     }
 }
 
@@ -297,6 +300,6 @@ fn a_request_is_made_again_from_its_recipe() {
     let request = Demo::named("mine").encode(&prompt, &model(Some(7)), Some("low")).unwrap();
     assert_eq!(request.recipe.provider, "mine");
     assert_eq!(crate::encode_with(&request.recipe, &prompt), Some(request.clone()));
-    let other = RequestRecipe { encoder: 2, ..request.recipe };
+    let other = RequestRecipe { encoder: 1, ..request.recipe };
     assert_eq!(crate::encode_with(&other, &prompt), None);
 }

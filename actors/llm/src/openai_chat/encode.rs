@@ -6,6 +6,7 @@
 //!   `max_completion_tokens` (see `limits_by_completion`).
 //! - Content is a plain string, never a list of blocks.
 //! - An error of a tool is marked in its text; the protocol has no field for it.
+//! - What a provider ran itself becomes text: the protocol has no place for it.
 //! - Reasoning stays here, except for the families that demand their own back within a turn (see `wants_reasoning`).
 //! - A file that only has an id is named, not sent.
 
@@ -13,19 +14,16 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::Value;
-use verbatim_events::error::{ChatError, ErrorKind};
 use verbatim_events::event::{RequestRecipe, ToolDefinition};
 use verbatim_events::ids::Digest;
 use verbatim_events::message::{Message, Role};
-use verbatim_events::model::{EncodedRequest, Prompt};
+use verbatim_events::model::Prompt;
 use verbatim_events::part::Part;
 
 use super::PROTOCOL;
+use crate::body::{Body, Written, add_kept, form_key, items};
 use crate::effort::base_name;
-use crate::plain::{marked_result, text_of};
-
-/// The number of this encoder. Whoever changes a byte it writes counts it up.
-pub const ENCODER: u32 = 1;
+use crate::plain::{foreign, marked_result, readable, text_of};
 
 /// The longest id of a call that OpenAI accepts; another provider's may be longer.
 const CALL_ID_MAX_BYTES: usize = 40;
@@ -45,47 +43,44 @@ fn wants_reasoning(provider_model: &str) -> bool {
     name.starts_with("deepseek") || name.starts_with("kimi")
 }
 
-/// The request that `recipe` makes of `prompt`.
-pub(super) fn encode(recipe: RequestRecipe, prompt: &Prompt) -> Result<EncodedRequest, ChatError> {
+/// The body that `recipe` makes of `prompt`.
+pub(super) fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Written<Vec<u8>> {
     let limit = recipe.max_output_tokens;
     let by_completion = limits_by_completion(&recipe.provider_model);
-    let request = Request {
-        model: &recipe.provider_model,
-        messages: messages(prompt, wants_reasoning(&recipe.provider_model)),
+    let mut body = Body::open(&Head { model: &recipe.provider_model }, "messages", prompt.messages.len())?;
+    if let Some(text) = &prompt.system {
+        body.add(&items([plain("system", Cow::Borrowed(text))])?);
+    }
+    let wants_reasoning = wants_reasoning(&recipe.provider_model);
+    let turn_from = prompt.messages.iter().rposition(|message| message.role == Role::User).unwrap_or(0);
+    let key = form_key([PROTOCOL]);
+    for (index, message) in prompt.messages.iter().enumerate() {
+        if wants_reasoning && index > turn_from && message.role == Role::Assistant {
+            // Only while the turn lasts, hence not kept.
+            body.add(&wire(message, true)?);
+        } else {
+            add_kept(&mut body, message, key, || wire(message, false))?;
+        }
+    }
+    body.close(&Tail {
         tools: prompt.tools.iter().map(Tool::new).collect(),
         max_tokens: limit.filter(|_| !by_completion),
         max_completion_tokens: limit.filter(|_| by_completion),
         reasoning_effort: recipe.effort.as_deref(),
         stream: true,
         stream_options: StreamOptions { include_usage: true },
-    };
-    let body = serde_json::to_vec(&request).map_err(|error| {
-        ChatError::terminal(ErrorKind::Generic, format!("The request to the model cannot be written as JSON: {error}."))
-    })?;
-    Ok(EncodedRequest { digest: Digest::of(&body), body, recipe })
+    })
 }
 
-/// The recipe's fields for a model.
-pub(super) fn recipe(
-    provider: &str,
-    provider_model: &str,
-    max_output_tokens: Option<u64>,
-    effort: Option<&str>,
-) -> RequestRecipe {
-    RequestRecipe {
-        protocol: PROTOCOL.to_owned(),
-        provider: provider.to_owned(),
-        provider_model: provider_model.to_owned(),
-        max_output_tokens,
-        effort: effort.map(str::to_owned),
-        encoder: ENCODER,
-    }
-}
-
+/// What comes before the messages.
 #[derive(Serialize)]
-struct Request<'a> {
+struct Head<'a> {
     model: &'a str,
-    messages: Vec<WireMessage<'a>>,
+}
+
+/// What comes after the messages.
+#[derive(Serialize)]
+struct Tail<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,19 +147,14 @@ impl<'a> Tool<'a> {
     }
 }
 
-fn messages(prompt: &Prompt, with_reasoning: bool) -> Vec<WireMessage<'_>> {
-    let mut wire = Vec::with_capacity(prompt.messages.len() + 1);
-    wire.extend(prompt.system.as_deref().map(|text| plain("system", Cow::Borrowed(text))));
-    let turn_from = prompt.messages.iter().rposition(|message| message.role == Role::User).unwrap_or(0);
-    for (index, message) in prompt.messages.iter().enumerate() {
-        match message.role {
-            Role::System => wire.push(plain("system", text_of(message))),
-            Role::User => wire.push(plain("user", text_of(message))),
-            Role::Assistant => wire.extend(assistant(message, with_reasoning && index > turn_from)),
-            Role::Tool => wire.extend(message.parts.iter().filter_map(tool_result)),
-        }
+/// A message as it is sent, whatever stands around it.
+fn wire(message: &Message, with_reasoning: bool) -> Written<Vec<u8>> {
+    match message.role {
+        Role::System => items([plain("system", text_of(message))]),
+        Role::User => items([plain("user", text_of(message))]),
+        Role::Assistant => items(assistant(message, with_reasoning)),
+        Role::Tool => items(message.parts.iter().filter_map(tool_result)),
     }
-    wire
 }
 
 fn plain<'a>(role: &'static str, content: Cow<'a, str>) -> WireMessage<'a> {
@@ -173,7 +163,7 @@ fn plain<'a>(role: &'static str, content: Cow<'a, str>) -> WireMessage<'a> {
 
 /// An assistant's message; nothing where it holds neither text nor calls, since servers refuse such a message.
 fn assistant(message: &Message, with_reasoning: bool) -> Option<WireMessage<'_>> {
-    let content = text_of(message);
+    let content = words(message);
     let tool_calls: Vec<_> = message.parts.iter().filter_map(tool_call).collect();
     if content.is_empty() && tool_calls.is_empty() {
         return None;
@@ -196,7 +186,23 @@ fn assistant(message: &Message, with_reasoning: bool) -> Option<WireMessage<'_>>
     })
 }
 
-/// A call that somebody other than the provider answers. What a provider ran itself has no place in this protocol.
+/// What an assistant's message says in words, with what a provider ran itself.
+fn words(message: &Message) -> Cow<'_, str> {
+    let by_provider = |part: &&Part| {
+        matches!(
+            part,
+            Part::ToolCall { provider_executed: true, .. } | Part::ToolResult { provider_executed: true, .. }
+        )
+    };
+    if !message.parts.iter().any(|part| by_provider(&part)) {
+        return text_of(message);
+    }
+    let told = |part: &Part| if by_provider(&part) { foreign(part) } else { readable(part).map(Cow::into_owned) };
+    let texts: Vec<_> = message.parts.iter().filter_map(told).filter(|text| !text.is_empty()).collect();
+    Cow::Owned(texts.join("\n\n"))
+}
+
+/// A call that somebody other than the provider answers.
 fn tool_call(part: &Part) -> Option<WireCall<'_>> {
     let Part::ToolCall { call_id, name, args, provider_executed: false, metadata } = part else { return None };
     Some(WireCall {

@@ -7,85 +7,51 @@ mod encode;
 mod tests;
 mod usage;
 
-use std::fmt;
-use std::sync::Arc;
-
-use verbatim_events::error::{CallError, ChatError};
 use verbatim_events::event::RequestRecipe;
-use verbatim_events::log::BoxFuture;
-use verbatim_events::model::{
-    CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
-};
+use verbatim_events::ids::AttemptId;
+use verbatim_events::model::Prompt;
 
-use crate::http::{Dialect, Endpoint, KeyHeader};
+use crate::http::{Dialect, KeyHeader};
 use crate::options::ProviderOptions;
+use crate::protocol::{HttpProtocol, HttpProvider, Protocol};
+use crate::secret::Secret;
 
 pub use decode::{ChatAnswer, ChatDecoder};
-pub use encode::ENCODER;
 
 /// The protocol's name in recipes and settings.
 pub const PROTOCOL: &str = "openai_chat";
 
+/// The number of this encoder. Whoever changes a byte it writes counts it up.
+pub const ENCODER: u32 = 2;
+
 /// Where OpenAI itself listens.
 pub const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
-
-const DIALECT: Dialect =
-    Dialect { version: None, path: &["chat", "completions"], key: KeyHeader::Bearer, headers: &[] };
 
 /// What a provider of this protocol needs to know. `base_url` has `/v1` where the server has it.
 pub type OpenAiChatOptions = ProviderOptions;
 
-/// A provider that speaks Chat Completions. Cheap to clone; clones share their connections.
-#[derive(Clone)]
-pub struct OpenAiChat {
-    options: Arc<OpenAiChatOptions>,
-    endpoint: Arc<Endpoint>,
-}
+/// A provider that speaks Chat Completions.
+pub type OpenAiChat = HttpProvider<ChatCompletions>;
 
-impl OpenAiChat {
-    /// Prepares a provider; no connection is opened. Fails with `config` where the address or the key cannot be used.
-    pub fn new(options: OpenAiChatOptions) -> Result<OpenAiChat, ChatError> {
-        let options = options.normalised();
-        let endpoint = Endpoint::new(&options, &DIALECT)?;
-        Ok(OpenAiChat { options: Arc::new(options), endpoint: Arc::new(endpoint) })
+/// The protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct ChatCompletions;
+
+impl Protocol for ChatCompletions {
+    const NAME: &'static str = PROTOCOL;
+    const ENCODER: u32 = ENCODER;
+
+    fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Result<Vec<u8>, serde_json::Error> {
+        encode::body(recipe, prompt)
     }
 }
 
-impl fmt::Debug for OpenAiChat {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("OpenAiChat").field(&self.options).finish()
-    }
-}
+impl HttpProtocol for ChatCompletions {
+    const DIALECT: Dialect =
+        Dialect { version: None, path: &["chat", "completions"], key: KeyHeader::Bearer, headers: &[] };
+    type Decoder = ChatDecoder;
 
-impl ModelProvider for OpenAiChat {
-    fn encode(
-        &self,
-        prompt: &Prompt,
-        model: &ModelSettings,
-        effort: Option<&str>,
-    ) -> Result<EncodedRequest, ChatError> {
-        let limit = model.max_output_tokens;
-        encode::encode(encode::recipe(&self.options.name, &model.provider_model, limit, effort), prompt)
+    fn decoder(provider: &str, key: Option<Secret>, attempt_id: AttemptId) -> ChatDecoder {
+        ChatDecoder::new(provider, key, attempt_id)
     }
-
-    fn call(
-        &self,
-        request: EncodedRequest,
-        identity: CallIdentity,
-        sink: PartSink,
-    ) -> BoxFuture<'static, Result<ModelFinished, CallError>> {
-        let this = self.clone();
-        Box::pin(async move {
-            if let Some(error) = this.options.missing_key() {
-                return Err(error.into());
-            }
-            let mut decoder = ChatDecoder::new(&this.options.name, this.options.api_key.clone(), identity.attempt_id);
-            this.endpoint.call(request.body, identity, &[], &mut decoder, sink).await
-        })
-    }
-}
-
-/// The request that a recipe of this protocol makes of a prompt; nothing if another encoder made the bytes.
-pub(crate) fn encode_with(recipe: &RequestRecipe, prompt: &Prompt) -> Option<EncodedRequest> {
-    (recipe.protocol == PROTOCOL && recipe.encoder == ENCODER).then(|| encode::encode(recipe.clone(), prompt).ok())?
 }

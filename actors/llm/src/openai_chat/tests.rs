@@ -1,4 +1,5 @@
-//! The encoder against exact bytes, the decoder against bodies cut at every byte.
+//! The encoder against exact bytes and a strict reader, the decoder against bodies cut at every byte.
 
 mod decoding;
 mod encoding;
+mod strict;

@@ -1,11 +1,13 @@
 //! From a prompt to the exact bytes of a Responses request.
 //!
-//! Nothing is stored at the provider: a request holds the whole conversation, reasoning in its encrypted form, so that it
-//! is valid whatever the provider has forgotten. Items go without the ids that the provider gave them, which mean
-//! nothing to it then and make it look for what it never kept.
+//! Mostly nothing is stored at the provider: a request holds the whole conversation, reasoning in its encrypted form, so
+//! that it is valid whatever the provider has forgotten. Items go without the ids that the provider gave them, which mean
+//! nothing to it then and make it look for what it never kept. Where the provider keeps its answers and has the last one,
+//! the request names that one and holds only what came after it.
 //!
 //! - Reasoning goes back if this provider encrypted it, and stays here otherwise.
-//! - A web search of this provider goes back as it came; what else ran at a provider becomes text.
+//! - A web search of this provider goes back as it came while searches are offered; what else ran at a provider becomes
+//!   text.
 //! - Tools keep their schemas as they are: no strict mode.
 //! - An error of a tool is marked in its text; the protocol has no field for it.
 
@@ -14,21 +16,19 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use verbatim_events::error::{ChatError, ErrorKind};
 use verbatim_events::event::{RequestRecipe, ToolDefinition};
-use verbatim_events::ids::Digest;
+use verbatim_events::form::FormKey;
 use verbatim_events::message::{Message, Role};
-use verbatim_events::model::{EncodedRequest, Prompt};
+use verbatim_events::model::{Continuation, Prompt};
 use verbatim_events::part::Part;
 
 use super::PROTOCOL;
 use super::family::Family;
-use crate::call_ids::{CallIds, accepted_name};
+use crate::body::{Body, Written, add_kept, form_key, items};
+use crate::call_ids::{CallIds, SentId, accepted_name, sent_ids};
 use crate::metadata::own;
 use crate::plain::{foreign, marked_result, readable, text_of};
-
-/// The number of this encoder. Whoever changes a byte it writes counts it up.
-pub const ENCODER: u32 = 1;
+use crate::provider_tools::{Offered, offered};
 
 /// The longest id of a call, in bytes.
 const CALL_ID_MAX_BYTES: usize = 64;
@@ -36,49 +36,44 @@ const CALL_ID_MAX_BYTES: usize = 64;
 /// What makes the provider send its reasoning along, encrypted.
 const INCLUDED: [&str; 1] = ["reasoning.encrypted_content"];
 
-/// The request that `recipe` makes of `prompt`.
-pub(super) fn encode(recipe: RequestRecipe, prompt: &Prompt) -> Result<EncodedRequest, ChatError> {
+/// The tool whose calls go back to the provider as they came.
+const WEB_SEARCH: &str = "web_search";
+
+/// The body that `recipe` makes of `prompt`.
+pub(super) fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Written<Vec<u8>> {
     let family = Family::of(&recipe.provider_model);
-    let request = Request {
-        model: &recipe.provider_model,
-        instructions: prompt.system.as_deref(),
-        input: Input::of(prompt, &recipe.provider),
-        tools: prompt.tools.iter().map(Tool::new).collect(),
+    let own_tools = offered(recipe, &prompt.tools);
+    // A recipe whose answer the prompt does not continue cannot be followed; whoever compares digests sees it.
+    let continues = prompt
+        .continues
+        .as_ref()
+        .filter(|continuation| recipe.previous_response_id.as_ref() == Some(&continuation.response.response_id));
+    let head = Head { model: &recipe.provider_model, instructions: prompt.system.as_deref() };
+    let mut body = Body::open(&head, "input", prompt.messages.len())?;
+    Input::new(&recipe.provider, &Offered::of(&own_tools)).add(prompt, continues, &mut body)?;
+    let functions = prompt.tools.iter().map(|tool| Tool::Function(Function::new(tool)));
+    body.close(&Tail {
+        tools: functions.chain(own_tools.into_iter().map(Tool::Own)).collect(),
         max_output_tokens: recipe.max_output_tokens,
         reasoning: recipe.effort.as_deref().and_then(|effort| family.effort(effort)).map(Reasoning::new),
         include: if family.reasons() { &INCLUDED } else { &[] },
-        store: false,
+        previous_response_id: continues.map(|continuation| continuation.response.response_id.as_str()),
+        store: recipe.store,
         stream: true,
-    };
-    let body = serde_json::to_vec(&request).map_err(|error| {
-        ChatError::terminal(ErrorKind::Generic, format!("The request to the model cannot be written as JSON: {error}."))
-    })?;
-    Ok(EncodedRequest { digest: Digest::of(&body), body, recipe })
+    })
 }
 
-/// The recipe's fields for a model.
-pub(super) fn recipe(
-    provider: &str,
-    provider_model: &str,
-    max_output_tokens: Option<u64>,
-    effort: Option<&str>,
-) -> RequestRecipe {
-    RequestRecipe {
-        protocol: PROTOCOL.to_owned(),
-        provider: provider.to_owned(),
-        provider_model: provider_model.to_owned(),
-        max_output_tokens,
-        effort: effort.map(str::to_owned),
-        encoder: ENCODER,
-    }
-}
-
+/// What comes before the conversation.
 #[derive(Serialize)]
-struct Request<'a> {
+struct Head<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<&'a str>,
-    input: Vec<Item<'a>>,
+}
+
+/// What comes after the conversation.
+#[derive(Serialize)]
+struct Tail<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Tool<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,6 +82,8 @@ struct Request<'a> {
     reasoning: Option<Reasoning<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     include: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_response_id: Option<&'a str>,
     store: bool,
     stream: bool,
 }
@@ -107,7 +104,15 @@ impl<'a> Reasoning<'a> {
 }
 
 #[derive(Serialize)]
-struct Tool<'a> {
+#[serde(untagged)]
+enum Tool<'a> {
+    Function(Function<'a>),
+    /// A tool that the provider runs, in its own words.
+    Own(&'a Value),
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     name: &'a str,
@@ -116,10 +121,10 @@ struct Tool<'a> {
     strict: bool,
 }
 
-impl<'a> Tool<'a> {
-    fn new(tool: &'a ToolDefinition) -> Tool<'a> {
+impl<'a> Function<'a> {
+    fn new(tool: &'a ToolDefinition) -> Function<'a> {
         let ToolDefinition { name, description, parameters } = tool;
-        Tool { kind: "function", name, description, parameters, strict: false }
+        Function { kind: "function", name, description, parameters, strict: false }
     }
 }
 
@@ -135,12 +140,12 @@ enum Item<'a> {
         encrypted_content: &'a str,
     },
     FunctionCall {
-        call_id: String,
+        call_id: &'a str,
         name: String,
         arguments: String,
     },
     FunctionCallOutput {
-        call_id: String,
+        call_id: &'a str,
         output: Cow<'a, str>,
     },
     /// An item of the provider's, as it came.
@@ -154,76 +159,83 @@ struct Summary<'a> {
     text: &'a str,
 }
 
-/// The conversation so far.
+/// The conversation, message by message.
 struct Input<'a> {
     provider: &'a str,
-    items: Vec<Item<'a>>,
-    ids: CallIds<'a>,
+    /// Searches are offered, so that earlier ones go back as they came.
+    searches: bool,
+    key: FormKey,
 }
 
 impl<'a> Input<'a> {
-    fn of(prompt: &'a Prompt, provider: &'a str) -> Vec<Item<'a>> {
-        let ids = CallIds::new(CALL_ID_MAX_BYTES);
-        let mut input = Input { provider, items: Vec::with_capacity(prompt.messages.len()), ids };
-        for message in &prompt.messages {
-            match message.role {
-                Role::System => input.say("system", text_of(message)),
-                Role::User => input.say("user", text_of(message)),
-                Role::Assistant => input.take_answer(message),
-                Role::Tool => input.take_results(message),
+    fn new(provider: &'a str, offered: &Offered<'_>) -> Input<'a> {
+        let searches = offered.knows(WEB_SEARCH);
+        let key = form_key([PROTOCOL, provider, if searches { WEB_SEARCH } else { "" }]);
+        Input { provider, searches, key }
+    }
+
+    /// Adds the prompt's messages, or those that the provider does not know yet.
+    fn add(&self, prompt: &'a Prompt, continues: Option<&Continuation>, body: &mut Body) -> Written {
+        let mut ids = CallIds::new(CALL_ID_MAX_BYTES);
+        let (known, new) = prompt.messages.split_at(continues.map_or(0, |known| known.messages_known));
+        // Only the last answer's calls are still to be answered.
+        known.last().into_iter().flat_map(|answer| answer.open_call_ids()).for_each(|call_id| ids.adopt(call_id));
+        for message in new {
+            let sent = sent_ids(message, &mut ids, |_| None);
+            if sent.iter().all(SentId::is_own) {
+                add_kept(body, message, self.key, || self.items(message, &sent))?;
+            } else {
+                // What stands before the message changed its ids: they hold for this conversation alone.
+                body.add(&self.items(message, &sent)?);
             }
         }
-        input.items
+        Ok(())
     }
 
-    fn say(&mut self, role: &'static str, content: Cow<'a, str>) {
-        if !content.trim().is_empty() {
-            self.items.push(Item::Message { role, content });
+    /// The message's items, the ids of whose calls and answers are `sent`, in order.
+    fn items(&self, message: &Message, sent: &[SentId<'_>]) -> Written<Vec<u8>> {
+        match message.role {
+            Role::System => items(said("system", text_of(message))),
+            Role::User => items(said("user", text_of(message))),
+            Role::Assistant => items(self.answer(message, sent)),
+            Role::Tool => items(results(message, sent)),
         }
     }
 
-    fn take_results(&mut self, message: &'a Message) {
-        for part in &message.parts {
-            let Part::ToolResult { call_id, result, is_error, provider_executed: false, .. } = part else { continue };
-            let Some(call_id) = self.ids.answer(call_id) else { continue };
-            self.items.push(Item::FunctionCallOutput { call_id, output: marked_result(result, *is_error) });
-        }
-    }
-
-    fn take_answer(&mut self, message: &'a Message) {
+    fn answer<'m>(&self, message: &'m Message, sent: &'m [SentId<'_>]) -> Vec<Item<'m>> {
+        let mut sent = sent.iter();
         // The provider's own calls that go back as they came; each item holds its result.
         let mut unchanged = BTreeSet::new();
+        let mut items = Vec::with_capacity(message.parts.len());
         for part in &message.parts {
             match part {
-                Part::Reasoning { text, metadata } => self.items.extend(self.reasoning(text, metadata.as_ref())),
-                Part::ToolCall { call_id, name, args, provider_executed: false, .. } => {
-                    let call_id = self.ids.call(call_id);
-                    let (name, arguments) = (accepted_name(name), args.to_string());
-                    self.items.push(Item::FunctionCall { call_id, name, arguments });
+                Part::Reasoning { text, metadata } => items.extend(self.reasoning(text, metadata.as_ref())),
+                Part::ToolCall { name, args, provider_executed: false, .. } => {
+                    if let Some(call_id) = sent.next().and_then(SentId::sent) {
+                        let (name, arguments) = (accepted_name(name), args.to_string());
+                        items.push(Item::FunctionCall { call_id, name, arguments });
+                    }
                 }
                 Part::ToolCall { call_id, metadata, .. } => match self.own_item(metadata.as_ref()) {
                     Some(item) => {
                         unchanged.insert(call_id.as_str());
-                        self.items.push(item);
+                        items.push(item);
                     }
-                    None => self.say_foreign(part),
+                    None => items.extend(said_foreign(part)),
                 },
                 Part::ToolResult { call_id, .. } if unchanged.contains(call_id.as_str()) => {}
-                Part::ToolResult { .. } => self.say_foreign(part),
+                Part::ToolResult { .. } => items.extend(said_foreign(part)),
                 Part::Text { .. } | Part::File { .. } | Part::ContextFile { .. } => {
-                    readable(part).into_iter().for_each(|text| self.say("assistant", text));
+                    items.extend(readable(part).and_then(|text| said("assistant", text)));
                 }
                 Part::Source { .. } => {}
             }
         }
-    }
-
-    fn say_foreign(&mut self, part: &Part) {
-        foreign(part).into_iter().for_each(|text| self.say("assistant", Cow::Owned(text)));
+        items
     }
 
     /// Reasoning that this provider encrypted.
-    fn reasoning(&self, text: &'a str, metadata: Option<&'a Value>) -> Option<Item<'a>> {
+    fn reasoning<'m>(&self, text: &'m str, metadata: Option<&'m Value>) -> Option<Item<'m>> {
         let fields = own(metadata, PROTOCOL, self.provider)?;
         let encrypted_content = fields.get("encrypted_content")?.as_str().filter(|content| !content.is_empty())?;
         let summary: Vec<&str> = match fields.get("summary").and_then(Value::as_array) {
@@ -236,11 +248,30 @@ impl<'a> Input<'a> {
     }
 
     /// The item that a web search of this provider came as, without its id.
-    fn own_item(&self, metadata: Option<&Value>) -> Option<Item<'a>> {
-        let item = own(metadata, PROTOCOL, self.provider)?.get("item")?.as_object()?;
+    fn own_item<'m>(&self, metadata: Option<&'m Value>) -> Option<Item<'m>> {
+        let item = own(metadata, PROTOCOL, self.provider).filter(|_| self.searches)?.get("item")?.as_object()?;
         (item.get("type")?.as_str()? == "web_search_call").then(|| {
             let kept = item.iter().filter(|(name, _)| *name != "id");
             Item::Own(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
         })
     }
+}
+
+fn said<'m>(role: &'static str, content: Cow<'m, str>) -> Option<Item<'m>> {
+    (!content.trim().is_empty()).then_some(Item::Message { role, content })
+}
+
+fn said_foreign(part: &Part) -> Option<Item<'_>> {
+    foreign(part).and_then(|text| said("assistant", Cow::Owned(text)))
+}
+
+fn results<'m>(message: &'m Message, sent: &'m [SentId<'_>]) -> impl Iterator<Item = Item<'m>> {
+    let results = message.parts.iter().filter_map(|part| match part {
+        Part::ToolResult { result, is_error, provider_executed: false, .. } => Some((result, *is_error)),
+        _ => None,
+    });
+    results.zip(sent).filter_map(|((result, is_error), id)| {
+        let call_id = id.sent()?;
+        Some(Item::FunctionCallOutput { call_id, output: marked_result(result, is_error) })
+    })
 }

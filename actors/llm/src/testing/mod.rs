@@ -18,7 +18,7 @@ use crate::http::{Decoder, Progress};
 use crate::options::ProviderOptions;
 use crate::secret::Secret;
 
-pub(crate) use prompts::any_prompts;
+pub(crate) use prompts::{any_prompts, any_provider_tools};
 
 /// What came of a body.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +144,7 @@ pub(crate) fn message(role: Role, parts: Vec<Part>) -> Arc<Message> {
         created_at: DateTime::UNIX_EPOCH,
         turn_id: None,
         queued_id: None,
+        form: Default::default(),
     })
 }
 
@@ -152,7 +153,7 @@ pub(crate) fn user(text: &str) -> Arc<Message> {
 }
 
 pub(crate) fn prompt(messages: Vec<Arc<Message>>) -> Prompt {
-    Prompt { system: None, messages, tools: Vec::new() }
+    Prompt { system: None, messages, tools: Vec::new(), ..Prompt::default() }
 }
 
 pub(crate) fn tool(name: &str, parameters: Value) -> ToolDefinition {
@@ -165,6 +166,18 @@ pub(crate) fn options() -> ProviderOptions {
         base_url: "http://127.0.0.1:9/v1".into(),
         api_key: Some(Secret::new("sk-hidden-key")),
         api_key_expected_in: None,
+        store: false,
+    }
+}
+
+/// A model as configured.
+pub(crate) fn model(provider_model: &str, max_output_tokens: Option<u64>) -> ModelSettings {
+    ModelSettings {
+        name: "configured".into(),
+        provider: "acme".into(),
+        provider_model: provider_model.into(),
+        max_output_tokens,
+        ..ModelSettings::default()
     }
 }
 
@@ -177,15 +190,28 @@ pub(crate) fn request(
     effort: Option<&str>,
     prompt: &Prompt,
 ) -> (EncodedRequest, Value) {
-    let model = ModelSettings {
-        name: "configured".into(),
-        provider: "acme".into(),
-        provider_model: provider_model.into(),
-        context_window: None,
-        max_output_tokens,
-    };
-    let request = provider.encode(prompt, &model, effort).expect("the prompt can be encoded");
+    request_to(provider, &model(provider_model, max_output_tokens), effort, prompt)
+}
+
+/// The request to a model with all its settings, and what its body says.
+#[track_caller]
+pub(crate) fn request_to(
+    provider: &dyn ModelProvider,
+    model: &ModelSettings,
+    effort: Option<&str>,
+    prompt: &Prompt,
+) -> (EncodedRequest, Value) {
+    let request = provider.encode(prompt, model, effort).expect("the prompt can be encoded");
     assert_eq!(crate::encode_with(&request.recipe, prompt).as_ref(), Some(&request), "the recipe makes it again");
+    let afresh = Prompt {
+        messages: prompt.messages.iter().map(|kept| Arc::new(Message::clone(kept))).collect(),
+        ..prompt.clone()
+    };
+    assert_eq!(
+        crate::encode_with(&request.recipe, &afresh).as_ref(),
+        Some(&request),
+        "no bytes are kept that are others"
+    );
     let body = serde_json::from_slice(&request.body).expect("the body is JSON");
     (request, body)
 }

@@ -18,16 +18,27 @@ use verbatim_events::prompt::{assemble, assemble_summary};
 
 use super::{by_provider, call, message, result, tool};
 
-/// The prompts of a chat's next answer and of its summary, with and without tools.
+/// The prompts of a chat's next answer and of its summary, with and without tools, after every message of its history.
 pub(crate) fn any_prompts() -> impl Strategy<Value = Vec<Prompt>> {
-    (any_history(), 0..30_u64, any::<bool>()).prop_map(|(history, boundary, has_tools)| {
-        let mut chat = chat(history, has_tools);
+    (any_history(), prop_oneof![Just(0_u64), 0..30_u64], any::<bool>()).prop_map(|(history, boundary, has_tools)| {
+        let mut chat = chat(has_tools);
         chat.boundary = boundary;
-        vec![assemble(&chat, &Offer::default()), assemble_summary(&chat, &Offer::default(), "Summarise.")]
+        let mut prompts = vec![assemble(&chat, &Offer::default())];
+        for message in history {
+            chat.history.push(message);
+            prompts
+                .extend([assemble(&chat, &Offer::default()), assemble_summary(&chat, &Offer::default(), "Summarise.")]);
+        }
+        prompts
     })
 }
 
-fn chat(history: Vec<Arc<Message>>, has_tools: bool) -> Chat {
+/// The provider's own tools that a request may offer, as every protocol takes them: none, or a search.
+pub(crate) fn any_provider_tools(search: Value) -> impl Strategy<Value = Vec<Value>> {
+    prop::sample::select(vec![vec![], vec![search]])
+}
+
+fn chat(has_tools: bool) -> Chat {
     let id = ChatId(Uuid::from_u128(1));
     let created = ChatCreated {
         owner: "ada".to_owned(),
@@ -58,9 +69,7 @@ fn chat(history: Vec<Arc<Message>>, has_tools: bool) -> Chat {
         hash: Digest::ZERO,
         event: Event::ChatCreated(created),
     };
-    let mut chat = evolve(None, &recorded).expect("a creation");
-    history.into_iter().for_each(|message| chat.history.push(message));
-    chat
+    evolve(None, &recorded).expect("a creation")
 }
 
 /// Messages of any kind in any order, and among them sound steps: calls and their answers.

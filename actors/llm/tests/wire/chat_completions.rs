@@ -22,19 +22,22 @@ fn provider(address: &str, options: impl FnOnce(&mut OpenAiChatOptions)) -> Open
         base_url: format!("http://{address}/v1/"),
         api_key: Some(Secret::new(KEY)),
         api_key_expected_in: None,
+        store: false,
     };
     options(&mut all);
     OpenAiChat::new(all).unwrap()
 }
 
 fn request(provider: &OpenAiChat) -> EncodedRequest {
-    let prompt = Prompt { system: Some("Be brief.".into()), messages: Vec::new(), tools: Vec::new() };
+    let prompt =
+        Prompt { system: Some("Be brief.".into()), messages: Vec::new(), tools: Vec::new(), ..Prompt::default() };
     let model = ModelSettings {
         name: "m".into(),
         provider: "acme".into(),
         provider_model: "m-1".into(),
         context_window: None,
         max_output_tokens: None,
+        ..ModelSettings::default()
     };
     provider.encode(&prompt, &model, None).unwrap()
 }

@@ -60,6 +60,7 @@ fn provider(speech: Speech, base_url: &str, api_key: Option<&str>) -> Box<dyn Mo
         base_url: base_url.into(),
         api_key: api_key.map(Secret::new),
         api_key_expected_in: Some("ACME_KEY".into()),
+        store: false,
     };
     match speech.name {
         "anthropic" => Box::new(Anthropic::new(options).unwrap()),
@@ -84,14 +85,21 @@ fn request(provider: &dyn ModelProvider, provider_model: &str) -> EncodedRequest
         created_at: DateTime::UNIX_EPOCH,
         turn_id: None,
         queued_id: None,
+        form: Default::default(),
     };
-    let prompt = Prompt { system: Some("Be brief.".into()), messages: vec![Arc::new(message)], tools: Vec::new() };
+    let prompt = Prompt {
+        system: Some("Be brief.".into()),
+        messages: vec![Arc::new(message)],
+        tools: Vec::new(),
+        ..Prompt::default()
+    };
     let model = ModelSettings {
         name: "m".into(),
         provider: "acme".into(),
         provider_model: provider_model.into(),
         context_window: None,
         max_output_tokens: Some(64),
+        ..ModelSettings::default()
     };
     provider.encode(&prompt, &model, None).unwrap()
 }

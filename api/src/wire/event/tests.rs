@@ -75,6 +75,7 @@ fn table() -> Vec<(Event, Value)> {
                     max_output_tokens: None,
                     effort: None,
                     encoder: 1,
+                    ..RequestRecipe::default()
                 }),
                 offer: Some(Offer { tools: vec![], guidance: Some(SECRET.into()) }),
                 node: SECRET.into(),

@@ -1,6 +1,7 @@
 //! Tests of the state machine: its table, its rules, its properties.
 
 mod actions;
+mod chain;
 mod compaction;
 mod illegal;
 mod next_action;

@@ -188,6 +188,7 @@ pub fn full() -> Vec<Event> {
                 max_output_tokens: Some(4096),
                 effort: some("high"),
                 encoder: 1,
+                ..RequestRecipe::default()
             }),
             offer: Some(Offer {
                 tools: vec![ToolDefinition {

@@ -77,8 +77,10 @@ fn models_that_do_not_think_are_not_told_to() {
 
 #[test]
 fn only_models_that_bind_their_thinking_need_a_header() {
-    for (model, expected) in [("claude-opus-4-8", 0), ("claude-opus-5", 0), ("claude-opus-5-5", 1), ("other", 0)] {
-        assert_eq!(Family::of(model).headers().len(), expected, "{model}");
+    for (model, expected) in
+        [("claude-opus-4-8", false), ("claude-opus-5", false), ("claude-opus-5-5", true), ("other", false)]
+    {
+        assert_eq!(Family::of(model).beta().is_some(), expected, "{model}");
     }
 }
 

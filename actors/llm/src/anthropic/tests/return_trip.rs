@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use verbatim_events::episode;
 use verbatim_events::message::Role;
+use verbatim_events::model::ModelSettings;
 
 use super::decoding::{block, decoder, ended, input, started, stop};
 use super::strict::problems;
 use crate::anthropic::Anthropic;
-use crate::testing::{accepted, message, options, prompt, read_every_way, request, result, stream, user};
+use crate::testing::{accepted, message, model, options, prompt, read_every_way, request_to, result, stream, user};
 
 /// The answer that a stream gives, as the next request has it.
 fn returned(events: &[Value]) -> Value {
@@ -18,7 +19,9 @@ fn returned(events: &[Value]) -> Value {
     let mut messages = vec![user("go"), message(Role::Assistant, parts)];
     messages.extend((!answers.is_empty()).then(|| message(Role::Tool, answers)));
     messages.push(user("and?"));
-    let (_, mut body) = request(&Anthropic::new(options()).unwrap(), "claude-opus-5-5", None, None, &prompt(messages));
+    let search = json!({ "type": "web_search_20250305", "name": "web_search" });
+    let model = ModelSettings { provider_tools: vec![search], ..model("claude-opus-5-5", None) };
+    let (_, mut body) = request_to(&Anthropic::new(options()).unwrap(), &model, None, &prompt(messages));
     accepted(&problems(&body), &body);
     for block in body["messages"][1]["content"].as_array_mut().unwrap() {
         block.as_object_mut().unwrap().remove("cache_control");

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use verbatim_events::model::ModelSettings;
 
 use crate::anthropic::Anthropic;
-use crate::testing::{accepted, any_prompts, options, request};
+use crate::testing::{self, accepted, any_prompts, any_provider_tools, options, request_to};
 
 /// Everything that the provider would refuse in a request.
 pub(super) fn problems(body: &Value) -> Vec<String> {
@@ -21,6 +22,8 @@ struct Reader {
     ids: BTreeSet<String>,
     marks: usize,
     names_tools: bool,
+    /// The provider's own tools that are offered.
+    own_tools: BTreeSet<String>,
 }
 
 impl Reader {
@@ -51,6 +54,9 @@ impl Reader {
             self.text(block);
             self.mark(block);
         }
+        let tools = body["tools"].as_array().cloned().unwrap_or_default();
+        let own = tools.iter().filter(|tool| tool.get("type").is_some());
+        self.own_tools = own.filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect();
         let turns = body["messages"].as_array().cloned().unwrap_or_default();
         self.check(!turns.is_empty(), "no messages");
         for (index, turn) in turns.iter().enumerate() {
@@ -66,13 +72,13 @@ impl Reader {
             self.pair(last, &Value::Null);
         }
         self.check(self.marks <= 4, "too many cache marks");
-        let tools = body["tools"].as_array().cloned().unwrap_or_default();
         self.check(!self.names_tools || !tools.is_empty(), "tools are named and none are defined");
         let names: BTreeSet<_> = tools.iter().map(|tool| tool["name"].to_string()).collect();
         self.check(names.len() == tools.len(), "two tools of one name");
         for tool in &tools {
             self.check(is_name(&tool["name"], 128), "a tool's name");
-            self.check(tool["input_schema"]["type"] == "object", "a tool's schema");
+            let is_own = tool.get("type").is_some() && tool.get("input_schema").is_none();
+            self.check(is_own || tool["input_schema"]["type"] == "object", "a tool's schema");
         }
         self.thinking(body, max_tokens, &turns);
     }
@@ -116,6 +122,8 @@ impl Reader {
                     self.ids.insert(id.clone());
                     self.names_tools |= kind == "tool_use";
                     if kind == "server_tool_use" {
+                        let is_offered = block["name"].as_str().is_some_and(|name| self.own_tools.contains(name));
+                        self.check(is_offered, format!("the provider's tool of {block} is not offered"));
                         running.insert(id);
                     }
                 }
@@ -206,7 +214,7 @@ fn the_reader_finds_what_is_forbidden() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn every_prompt_is_accepted(
@@ -214,10 +222,12 @@ proptest! {
         model in prop::sample::select(vec!["claude-3-5-haiku-latest", "claude-sonnet-4-5", "claude-opus-4-7", "claude-opus-5-5", "other"]),
         effort in prop::sample::select(vec![None, Some("none"), Some("low"), Some("max")]),
         limit in prop::sample::select(vec![None, Some(1), Some(1500), Some(64_000)]),
+        provider_tools in any_provider_tools(json!({ "type": "web_search_20250305", "name": "web_search" })),
     ) {
         let provider = Anthropic::new(options()).unwrap();
+        let model = ModelSettings { provider_tools, ..testing::model(model, limit) };
         for prompt in prompts {
-            let (_, body) = request(&provider, model, limit, effort, &prompt);
+            let (_, body) = request_to(&provider, &model, effort, &prompt);
             accepted(&problems(&body), &body);
         }
     }

@@ -18,6 +18,7 @@ fn provider() -> OpenAiChat {
         base_url: "http://127.0.0.1:9/v1".into(),
         api_key: Some(Secret::new("sk-hidden-key")),
         api_key_expected_in: None,
+        store: false,
     };
     OpenAiChat::new(options).unwrap()
 }
@@ -29,6 +30,7 @@ fn model(provider_model: &str) -> ModelSettings {
         provider_model: provider_model.into(),
         context_window: None,
         max_output_tokens: Some(100),
+        ..ModelSettings::default()
     }
 }
 
@@ -49,6 +51,7 @@ fn message(role: Role, parts: Vec<Part>) -> Arc<Message> {
         created_at: DateTime::UNIX_EPOCH,
         turn_id: None,
         queued_id: None,
+        form: Default::default(),
     })
 }
 
@@ -66,7 +69,7 @@ fn reasoning(text: &str) -> Part {
 }
 
 fn prompt(messages: Vec<Arc<Message>>) -> Prompt {
-    Prompt { system: None, messages, tools: Vec::new() }
+    Prompt { system: None, messages, tools: Vec::new(), ..Prompt::default() }
 }
 
 /// The messages of the request that a prompt makes.
@@ -102,7 +105,7 @@ fn a_request_has_exactly_these_bytes() {
 fn another_encoders_bytes_are_not_made_again() {
     let prompt = prompt(vec![message(Role::User, vec![Part::text("Hi")])]);
     let recipe = provider().encode(&prompt, &model("m"), None).unwrap().recipe;
-    for changed in [("openai_chat", 2), ("openai_responses", 2), ("unheard_of", 1)] {
+    for changed in [("openai_chat", 1), ("openai_responses", 1), ("unheard_of", 1)] {
         let mut recipe = recipe.clone();
         (recipe.protocol, recipe.encoder) = (changed.0.to_owned(), changed.1);
         assert_eq!(crate::encode_with(&recipe, &prompt), None, "{changed:?}");
@@ -163,6 +166,7 @@ fn what_the_protocol_has_no_place_for() {
         messages,
         json!([
             { "role": "user", "content": "see\n\n[attached file \"a.png\", image/png]\n\n[file \"AGENTS.md\"]\nRules." },
+            { "role": "assistant", "content": "[web was called with {}]" },
             { "role": "user", "content": "" },
         ]),
     );
@@ -248,6 +252,7 @@ fn an_address_that_cannot_be_used_is_said_at_once() {
             base_url: base_url.into(),
             api_key: None,
             api_key_expected_in: None,
+            store: false,
         };
         let error = OpenAiChat::new(options).unwrap_err();
         assert_eq!((error.kind, error.provider.as_deref()), (ErrorKind::Config, Some("acme")), "{base_url}");

@@ -3,11 +3,12 @@
 use serde_json::{Value, json};
 use verbatim_events::episode;
 use verbatim_events::message::Role;
+use verbatim_events::model::ModelSettings;
 
 use super::decoding::{completed, decoder, done, function, reasoned, said};
 use super::strict::problems;
 use crate::openai_responses::OpenAiResponses;
-use crate::testing::{accepted, message, options, prompt, read_every_way, request, result, stream, user};
+use crate::testing::{accepted, message, model, options, prompt, read_every_way, request_to, result, stream, user};
 
 /// The answer that a stream gives, as the next request has it.
 fn returned(events: &[Value]) -> Vec<Value> {
@@ -18,7 +19,8 @@ fn returned(events: &[Value]) -> Vec<Value> {
     let mut messages = vec![user("go"), message(Role::Assistant, parts)];
     messages.extend((!answers.is_empty()).then(|| message(Role::Tool, answers)));
     messages.push(user("and?"));
-    let (_, mut body) = request(&OpenAiResponses::new(options()).unwrap(), "gpt-5.2", None, None, &prompt(messages));
+    let model = ModelSettings { provider_tools: vec![json!({ "type": "web_search" })], ..model("gpt-5.2", None) };
+    let (_, mut body) = request_to(&OpenAiResponses::new(options()).unwrap(), &model, None, &prompt(messages));
     accepted(&problems(&body), &body);
     let Value::Array(mut items) = body["input"].take() else { panic!("no list") };
     items.retain(|item| item["role"] != "user" && item["type"] != "function_call_output");

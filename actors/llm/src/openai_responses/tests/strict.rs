@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use verbatim_events::model::ModelSettings;
 
 use crate::openai_responses::OpenAiResponses;
-use crate::testing::{accepted, any_prompts, options, request};
+use crate::testing::{self, accepted, any_prompts, any_provider_tools, options, request_to};
 
 /// Everything that the provider would refuse in a request.
 pub(super) fn problems(body: &Value) -> Vec<String> {
@@ -20,6 +21,7 @@ struct Reader {
     problems: Vec<String>,
     ids: BTreeSet<String>,
     open: BTreeSet<String>,
+    searches: bool,
 }
 
 impl Reader {
@@ -37,10 +39,12 @@ impl Reader {
         }
         self.check(body["store"] == json!(false), "something is stored");
         self.check(body["instructions"].as_str().is_none_or(|text| !text.trim().is_empty()), "blank instructions");
-        let names: BTreeSet<_> =
-            body["tools"].as_array().into_iter().flatten().map(|tool| tool["name"].to_string()).collect();
         let tools = body["tools"].as_array().cloned().unwrap_or_default();
+        let (tools, own): (Vec<_>, Vec<_>) = tools.into_iter().partition(|tool| tool["type"] == "function");
+        let names: BTreeSet<_> = tools.iter().map(|tool| tool["name"].to_string()).collect();
         self.check(names.len() == tools.len(), "two tools of one name");
+        self.searches = own.iter().any(|tool| tool["type"] == "web_search");
+        self.check(own.iter().all(|tool| tool["type"].is_string()), "a tool without a type");
         for tool in &tools {
             self.check(tool["type"] == "function" && is_name(&tool["name"], 64), format!("the tool {tool}"));
             self.check(
@@ -97,7 +101,8 @@ impl Reader {
                 self.check(is_open && item["output"].is_string(), format!("the output of {call_id}"));
             }
             "web_search_call" => {
-                self.check(item["status"].is_string() && item["action"].is_object(), format!("{item}"))
+                self.check(item["status"].is_string() && item["action"].is_object(), format!("{item}"));
+                self.check(self.searches, "a search that is not offered");
             }
             other => self.check(false, format!("an item of type {other}")),
         }
@@ -138,17 +143,19 @@ fn the_reader_finds_what_is_forbidden() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn every_prompt_is_accepted(
         prompts in any_prompts(),
         model in prop::sample::select(vec!["gpt-4o", "gpt-5.2", "other"]),
         effort in prop::sample::select(vec![None, Some("none"), Some("max")]),
+        provider_tools in any_provider_tools(json!({ "type": "web_search" })),
     ) {
         let provider = OpenAiResponses::new(options()).unwrap();
+        let model = ModelSettings { provider_tools, ..testing::model(model, None) };
         for prompt in prompts {
-            let (_, body) = request(&provider, model, None, effort, &prompt);
+            let (_, body) = request_to(&provider, &model, effort, &prompt);
             accepted(&problems(&body), &body);
         }
     }

@@ -1,0 +1,157 @@
+//! What wire protocols differ in, and the one provider over HTTP that speaks any of them.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use verbatim_events::error::{CallError, ChatError, ErrorKind};
+use verbatim_events::event::RequestRecipe;
+use verbatim_events::ids::{AttemptId, Digest};
+use verbatim_events::log::BoxFuture;
+use verbatim_events::model::{
+    CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
+};
+
+use crate::effort;
+use crate::http::{Decoder, Dialect, Endpoint};
+use crate::options::ProviderOptions;
+use crate::secret::Secret;
+
+/// A protocol's way of writing requests.
+pub trait Protocol: Send + Sync + 'static {
+    /// Its name in recipes and settings.
+    const NAME: &'static str;
+    /// The number of its encoder. Whoever changes a byte that it writes counts it up.
+    const ENCODER: u32;
+    /// Its providers keep answers where they are told to, and continue them.
+    const KEEPS_ANSWERS: bool = false;
+
+    /// The exact bytes that `recipe` makes of `prompt`: a function of the two alone.
+    fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Result<Vec<u8>, serde_json::Error>;
+}
+
+/// A protocol over HTTP.
+pub(crate) trait HttpProtocol: Protocol {
+    /// How it is spoken.
+    const DIALECT: Dialect;
+    /// Its reader.
+    type Decoder: Decoder;
+
+    /// A reader of one attempt's answer; `key` is kept out of errors.
+    fn decoder(provider: &str, key: Option<Secret>, attempt_id: AttemptId) -> Self::Decoder;
+
+    /// Headers that this request needs besides those of the dialect: name in lower case, and value.
+    fn headers(_recipe: &RequestRecipe) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+}
+
+/// The recipe of the request that `provider` makes for a model.
+pub(crate) fn recipe<P: Protocol>(
+    provider: &str,
+    store: bool,
+    prompt: &Prompt,
+    model: &ModelSettings,
+    effort: Option<&str>,
+) -> RequestRecipe {
+    let store = store && P::KEEPS_ANSWERS;
+    let continues = prompt.continues.as_ref().map(|continuation| &continuation.response);
+    let own =
+        continues.filter(|kept| store && kept.provider == provider && kept.provider_model == model.provider_model);
+    RequestRecipe {
+        protocol: P::NAME.to_owned(),
+        provider: provider.to_owned(),
+        provider_model: model.provider_model.clone(),
+        max_output_tokens: model.max_output_tokens,
+        effort: effort.and_then(|effort| effort::within(effort, model.efforts.as_deref())).map(str::to_owned),
+        provider_tools: model.provider_tools.clone(),
+        store,
+        previous_response_id: own.map(|kept| kept.response_id.clone()),
+        encoder: P::ENCODER,
+    }
+}
+
+/// The request that `recipe` makes of `prompt`.
+pub(crate) fn encode<P: Protocol>(recipe: RequestRecipe, prompt: &Prompt) -> Result<EncodedRequest, ChatError> {
+    let body = P::body(&recipe, prompt).map_err(|error| {
+        ChatError::terminal(ErrorKind::Generic, format!("The request to the model cannot be written as JSON: {error}."))
+    })?;
+    Ok(EncodedRequest { digest: Digest::of(&body), body, recipe })
+}
+
+/// The request that a recipe of this protocol makes of a prompt; nothing if another encoder made the bytes.
+pub(crate) fn encode_with<P: Protocol>(recipe: &RequestRecipe, prompt: &Prompt) -> Option<EncodedRequest> {
+    let is_known = recipe.protocol == P::NAME && recipe.encoder == P::ENCODER;
+    is_known.then(|| encode::<P>(recipe.clone(), prompt).ok())?
+}
+
+/// A provider that speaks `P` over HTTP. Cheap to clone; clones share their connections.
+pub struct HttpProvider<P> {
+    options: Arc<ProviderOptions>,
+    endpoint: Arc<Endpoint>,
+    protocol: PhantomData<fn() -> P>,
+}
+
+impl<P> Clone for HttpProvider<P> {
+    fn clone(&self) -> HttpProvider<P> {
+        HttpProvider { options: Arc::clone(&self.options), endpoint: Arc::clone(&self.endpoint), protocol: PhantomData }
+    }
+}
+
+impl<P: Protocol> fmt::Debug for HttpProvider<P> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("HttpProvider").field("protocol", &P::NAME).field("options", &self.options).finish()
+    }
+}
+
+#[allow(private_bounds, reason = "the protocols are this crate's own; outside they are only named")]
+impl<P: HttpProtocol> HttpProvider<P> {
+    /// Prepares a provider; no connection is opened. Fails with `config` where the address or the key cannot be used.
+    pub fn new(options: ProviderOptions) -> Result<HttpProvider<P>, ChatError> {
+        let options = options.normalised();
+        let endpoint = Endpoint::new(&options, &P::DIALECT)?;
+        Ok(HttpProvider { options: Arc::new(options), endpoint: Arc::new(endpoint), protocol: PhantomData })
+    }
+}
+
+impl<P: HttpProtocol> ModelProvider for HttpProvider<P> {
+    fn encode(
+        &self,
+        prompt: &Prompt,
+        model: &ModelSettings,
+        effort: Option<&str>,
+    ) -> Result<EncodedRequest, ChatError> {
+        encode::<P>(recipe::<P>(&self.options.name, self.options.store, prompt, model, effort), prompt)
+    }
+
+    fn call(
+        &self,
+        request: EncodedRequest,
+        identity: CallIdentity,
+        sink: PartSink,
+    ) -> BoxFuture<'static, Result<ModelFinished, CallError>> {
+        let this = self.clone();
+        Box::pin(async move {
+            if let Some(error) = this.options.missing_key() {
+                return Err(error.into());
+            }
+            let EncodedRequest { body, recipe, .. } = request;
+            let mut decoder = P::decoder(&this.options.name, this.options.api_key.clone(), identity.attempt_id);
+            let called = this.endpoint.call(body, identity, &P::headers(&recipe), &mut decoder, sink).await;
+            called.map_err(|error| if recipe.previous_response_id.is_some() { unchained(error) } else { error })
+        })
+    }
+}
+
+/// What a provider refuses in a request that continues an answer may lie in the answer that it kept, which nobody here can
+/// see: the whole conversation may still be accepted.
+fn unchained(error: CallError) -> CallError {
+    let CallError { error, retry_after_ms } = error;
+    let is_refused = error.kind == ErrorKind::Generic && !error.retryable;
+    if !is_refused || !matches!(error.status_code, Some(400 | 404 | 422)) {
+        return CallError { error, retry_after_ms };
+    }
+    let provider = error.provider.as_deref().unwrap_or_default();
+    let message = format!("The provider {provider} refused the request that continues its last answer.");
+    ChatError { kind: ErrorKind::ChainBroken, message, retryable: true, ..error }.into()
+}
