@@ -4,6 +4,7 @@
 //! binding in the log says; everything else is asked of the provisioner, each time.
 
 mod answers;
+pub mod coder;
 mod create;
 mod definitions;
 mod file_tools;
@@ -13,6 +14,7 @@ mod locks;
 pub mod names;
 pub mod pause;
 pub mod port;
+pub mod settings;
 pub mod template;
 mod tools;
 mod workspaces;

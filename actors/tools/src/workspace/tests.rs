@@ -1,8 +1,10 @@
 mod chats;
+mod coder;
 mod contract;
 mod files;
 mod local;
 mod pieces;
+mod stand_in;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,10 +60,14 @@ impl House {
         House { spaces, chats, tools }
     }
 
+    pub fn call_key(&self, call_id: &str) -> CallKey {
+        CallKey { chat_id: CHAT, message_id: 2, call_id: call_id.to_owned() }
+    }
+
     fn invocation(&self, call_id: &str, name: &str, args: Value) -> ToolInvocation {
         ToolInvocation {
             chat: self.chats.chat(),
-            key: CallKey { chat_id: CHAT, message_id: 2, call_id: call_id.to_owned() },
+            key: self.call_key(call_id),
             attempt_id: 1,
             name: name.to_owned(),
             args,
