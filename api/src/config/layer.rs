@@ -6,18 +6,29 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
+use verbatim_tools::workspace::template::TemplateConfig;
 
 use super::http::HttpSettings;
 
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 9] =
-    ["listen", "database", "data_dir", "node_name", "metrics_open", "http", "providers", "models", "limits"];
+pub(super) const KEYS: [&str; 12] = [
+    "listen",
+    "database",
+    "data_dir",
+    "node_name",
+    "metrics_open",
+    "http",
+    "providers",
+    "models",
+    "limits",
+    "templates",
+    "coder",
+    "workspaces",
+];
 
 /// Keys of the first level that have a meaning but no engine yet.
-pub(super) const NOT_YET: [(&str, &str); 2] = [
-    ("mcp", "MCP servers are not available in this version"),
-    ("templates", "workspaces are not available in this version"),
-];
+pub(super) const NOT_YET: [(&str, &str); 1] = [("mcp", "MCP servers are not available in this version")];
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,6 +43,9 @@ pub(super) struct Layer {
     pub providers: BTreeMap<String, ProviderLayer>,
     pub models: BTreeMap<String, ModelLayer>,
     pub limits: Limits,
+    pub templates: BTreeMap<String, TemplateConfig>,
+    pub coder: Option<CoderConfig>,
+    pub workspaces: WorkspaceSettings,
 }
 
 /// `[providers.NAME]`

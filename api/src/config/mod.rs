@@ -9,12 +9,15 @@ mod settle;
 mod show;
 #[cfg(test)]
 mod tests;
+mod workspaces;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
+use verbatim_tools::workspace::template::TemplateConfig;
 
 pub use database::Database;
 pub use environment::Environment;
@@ -102,6 +105,12 @@ pub struct Settings {
     pub http: HttpSettings,
     /// Every bound.
     pub limits: Limits,
+    /// Templates of workspaces, by name.
+    pub templates: BTreeMap<String, TemplateConfig>,
+    /// The Coder deployment that makes workspaces.
+    pub coder: Option<CoderConfig>,
+    /// What commands may do in workspaces on this machine.
+    pub workspaces: WorkspaceSettings,
     /// What is odd but no error, a sentence each.
     pub warnings: Vec<String>,
 }

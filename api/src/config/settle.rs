@@ -11,6 +11,7 @@ use super::environment::Overlay;
 use super::file::{File, shape};
 use super::http;
 use super::layer::{Layer, ModelLayer, ProviderKind, ProviderLayer};
+use super::workspaces;
 use super::{ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, Settings};
 
 /// The providers that a key in the environment adds: the variable, the provider's name and its protocol.
@@ -34,7 +35,7 @@ pub(super) struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    fn refuse(&self, key: &[&str], problem: impl Into<String>) -> ConfigError {
+    pub(super) fn refuse(&self, key: &[&str], problem: impl Into<String>) -> ConfigError {
         let problem = problem.into();
         // The variable of this very key, else one that touched what is around it.
         let variable = self
@@ -53,7 +54,7 @@ impl Sources<'_> {
     }
 
     /// What a relative path of this key is relative to: the file's folder if the file says it, else where we are.
-    fn folder(&self, key: &str) -> PathBuf {
+    pub(super) fn folder(&self, key: &str) -> PathBuf {
         let from_variable = self.overlay.laid.iter().any(|laid| laid.key == [key]);
         match &self.file {
             Some(file) if !from_variable => file.folder().to_owned(),
@@ -76,6 +77,7 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
     let providers = providers(&layer, &sources)?;
     let (models, default_model) = models(&layer, &providers, &sources)?;
     check_limits(&layer.limits).map_err(|(key, problem)| sources.refuse(&["limits", key], problem))?;
+    let templates = workspaces::templates(&layer, &sources)?;
     http::check(&layer.http).map_err(|(key, problem)| sources.refuse(&["http", key], problem))?;
     let settings = Settings {
         listen: listen(&layer, &sources)?,
@@ -90,6 +92,9 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
         metrics_open: layer.metrics_open,
         http: layer.http,
         limits: layer.limits,
+        templates,
+        coder: layer.coder,
+        workspaces: layer.workspaces,
     };
     Ok(settings)
 }

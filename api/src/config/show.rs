@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
+use verbatim_tools::workspace::template::TemplateConfig;
 
 use super::database::without_password;
 use super::{Environment, HttpSettings, ProviderKind, Settings};
@@ -21,6 +23,11 @@ struct View<'a> {
     providers: BTreeMap<&'a str, ProviderView<'a>>,
     models: BTreeMap<&'a str, ModelView<'a>>,
     limits: &'a Limits,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    templates: &'a BTreeMap<String, TemplateConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coder: Option<CoderConfig>,
+    workspaces: &'a WorkspaceSettings,
 }
 
 #[derive(Serialize)]
@@ -59,11 +66,10 @@ pub fn effective(settings: &Settings, environment: &Environment) -> String {
         None => writeln!(text, "# no settings file"),
     }
     .ok();
-    for provider in settings.providers.values() {
-        if let Some(variable) = &provider.api_key_env {
-            let state = if environment.get(variable).is_some() { "set" } else { "NOT set" };
-            writeln!(text, "# {variable} is {state}").ok();
-        }
+    let providers = settings.providers.values().filter_map(|provider| provider.api_key_env.as_ref());
+    for variable in providers.chain(settings.coder.iter().map(|coder| &coder.token_env)) {
+        let state = if environment.get(variable).is_some() { "set" } else { "NOT set" };
+        writeln!(text, "# {variable} is {state}").ok();
     }
     text.push('\n');
     text.push_str(&toml::to_string(&view(settings)).unwrap_or_else(|error| format!("# cannot be shown: {error}\n")));
@@ -102,5 +108,8 @@ fn view(settings: &Settings) -> View<'_> {
         providers: providers.collect(),
         models: models.collect(),
         limits: &settings.limits,
+        templates: &settings.templates,
+        coder: settings.coder.clone().map(|coder| CoderConfig { url: without_password(&coder.url), ..coder }),
+        workspaces: &settings.workspaces,
     }
 }

@@ -103,6 +103,14 @@ fn mistakes_in_the_file_are_named_with_their_line() {
             6,
             "default",
         ),
+        ("[templates.\"a b\"]\nprovisioner = \"local\"\npath = \"x\"\n", 1, "no template's name"),
+        ("[templates.a]\nprovisioner = \"local\"\n", 1, "needs the path"),
+        ("[templates.a]\nprovisioner = \"docker\"\n", 2, "docker"),
+        ("[templates.a]\npath = \"x\"\n", 1, "provisioner"),
+        ("[templates.a]\nprovisioner = \"local\"\npath = \"x\"\ntemplate = \"y\"\n", 4, "only templates"),
+        ("[templates.a]\nprovisioner = \"coder\"\n", 2, "needs [coder]"),
+        ("[coder]\nurl = \"localhost\"\n", 2, "absolute"),
+        ("[workspaces]\nshell = true\n", 2, "unknown field"),
         ("[mcp.files]\ncommand = \"x\"\n", 1, "MCP"),
         ("[providers.a]\nkind = \"anthropic\"\nstore = true\n", 3, "keep answers"),
         ("[models.a]\nprovider = \"demo\"\nefforts = [\"low\", \" \"]\n", 3, "efforts"),
@@ -296,4 +304,24 @@ fn who_may_ask_is_a_setting() {
     }
     assert_eq!(refusal("[http]\nrequests_burst_max = 0\n").0, 2);
     assert_eq!(refusal("[http]\ncors = true\n").0, 2);
+}
+
+#[test]
+fn templates_lie_beside_the_file_that_names_them() {
+    let folder = Folder::with(
+        "[templates.blank]\nprovisioner = \"local\"\npath = \"templates/blank\"\ndescription = \"Nothing yet\"\n\
+         [templates.blank.parameters.cpus]\ntype = \"number\"\ndefault = 2\n\
+         [templates.far]\nprovisioner = \"coder\"\ntemplate = \"docker\"\n\
+         [coder]\nurl = \"https://ada:secret@coder.example\"\n[workspaces]\nnetwork = true\n",
+    );
+    let settings = folder.load(&[("CODER_SESSION_TOKEN", "t0ken")]).expect("the file is right");
+    let blank = &settings.templates["blank"];
+    assert_eq!(blank.path.as_deref(), Some(folder.0.path().join("templates/blank").as_path()));
+    assert_eq!(blank.parameters["cpus"].default, Some(serde_json::json!(2)));
+    assert!(settings.workspaces.network && !settings.workspaces.allow_unconfined);
+    let shown = effective(&settings, &environment(&[("CODER_SESSION_TOKEN", "t0ken")]));
+    assert!(shown.contains("# CODER_SESSION_TOKEN is set") && shown.contains("[templates.far]"), "{shown}");
+    assert!(!shown.contains("secret") && !shown.contains("t0ken"), "{shown}");
+    let off = folder.load(&[("VERBATIM_WORKSPACES__NETWORK", "false")]).expect("a variable wins");
+    assert!(!off.workspaces.network);
 }
