@@ -1,5 +1,6 @@
 //! The server's tools: the registry that answers for all of them, and each family of tools in a module of its own.
 
+pub mod confine;
 pub mod conversation;
 pub mod files;
 pub mod mcp;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod chat;
+mod confine;
 mod keys;
 mod log;
 mod openapi;
@@ -12,6 +13,7 @@ mod remote;
 mod replay;
 mod runtime;
 mod serve;
+mod supervise;
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -96,6 +98,15 @@ enum Command {
     },
     /// Print the contract of the HTTP interface, an OpenAPI 3.1 document
     Openapi,
+    /// Supervise a command of a tool
+    #[command(hide = true)]
+    Supervise(supervise::SuperviseArgs),
+    /// Confine a command of a tool
+    #[command(hide = true)]
+    Confine {
+        #[command(subcommand)]
+        command: confine::ConfineCommand,
+    },
 }
 
 /// What every command gets.
@@ -125,6 +136,12 @@ impl Context {
 /// Reads the command line, does what it says, and returns the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    match &cli.command {
+        // Before anything that could start a thread, read the settings or print a line.
+        Command::Supervise(args) => return supervise::run(args),
+        Command::Confine { command } => return confine::run(command),
+        _ => {}
+    }
     let environment = Environment::of_process();
     let level = match cli.command {
         Command::Serve(_) => LevelFilter::INFO,
@@ -144,6 +161,8 @@ pub fn main() -> ExitCode {
         Command::Keys { command } => keys::run(&context, command),
         Command::Projections { command } => projections::run(&context, command),
         Command::Openapi => openapi::run(),
+        Command::Supervise(args) => Ok(supervise::run(&args)),
+        Command::Confine { command } => Ok(confine::run(&command)),
     };
     telemetry.stop();
     done.unwrap_or_else(|error| {

@@ -1,0 +1,134 @@
+//! What a process is to be: written once, before anything runs, and never changed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{OwnerId, ProcessId};
+use super::output::OutputLimits;
+use crate::confine::{Confinement, Layers};
+
+/// Where programs are looked for.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What of the server's own environment a command may see. A list of what is allowed, not of what is not: a key under a new
+/// name stays hidden.
+const ENVIRONMENT_PASSED: [&str; 5] = ["LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ"];
+
+/// Between asking a process to end and ending it.
+pub const GRACE_MS: u64 = 500;
+
+/// What runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Program {
+    /// A command line for `/bin/sh -c`.
+    Shell(String),
+    /// A program, found through `PATH` unless it is a path, and its arguments.
+    Arguments(Vec<String>),
+}
+
+impl Program {
+    /// The program and its arguments.
+    pub(crate) fn argv(&self) -> Vec<String> {
+        match self {
+            Program::Shell(line) => vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()],
+            Program::Arguments(all) => all.clone(),
+        }
+    }
+
+    /// The command as a person would write it, for lists.
+    pub fn line(&self) -> String {
+        match self {
+            Program::Shell(line) => line.clone(),
+            Program::Arguments(all) => all.join(" "),
+        }
+    }
+}
+
+/// A process to be started.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessSpec {
+    /// Whose it is.
+    pub owner: OwnerId,
+    /// Its name among its owner's. One that exists is not started again.
+    pub id: ProcessId,
+    /// What runs.
+    pub program: Program,
+    /// Where it runs: an absolute path, inside the workspace if it is confined.
+    pub workdir: PathBuf,
+    /// All it sees of variables; see [`environment`].
+    pub environment: BTreeMap<String, String>,
+    /// What it is confined to; `None` for a program that the server itself needs outside.
+    pub confinement: Option<Confinement>,
+    /// When it is ended if it has not by itself, in milliseconds from its start.
+    pub time_max_ms: Option<u64>,
+    /// Between asking it to end and ending it.
+    pub grace_ms: u64,
+    /// How much of its output is kept.
+    pub output: OutputLimits,
+}
+
+impl ProcessSpec {
+    /// A shell command with the usual limits, confined, in the workspace's own directory.
+    pub fn shell(owner: OwnerId, id: ProcessId, line: &str, confinement: Confinement) -> ProcessSpec {
+        ProcessSpec {
+            owner,
+            id,
+            program: Program::Shell(line.to_owned()),
+            workdir: confinement.workspace.clone(),
+            environment: environment(&confinement.workspace, &confinement.scratch),
+            confinement: Some(confinement),
+            time_max_ms: None,
+            grace_ms: GRACE_MS,
+            output: OutputLimits::default(),
+        }
+    }
+}
+
+/// The variables of a command: where its home and its temporary files are, where programs are found, and the server's language
+/// and time zone. Nothing else of the server's environment.
+pub fn environment(home: &Path, temporary: &Path) -> BTreeMap<String, String> {
+    environment_of(home, temporary, |name| std::env::var(name).ok())
+}
+
+fn environment_of(home: &Path, temporary: &Path, server: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<String, String> =
+        ENVIRONMENT_PASSED.iter().filter_map(|name| Some(((*name).to_owned(), server(name)?))).collect();
+    for (name, value) in [
+        ("HOME", home.to_string_lossy().into_owned()),
+        ("TMPDIR", temporary.to_string_lossy().into_owned()),
+        ("PATH", PATH.to_owned()),
+        ("SHELL", "/bin/sh".to_owned()),
+        ("TERM", "dumb".to_owned()),
+    ] {
+        variables.insert(name.to_owned(), value);
+    }
+    variables
+}
+
+/// What lies on disk as `spec.json`: the process, and with what it is confined on this machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredSpec {
+    #[serde(flatten)]
+    pub spec: ProcessSpec,
+    pub layers: Layers,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_servers_environment_only_language_and_time_zone_reach_a_command() {
+        let variables = environment_of(Path::new("/w"), Path::new("/t"), |name| Some(format!("server's {name}")));
+        let names: Vec<&str> = variables.keys().map(String::as_str).collect();
+        let expected = ["HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "PATH", "SHELL", "TERM", "TMPDIR", "TZ"];
+        assert_eq!(names, expected);
+        assert_eq!(variables["HOME"], "/w");
+        assert_eq!(variables["TMPDIR"], "/t");
+        assert_eq!(variables["PATH"], PATH, "the server's own is not passed on");
+        assert_eq!(variables["LANG"], "server's LANG");
+    }
+}
