@@ -145,6 +145,8 @@ pub fn main() -> ExitCode {
     let environment = Environment::of_process();
     let level = match cli.command {
         Command::Serve(_) => LevelFilter::INFO,
+        // Its screen shows what happens, and is no place for log lines.
+        Command::Chat(ref args) if args.has_screen() => LevelFilter::ERROR,
         _ => LevelFilter::WARN,
     };
     verbatim_llm::install_crypto();

@@ -23,6 +23,11 @@ impl Style {
         Style { colours: io::stderr().is_terminal() && colours_wanted() }
     }
 
+    /// Whether there are any.
+    pub(crate) fn shows_faces(self) -> bool {
+        self.colours
+    }
+
     /// Less important.
     pub(crate) fn dim(self, text: &str) -> String {
         self.wrap("2", text)

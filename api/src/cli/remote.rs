@@ -78,8 +78,14 @@ impl Remote {
 
     /// Changes something, once: a try whose answer was lost is repeated under the same idempotency key.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.change(Method::POST, path, body).await
+    }
+
+    /// Changes something by any method, once.
+    pub(crate) async fn change(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
         let key = Uuid::now_v7().to_string();
-        self.answer(|| self.request(Method::POST, path).header("Idempotency-Key", &key).json(body)).await
+        let request = || self.request(method.clone(), path).header("Idempotency-Key", &key).json(body);
+        self.answer(request).await
     }
 
     /// Takes something away. Doing that twice is doing it once, so it is tried again like a read.

@@ -1,14 +1,15 @@
-//! A conversation: asks, follows the turn, stops it when told to.
+//! A conversation without a screen to draw on: asks, follows the turn, stops it when told to.
 
-use anyhow::Context as _;
-use serde_json::json;
-
-use super::follow::{End, Follow, Ours, Show};
-use super::frames::Frames;
+use super::follow::Follow;
+use super::frames::{BROKEN, Frames};
 use super::input;
 use super::screen::Screen;
+use super::show::{End, Show};
+use super::slash;
+use super::talk::{NewChat, Taken, create, interrupt, send};
 use crate::cli::output::{Style, put, sentence};
 use crate::cli::remote::Remote;
+use anyhow::Context as _;
 
 /// What a question led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,28 +26,20 @@ pub(super) enum Reached {
 pub(super) struct Conversation {
     remote: Remote,
     chat: Option<String>,
-    model: Option<String>,
+    new: NewChat,
     screen: Screen,
 }
 
-/// What was said, as the server took it.
-struct Taken {
-    chat: String,
-    /// The chat's version before it, or an older one.
-    before: u64,
-    ours: Ours,
-}
-
 impl Conversation {
-    pub(super) fn new(remote: Remote, chat: Option<String>, model: Option<String>, screen: Screen) -> Conversation {
-        Conversation { remote, chat, model, screen }
+    pub(super) fn new(remote: Remote, chat: Option<String>, new: NewChat, screen: Screen) -> Conversation {
+        Conversation { remote, chat, new, screen }
     }
 
     /// Asks and shows the answer.
     pub(super) async fn ask(&mut self, text: &str) -> anyhow::Result<Reached> {
         let taken = match self.chat.clone() {
-            Some(chat) => self.send(chat, text).await?,
-            None => self.create(text).await?,
+            Some(chat) => send(&self.remote, &chat, text, self.new.model.as_deref()).await?,
+            None => create(&self.remote, text, &self.new).await?,
         };
         self.chat = Some(taken.chat.clone());
         self.follow(taken).await
@@ -81,7 +74,17 @@ impl Conversation {
             if line.trim().is_empty() {
                 continue;
             }
-            match self.ask(&line).await {
+            if let Some(command) = slash::read(&line) {
+                match command {
+                    Ok(slash::Slash::Quit) => break,
+                    Ok(_) => self
+                        .screen
+                        .remark("commands work on a terminal that can move its cursor; here only /quit does")?,
+                    Err(wrong) => self.screen.remark(&wrong)?,
+                }
+                continue;
+            }
+            match self.ask(slash::message(&line)).await {
                 Ok(Reached::Left) => break,
                 Ok(Reached::Answer | Reached::Nothing) => {}
                 // The next line may do better; the chat is kept by the server.
@@ -94,35 +97,8 @@ impl Conversation {
         Ok(())
     }
 
-    async fn create(&self, text: &str) -> anyhow::Result<Taken> {
-        let mut body = json!({ "content": text });
-        if let Some(model) = &self.model {
-            body["model"] = json!(model);
-        }
-        let chat = self.remote.post("/chats", &body).await?;
-        let id = chat["id"].as_str().context("the server's answer names no chat")?.to_owned();
-        // A chat begins with `chat_created`; the turn of its first message begins right after.
-        Ok(Taken { chat: id, before: 0, ours: Ours::FirstTurn })
-    }
-
-    async fn send(&self, chat: String, text: &str) -> anyhow::Result<Taken> {
-        let now = self.remote.get(&format!("/chats/{chat}")).await?;
-        let mut body = json!({ "content": text });
-        if let Some(model) = &self.model {
-            body["model"] = json!(model);
-        }
-        let taken = self.remote.post(&format!("/chats/{chat}/messages"), &body).await?;
-        let ours = match (taken["turn_id"].as_u64(), taken["queued_id"].as_u64()) {
-            // From an error with a queue the message waits and an older one starts the turn.
-            (_, Some(queued)) => Ours::Queued(queued),
-            (Some(turn), None) => Ours::Turn(turn),
-            (None, None) => anyhow::bail!("the server's answer names neither a turn nor a queued message"),
-        };
-        Ok(Taken { chat, before: now["version"].as_u64().unwrap_or_default(), ours })
-    }
-
     async fn follow(&mut self, taken: Taken) -> anyhow::Result<Reached> {
-        let mut frames = Frames::after(&self.remote, &taken.chat, taken.before);
+        let mut frames = Frames::of(&self.remote, &taken.chat, Some(taken.before));
         let mut follow = Follow::new(taken.ours);
         let mut stopping = false;
         loop {
@@ -137,11 +113,18 @@ impl Conversation {
                     continue;
                 }
             };
+            if frame.event == BROKEN {
+                self.screen.show(&Show::Reconnecting)?;
+                continue;
+            }
             self.screen.frame(&frame.event, frame.id.as_deref(), &frame.data)?;
             for show in follow.feed(&frame.event, &frame.data) {
                 self.screen.show(&show)?;
-                if let Show::End(end) = show {
-                    return Ok(if end == End::Complete { Reached::Answer } else { Reached::Nothing });
+                match show {
+                    Show::End(End::Complete) => return Ok(Reached::Answer),
+                    // Nobody here can answer for a tool, and whoever can may take hours.
+                    Show::End(_) | Show::Action(_) => return Ok(Reached::Nothing),
+                    _ => {}
                 }
             }
         }
@@ -149,7 +132,7 @@ impl Conversation {
 
     async fn interrupt(&mut self, chat: &str) -> anyhow::Result<()> {
         self.screen.hint("stopping …")?;
-        if let Err(error) = self.remote.post(&format!("/chats/{chat}/interrupt"), &json!({})).await {
+        if let Err(error) = interrupt(&self.remote, chat).await {
             // The turn may have ended by itself at this very moment; the stream tells.
             self.screen.hint(&sentence(&error))?;
         }

@@ -1,89 +1,26 @@
-//! From the frames of a chat's stream to what a person who waits for one turn wants to see. Pure.
+//! From the frames of a chat's stream to what a person wants to see of it: of one turn, or of everything. Pure.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// What to look for: the user's message, by what the server said when it took it.
+use super::phrases;
+use super::show::{Action, Decision, End, Show, Waiting};
+
+/// What to look for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ours {
     /// The first turn of the chat.
     FirstTurn,
-    /// The turn that it started.
+    /// This turn: the user's message started it.
     Turn(u64),
-    /// Its place in the queue.
+    /// The turn of a message that waits, by its place in the queue.
     Queued(u64),
+    /// All that happens.
+    Everything,
 }
 
-/// Something to show.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Show {
-    /// More of the answer, not yet final.
-    Text(String),
-    /// More of the model's reasoning.
-    Reasoning(String),
-    /// A tool is called.
-    ToolCall {
-        /// The tool.
-        name: String,
-    },
-    /// More of what a running tool prints.
-    ToolOutput(String),
-    /// A tool answered.
-    ToolResult {
-        /// The tool.
-        name: String,
-        /// What, as text.
-        result: String,
-        /// The answer is an error.
-        is_error: bool,
-    },
-    /// The text shown since the last answer is void: the attempt that said it failed.
-    Void,
-    /// An attempt failed; there will be another.
-    Retry {
-        /// The number of the attempt that failed.
-        attempt: u64,
-        /// The wait before the next one, in ms.
-        delay_ms: u64,
-        /// Why it failed.
-        error: String,
-    },
-    /// The final text of a step. `streamed` of its characters were shown already and are the same.
-    Answer {
-        /// The whole text.
-        text: String,
-        /// Bytes at its beginning that were shown as `Text`.
-        streamed: usize,
-    },
-    /// The message waits behind a turn that is under way.
-    Waits,
-    /// The turn is over for whoever waits here.
-    End(End),
-}
-
-/// How the wait for a turn ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// The model was done.
-    Complete,
-    /// The model was done without a word.
-    NoOutput,
-    /// Somebody stopped it.
-    Interrupted,
-    /// It failed.
-    Failed {
-        /// Why, in a sentence.
-        message: String,
-    },
-    /// It waits for somebody else.
-    ActionRequired {
-        /// The tools that wait to be run or approved.
-        tools: Vec<String>,
-    },
-    /// The message was taken back: deleted, edited or erased.
-    Withdrawn,
-}
-
-/// Follows one turn.
+/// Follows a chat.
 #[derive(Debug)]
 pub(super) struct Follow {
     ours: Ours,
@@ -91,16 +28,35 @@ pub(super) struct Follow {
     current: Option<u64>,
     /// What the open attempt said so far.
     streamed: String,
-    /// Calls of the open attempt that were shown.
-    calls: Vec<String>,
+    /// Calls that are about to be made, and calls that were shown.
+    begun: BTreeSet<String>,
+    called: BTreeSet<String>,
+    /// Calls whose answers were shown.
+    answered: BTreeSet<String>,
     /// Messages up to here were shown.
     shown: u64,
+    queue: Vec<Waiting>,
     said_waits: bool,
 }
 
 impl Follow {
     pub(super) fn new(ours: Ours) -> Follow {
-        Follow { ours, current: None, streamed: String::new(), calls: Vec::new(), shown: 0, said_waits: false }
+        Follow {
+            ours,
+            current: None,
+            streamed: String::new(),
+            begun: BTreeSet::new(),
+            called: BTreeSet::new(),
+            answered: BTreeSet::new(),
+            shown: 0,
+            queue: Vec::new(),
+            said_waits: false,
+        }
+    }
+
+    /// Follows all that happens from here on.
+    pub(super) fn widen(&mut self) {
+        self.ours = Ours::Everything;
     }
 
     /// What a frame of the stream means.
@@ -111,12 +67,19 @@ impl Follow {
             "snapshot" => self.snapshot(frame),
             "turn_started" => self.turn_started(frame["version"].as_u64()),
             "message_committed" => self.message(data),
-            "attempt_recorded" | "attempt_abandoned" => self.void(),
+            "attempt_recorded" => self.asked(data),
+            "attempt_abandoned" => self.void(),
             "retry_scheduled" => self.retry(data),
-            "action_required" if self.is_ours() => vec![Show::End(action_required(data))],
+            "tool_call_finished" if self.is_ours() => self.answered(data).into_iter().collect(),
+            "action_required" if self.is_ours() => vec![Show::Action(Action::of(data))],
+            "approvals_decided" if self.is_ours() => vec![Show::Decided(Decision::all(data))],
+            "action_resolved" if self.is_ours() => vec![Show::Resolved],
             "turn_finished" => self.turn_finished(data),
-            "queued_message_deleted" if data["queued_id"].as_u64() == self.queued() => vec![Show::End(End::Withdrawn)],
-            "messages_withdrawn" | "chat_erased" if self.is_ours() => vec![Show::End(End::Withdrawn)],
+            "messages_withdrawn" | "chat_erased" if self.queued().is_none() && self.is_ours() => self.withdrawn(event),
+            "message_queued" => self.enqueued(data),
+            "queued_message_deleted" => self.dequeued(data["queued_id"].as_u64(), true),
+            "queued_message_promoted" => self.promoted(data),
+            _ if self.ours == Ours::Everything => remarks(event, data),
             _ => Vec::new(),
         }
     }
@@ -124,13 +87,17 @@ impl Follow {
     fn queued(&self) -> Option<u64> {
         match self.ours {
             Ours::Queued(id) => Some(id),
-            Ours::FirstTurn | Ours::Turn(_) => None,
+            Ours::FirstTurn | Ours::Turn(_) | Ours::Everything => None,
         }
     }
 
     /// Whether the turn under way is the one we wait for.
     fn is_ours(&self) -> bool {
-        matches!((self.ours, self.current), (Ours::Turn(ours), Some(current)) if ours == current)
+        match self.ours {
+            Ours::Everything => true,
+            Ours::Turn(ours) => self.current == Some(ours),
+            Ours::FirstTurn | Ours::Queued(_) => false,
+        }
     }
 
     fn turn_started(&mut self, version: Option<u64>) -> Vec<Show> {
@@ -139,33 +106,56 @@ impl Follow {
             self.ours = Ours::Turn(turn);
         }
         self.streamed.clear();
-        self.calls.clear();
+        self.begun.clear();
+        self.called.clear();
+        self.answered.clear();
         Vec::new()
+    }
+
+    fn asked(&mut self, data: &Value) -> Vec<Show> {
+        let mut shows = self.void();
+        if self.is_ours() {
+            shows.push(Show::Asked { action: text(data, "action") });
+        }
+        shows
     }
 
     fn part(&mut self, part: &Value) -> Vec<Show> {
         if !self.is_ours() {
             return self.waits();
         }
-        let text = |name: &str| part[name].as_str().unwrap_or_default().to_owned();
         match part["type"].as_str().unwrap_or_default() {
             "text_delta" | "text" => {
-                self.streamed.push_str(&text("text"));
-                vec![Show::Text(text("text"))]
+                self.streamed.push_str(part["text"].as_str().unwrap_or_default());
+                vec![Show::Text(text(part, "text"))]
             }
-            "reasoning_delta" | "reasoning" => vec![Show::Reasoning(text("text"))],
-            "tool_args_delta" | "tool_call" => self.call(&text("call_id"), text("name")),
-            "tool_output_delta" => vec![Show::ToolOutput(text("output"))],
+            "reasoning_delta" | "reasoning" => vec![Show::Reasoning(text(part, "text"))],
+            "tool_args_delta" if self.begun.insert(text(part, "call_id")) => {
+                vec![Show::Calling { name: text(part, "name") }]
+            }
+            "tool_call" => self.call(part).into_iter().collect(),
+            "tool_result" => self.answered(part).into_iter().collect(),
+            "tool_output_delta" => {
+                vec![Show::ToolOutput { call_id: text(part, "call_id"), output: text(part, "output") }]
+            }
             _ => Vec::new(),
         }
     }
 
-    fn call(&mut self, call_id: &str, name: String) -> Vec<Show> {
-        if self.calls.iter().any(|shown| shown == call_id) {
-            return Vec::new();
-        }
-        self.calls.push(call_id.to_owned());
-        vec![Show::ToolCall { name }]
+    fn call(&mut self, call: &Value) -> Option<Show> {
+        let is_new = self.called.insert(text(call, "call_id"));
+        is_new.then(|| Show::ToolCall { name: text(call, "name"), args: call["args"].clone() })
+    }
+
+    fn answered(&mut self, result: &Value) -> Option<Show> {
+        let call_id = text(result, "call_id");
+        let is_new = self.answered.insert(call_id.clone());
+        is_new.then(|| Show::ToolResult {
+            call_id,
+            name: text(result, "name"),
+            result: result["result"].clone(),
+            is_error: result["is_error"] == true,
+        })
     }
 
     fn waits(&mut self) -> Vec<Show> {
@@ -177,47 +167,53 @@ impl Follow {
     }
 
     fn message(&mut self, message: &Value) -> Vec<Show> {
-        let is_mine = self.queued().is_some() && message["queued_id"].as_u64() == self.queued();
-        if let (true, Some(turn)) = (is_mine, message["turn_id"].as_u64().or(self.current)) {
+        let queued_id = message["queued_id"].as_u64();
+        let turn = message["turn_id"].as_u64().or(self.current);
+        let mut shows = if queued_id.is_some() { self.dequeued(queued_id, false) } else { Vec::new() };
+        if let (true, Some(turn)) = (queued_id.is_some() && queued_id == self.queued(), turn) {
             self.ours = Ours::Turn(turn);
             self.current = Some(turn);
-            return Vec::new();
         }
         if !self.is_ours() {
-            return Vec::new();
+            return shows;
         }
-        self.shown = message["id"].as_u64().unwrap_or(self.shown);
+        let id = message["id"].as_u64().unwrap_or_default();
+        self.shown = self.shown.max(id);
         let parts = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         match message["role"].as_str().unwrap_or_default() {
-            "assistant" => self.answer(parts),
-            "tool" => parts.iter().filter_map(tool_result).collect(),
-            _ => Vec::new(),
+            "assistant" => shows.extend(self.answer(parts)),
+            "tool" => shows.extend(results(parts).filter_map(|result| self.answered(result))),
+            "user" if self.ours == Ours::Everything && message["withheld"] != true => {
+                shows.push(Show::Said { id, text: words(parts) });
+            }
+            _ => {}
         }
+        shows
     }
 
     /// The model's message is final; what was streamed of it is the beginning of it, or void.
     fn answer(&mut self, parts: &[Value]) -> Vec<Show> {
         let mut shows = Vec::new();
-        for part in parts.iter().filter(|part| part["type"] == "tool_call") {
-            let call_id = part["call_id"].as_str().unwrap_or_default();
-            shows.extend(self.call(call_id, part["name"].as_str().unwrap_or_default().to_owned()));
-        }
-        let text: String =
-            parts.iter().filter(|part| part["type"] == "text").filter_map(|part| part["text"].as_str()).collect();
-        let streamed = if text.starts_with(&self.streamed) { self.streamed.len() } else { 0 };
-        if streamed == 0 {
+        let text = words(parts);
+        let is_its_beginning = text.starts_with(&self.streamed);
+        if !is_its_beginning {
             shows.extend(self.void());
         }
+        let streamed = self.streamed.len();
         self.streamed.clear();
-        self.calls.clear();
         if !text.is_empty() {
             shows.push(Show::Answer { text, streamed });
         }
+        shows.extend(parts.iter().filter(|part| part["type"] == "tool_call").filter_map(|call| self.call(call)));
+        shows.extend(results(parts).filter_map(|result| self.answered(result)));
+        self.begun.clear();
         shows
     }
 
     fn void(&mut self) -> Vec<Show> {
-        self.calls.clear();
+        self.begun.clear();
+        // A call of an attempt that failed is no call; the next attempt's may have the same id.
+        self.called.clear();
         if self.streamed.is_empty() {
             return Vec::new();
         }
@@ -230,24 +226,24 @@ impl Follow {
             return Vec::new();
         }
         let mut shows = self.void();
-        shows.push(Show::Retry {
-            attempt: data["attempt"].as_u64().unwrap_or_default(),
-            delay_ms: data["delay_ms"].as_u64().unwrap_or_default(),
-            error: error_message(&data["error"]),
-        });
+        shows.push(retry(data));
         shows
     }
 
     fn turn_finished(&mut self, data: &Value) -> Vec<Show> {
         let finished = data["turn_id"].as_u64().or(self.current);
-        let ours = matches!(self.ours, Ours::Turn(id) if Some(id) == finished);
+        let is_ours = match self.ours {
+            Ours::Turn(id) => Some(id) == finished,
+            Ours::Everything => true,
+            Ours::FirstTurn | Ours::Queued(_) => false,
+        };
         self.current = None;
-        if !ours {
+        if !is_ours {
             return Vec::new();
         }
         let mut shows = self.void();
         shows.push(Show::End(match data["outcome"].as_str().unwrap_or_default() {
-            "failed" => End::Failed { message: error_message(&data["error"]) },
+            "failed" => End::Failed { message: phrases::error(&data["error"]) },
             "max_steps" => End::Failed { message: "the turn took too many steps".to_owned() },
             "interrupted" => End::Interrupted,
             "no_output" => End::NoOutput,
@@ -256,66 +252,160 @@ impl Follow {
         shows
     }
 
-    /// The server could not resume where we were: catches up from its picture of now.
+    fn withdrawn(&mut self, event: &str) -> Vec<Show> {
+        if self.ours != Ours::Everything {
+            return vec![Show::End(End::Withdrawn)];
+        }
+        let mut shows = self.void();
+        let remark = if event == "chat_erased" { "the chat was erased" } else { "what followed was withdrawn" };
+        shows.push(Show::Remark(remark.to_owned()));
+        shows
+    }
+
+    fn enqueued(&mut self, queued: &Value) -> Vec<Show> {
+        self.queue.extend(waiting(queued));
+        self.queue_shown()
+    }
+
+    /// A message waits no longer. If it was ours and `is_gone` nobody will answer it.
+    fn dequeued(&mut self, id: Option<u64>, is_gone: bool) -> Vec<Show> {
+        self.queue.retain(|waiting| Some(waiting.id) != id);
+        if is_gone && id.is_some() && id == self.queued() {
+            return vec![Show::End(End::Withdrawn)];
+        }
+        self.queue_shown()
+    }
+
+    /// A message goes to the head of the queue, or leaves it; in that case the message itself tells.
+    fn promoted(&mut self, data: &Value) -> Vec<Show> {
+        let id = data["queued_id"].as_u64();
+        if let Some(index) = self.queue.iter().position(|waiting| Some(waiting.id) == id) {
+            let first = self.queue.remove(index);
+            self.queue.insert(0, first);
+        }
+        self.queue_shown()
+    }
+
+    fn queue_shown(&self) -> Vec<Show> {
+        if self.ours == Ours::Everything { vec![Show::Queue(self.queue.clone())] } else { Vec::new() }
+    }
+
+    /// A picture of now: at the beginning, or because the server could not resume where we were.
     fn snapshot(&mut self, snapshot: &Value) -> Vec<Show> {
         let chat = &snapshot["chat"];
         let messages = snapshot["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut shows = self.void();
-        if let Some(mine) =
-            messages.iter().find(|message| self.queued().is_some() && message["queued_id"].as_u64() == self.queued())
-            && let Some(turn) = mine["turn_id"].as_u64()
-        {
-            self.ours = Ours::Turn(turn);
+        self.find_ours(messages);
+        let is_first = self.shown == 0;
+        let mut from = 0;
+        match self.ours {
+            Ours::Everything => {
+                self.current = chat["turn_id"].as_u64();
+                self.queue = snapshot["queue"].as_array().into_iter().flatten().filter_map(waiting).collect();
+                shows.push(Show::Title(text(chat, "title")));
+                if is_first {
+                    // The last exchange reminds of what it was about.
+                    from = messages.iter().rposition(|message| message["role"] == "user").unwrap_or(0);
+                    shows.extend(earlier(from));
+                }
+            }
+            Ours::Turn(turn) => self.current = Some(turn),
+            Ours::FirstTurn | Ours::Queued(_) => return shows,
         }
-        if let (Ours::FirstTurn, Some(turn)) =
-            (self.ours, messages.iter().find_map(|message| message["turn_id"].as_u64()))
-        {
-            self.ours = Ours::Turn(turn);
-        }
-        let Ours::Turn(turn) = self.ours else { return shows };
-        self.current = Some(turn);
-        for message in messages.iter().filter(|message| message["turn_id"].as_u64() == Some(turn)) {
-            if message["id"].as_u64().is_some_and(|id| id > self.shown) {
+        for message in &messages[from..] {
+            let is_new = message["id"].as_u64().is_some_and(|id| id > self.shown);
+            let of_ours = match self.ours {
+                Ours::Turn(turn) => message["turn_id"].as_u64() == Some(turn),
+                _ => true,
+            };
+            if is_new && of_ours {
                 shows.extend(self.message(message));
             }
         }
+        shows.extend(self.queue_shown());
+        if snapshot["attempt"].is_object() {
+            shows.extend(self.asked(&snapshot["attempt"]));
+        }
         for part in snapshot["parts"].as_array().into_iter().flatten() {
-            let piece = if part["part"].is_object() { &part["part"] } else { part };
-            shows.extend(self.part(piece));
+            shows.extend(self.part(&part["part"]));
         }
-        match chat["status"].as_str().unwrap_or_default() {
-            "waiting" => shows.push(Show::End(End::Complete)),
-            "error" => shows.push(Show::End(End::Failed { message: error_message(&chat["last_error"]) })),
-            "requires_action" => shows.push(Show::End(action_required(&chat["action"]))),
-            _ => {}
-        }
+        shows.extend(self.status(chat, is_first));
         shows
     }
-}
 
-fn action_required(action: &Value) -> End {
-    let calls = action["calls"].as_array().map(Vec::as_slice).unwrap_or_default();
-    End::ActionRequired { tools: calls.iter().filter_map(|call| call["name"].as_str()).map(str::to_owned).collect() }
-}
-
-fn tool_result(part: &Value) -> Option<Show> {
-    if part["type"] != "tool_result" {
-        return None;
+    /// What the chat does at the time of a snapshot.
+    fn status(&self, chat: &Value, is_first: bool) -> Option<Show> {
+        let is_all = self.ours == Ours::Everything;
+        match chat["status"].as_str().unwrap_or_default() {
+            "waiting" if is_all && is_first => None,
+            "waiting" => Some(Show::End(End::Complete)),
+            "error" => Some(Show::End(End::Failed { message: phrases::error(&chat["last_error"]) })),
+            "requires_action" => Some(Show::Action(Action::of(&chat["action"]))),
+            _ if chat["retry"].is_object() => Some(retry(&chat["retry"])),
+            _ => None,
+        }
     }
-    let result = match &part["result"] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let name = part["name"].as_str().unwrap_or_default().to_owned();
-    Some(Show::ToolResult { name, result, is_error: part["is_error"].as_bool().unwrap_or_default() })
+
+    /// Whether our message began its turn while we did not look.
+    fn find_ours(&mut self, messages: &[Value]) {
+        let mine = match self.ours {
+            Ours::Queued(id) => messages.iter().find(|message| message["queued_id"].as_u64() == Some(id)),
+            Ours::FirstTurn => messages.iter().find(|message| message["turn_id"].is_u64()),
+            Ours::Turn(_) | Ours::Everything => None,
+        };
+        if let Some(turn) = mine.and_then(|message| message["turn_id"].as_u64()) {
+            self.ours = Ours::Turn(turn);
+        }
+    }
 }
 
-/// The sentence for a person, with the provider's own words if there are any.
-fn error_message(error: &Value) -> String {
-    let message = error["message"].as_str().unwrap_or("no reason was given");
-    match error["detail"].as_str() {
-        Some(detail) if detail != message => format!("{message} ({detail})"),
-        Some(_) | None => message.to_owned(),
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// The words of a message.
+fn words(parts: &[Value]) -> String {
+    parts.iter().filter(|part| part["type"] == "text").filter_map(|part| part["text"].as_str()).collect()
+}
+
+fn results(parts: &[Value]) -> impl Iterator<Item = &Value> {
+    parts.iter().filter(|part| part["type"] == "tool_result")
+}
+
+fn waiting(queued: &Value) -> Option<Waiting> {
+    let parts = queued["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Some(Waiting { id: queued["queued_id"].as_u64()?, text: words(parts), steer: queued["steer"] == true })
+}
+
+fn earlier(count: usize) -> Option<Show> {
+    (count > 0).then(|| Show::Remark(format!("… {count} messages before")))
+}
+
+fn retry(data: &Value) -> Show {
+    Show::Retry {
+        attempt: data["attempt"].as_u64().unwrap_or_default(),
+        delay_ms: data["delay_ms"].as_u64().unwrap_or_default(),
+        retry_at: text(data, "retry_at"),
+        error: phrases::error(&data["error"]),
+    }
+}
+
+/// What else happens in a chat.
+fn remarks(event: &str, data: &Value) -> Vec<Show> {
+    let remark = |text: &str| vec![Show::Remark(text.to_owned())];
+    match event {
+        "chat_created" => vec![Show::Title(text(data, "title"))],
+        "settings_changed" if data["title"].is_string() => vec![Show::Title(text(data, "title"))],
+        "settings_changed" if data["model"].is_string() => {
+            vec![Show::Remark(format!("{} answers from now on", text(data, "model")))]
+        }
+        "interrupt_requested" => remark("stopping …"),
+        "context_compacted" => remark("what was said is summarised; the model goes on from the summary"),
+        "context_cleared" => remark("the model has forgotten what was said; it can still be read here"),
+        "chat_archived" => remark("archived"),
+        "chat_unarchived" => remark("no longer archived"),
+        "child_spawned" => vec![Show::Remark(format!("a chat of its own was begun: {}", text(data, "child")))],
+        _ => Vec::new(),
     }
 }
 

@@ -1,6 +1,5 @@
 //! The frames of a chat's stream, across broken connections: a reader that comes back says where it was.
 
-use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -10,7 +9,6 @@ use reqwest::Method;
 use serde_json::Value;
 use sse_stream::{Sse, SseByteStream};
 
-use crate::cli::output::note;
 use crate::cli::remote::Remote;
 
 /// Silence after which a connection counts as dead: three heartbeats and a bit.
@@ -25,7 +23,11 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 type Events = Pin<Box<dyn Stream<Item = Result<Sse, sse_stream::Error>>>>;
 
+/// The name of the frame that tells, once, that the connection broke. No server sends it.
+pub(super) const BROKEN: &str = "connection_broken";
+
 /// One frame.
+#[derive(Debug)]
 pub(super) struct Frame {
     pub event: String,
     pub id: Option<String>,
@@ -36,42 +38,48 @@ pub(super) struct Frame {
 pub(super) struct Frames {
     remote: Remote,
     path: String,
-    cursor: String,
+    /// Where to go on; at the beginning nowhere, for a picture of now.
+    cursor: Option<String>,
     events: Option<Events>,
+    failures: u32,
+    /// Whoever reads was told that the connection broke.
+    told: bool,
 }
 
 impl Frames {
-    /// Everything of `chat` after `version`.
-    pub(super) fn after(remote: &Remote, chat: &str, version: u64) -> Frames {
+    /// Everything of `chat` after `version`; without one a picture of now and everything after.
+    pub(super) fn of(remote: &Remote, chat: &str, version: Option<u64>) -> Frames {
         Frames {
             remote: remote.clone(),
             path: format!("/chats/{chat}/stream"),
-            cursor: version.to_string(),
+            cursor: version.map(|version| version.to_string()),
             events: None,
+            failures: 0,
+            told: false,
         }
     }
 
     /// The next frame, heartbeats left out. Comes back by itself when the connection breaks; fails when it cannot.
     pub(super) async fn next(&mut self) -> anyhow::Result<Frame> {
-        let mut failures = 0;
         loop {
             let Some(events) = &mut self.events else {
-                match self.remote.open(Method::GET, &self.path, Some(&self.cursor)).await {
+                match self.remote.open(Method::GET, &self.path, self.cursor.as_deref()).await {
                     Ok(response) => self.events = Some(Box::pin(SseByteStream::new(response.bytes_stream()))),
-                    Err(error) if failures >= TRIES => return Err(error),
+                    Err(error) if self.failures >= TRIES => return Err(error),
                     Err(_) => {
-                        if failures == 0 && std::io::stderr().is_terminal() {
-                            note("\n(the server does not answer; trying again)");
+                        self.failures += 1;
+                        if !std::mem::replace(&mut self.told, true) {
+                            return Ok(Frame { event: BROKEN.to_owned(), id: None, data: Value::Null });
                         }
-                        tokio::time::sleep(WAIT_MAX.min(FIRST_WAIT * 2_u32.pow(failures))).await;
-                        failures += 1;
+                        tokio::time::sleep(WAIT_MAX.min(FIRST_WAIT * 2_u32.pow(self.failures))).await;
                     }
                 }
                 continue;
             };
             match tokio::time::timeout(SILENCE, events.next()).await {
                 Ok(Some(Ok(event))) => {
-                    failures = 0;
+                    self.failures = 0;
+                    self.told = false;
                     if let Some(frame) = self.take(event)? {
                         return Ok(frame);
                     }
@@ -79,11 +87,11 @@ impl Frames {
                 // Broken, at its end, or silent for too long: come back and go on after the last frame.
                 Ok(Some(Err(_)) | None) | Err(_) => {
                     self.events = None;
-                    if failures >= TRIES {
+                    if self.failures >= TRIES {
                         bail!("{} closes the stream again and again", self.remote.url());
                     }
                     tokio::time::sleep(FIRST_WAIT).await;
-                    failures += 1;
+                    self.failures += 1;
                 }
             }
         }
@@ -91,7 +99,7 @@ impl Frames {
 
     fn take(&mut self, event: Sse) -> anyhow::Result<Option<Frame>> {
         if let Some(id) = &event.id {
-            self.cursor.clone_from(id);
+            self.cursor = Some(id.clone());
         }
         let (Some(name), Some(data)) = (event.event, event.data) else { return Ok(None) };
         if name == "heartbeat" {

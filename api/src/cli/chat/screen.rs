@@ -1,14 +1,13 @@
-//! Puts what a turn shows where it belongs: a terminal sees everything as it comes, a pipe gets final answers alone.
+//! Output without a screen to draw on: a pipe gets final answers alone, a plain terminal everything as it comes.
 
 use std::io::{self, IsTerminal as _};
 
+use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::follow::{End, Show};
-use crate::cli::output::{Style, harmless, note, put, shortened};
-
-/// Characters of a tool's result that are shown.
-const RESULT_CHARACTERS: usize = 200;
+use super::phrases;
+use super::show::{Action, End, Show};
+use crate::cli::output::{Style, harmless, note, put};
 
 /// Where the turn goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,8 @@ pub(super) struct Screen {
     remarks: Style,
     /// The cursor stands behind text on its line.
     in_line: bool,
-    reasoning: bool,
+    /// What stands there is no answer.
+    aside: bool,
 }
 
 impl Screen {
@@ -38,7 +38,7 @@ impl Screen {
             (false, true) => Kind::Terminal,
             (false, false) => Kind::Pipe,
         };
-        Screen { kind, style: Style::of_stdout(), remarks: Style::of_stderr(), in_line: false, reasoning: false }
+        Screen { kind, style: Style::of_stdout(), remarks: Style::of_stderr(), in_line: false, aside: false }
     }
 
     /// A frame as it came.
@@ -52,8 +52,9 @@ impl Screen {
     /// Something of a turn.
     pub(super) fn show(&mut self, show: &Show) -> io::Result<()> {
         match (self.kind, show) {
+            (_, Show::Reconnecting) => self.hint("the server does not answer; trying again"),
             (Kind::Json, _) => Ok(()),
-            (Kind::Pipe, Show::Text(_) | Show::Reasoning(_) | Show::ToolOutput(_) | Show::Void) => Ok(()),
+            (Kind::Pipe, Show::Text(_) | Show::Reasoning(_) | Show::ToolOutput { .. } | Show::Void) => Ok(()),
             (Kind::Pipe, Show::Answer { text, .. }) => put(&format!("{text}\n")),
             (Kind::Terminal, Show::Answer { text, streamed }) => {
                 self.text(&text[*streamed..])?;
@@ -61,27 +62,35 @@ impl Screen {
             }
             (Kind::Terminal, Show::Text(text)) => self.text(text),
             (Kind::Terminal, Show::Reasoning(text)) => self.thought(text),
-            (Kind::Terminal, Show::ToolOutput(output)) => self.thought(output),
+            (Kind::Terminal, Show::ToolOutput { output, .. }) => self.thought(output),
             (Kind::Terminal, Show::Void) => {
                 self.line_end()?;
                 self.remark(&self.remarks.dim("(void: this attempt failed)"))
             }
             (_, Show::Waits) => self.remark(&self.remarks.dim("(waits for the answer that is under way)")),
-            (_, Show::ToolCall { name }) => self.remark(&self.remarks.yellow(&format!("→ {}", harmless(name)))),
-            (_, Show::ToolResult { name, result, is_error }) => {
-                let line = format!("← {}: {}", harmless(name), shortened(result, RESULT_CHARACTERS));
+            (_, Show::ToolCall { name, args }) => {
+                self.remark(&self.remarks.yellow(&format!("→ {}", phrases::call(name, args))))
+            }
+            (_, Show::ToolResult { name, result, is_error, .. }) => {
+                let line = format!("← {}: {}", harmless(name), phrases::result(result));
                 self.remark(&if *is_error { self.remarks.red(&line) } else { self.remarks.dim(&line) })
             }
-            (_, Show::Retry { attempt, delay_ms, error }) => {
-                let wait = match delay_ms {
-                    ..1000 => format!("{delay_ms} ms"),
-                    _ => format!("{}.{} s", delay_ms / 1000, delay_ms % 1000 / 100),
-                };
-                let error = harmless(error.trim_end_matches('.'));
-                let line = format!("attempt {attempt} failed: {error}; the next one in {wait}");
-                self.remark(&self.remarks.yellow(&line))
+            (_, Show::Retry { attempt, delay_ms, error, .. }) => {
+                self.remark(&self.remarks.yellow(&phrases::failed_attempt(*attempt, error, *delay_ms)))
             }
+            (_, Show::Action(action)) => self.action(action),
             (_, Show::End(end)) => self.end(end),
+            (
+                _,
+                Show::Said { .. }
+                | Show::Asked { .. }
+                | Show::Calling { .. }
+                | Show::Decided(_)
+                | Show::Resolved
+                | Show::Queue(_)
+                | Show::Title(_)
+                | Show::Remark(_),
+            ) => Ok(()),
         }
     }
 
@@ -97,6 +106,17 @@ impl Screen {
         if self.kind == Kind::Terminal { self.remark(&self.remarks.dim(text)) } else { Ok(()) }
     }
 
+    fn action(&mut self, action: &Action) -> io::Result<()> {
+        let left = phrases::until(&action.deadline, Utc::now())
+            .map_or_else(String::new, |ms| format!(" (within {})", phrases::left(ms)));
+        for call in &action.calls {
+            let waits = if call.needs_approval { "an approval" } else { "the client that declared it" };
+            let line = format!("{} waits for {waits}{left}", phrases::call(&call.name, &call.args));
+            self.remark(&self.remarks.red(&line))?;
+        }
+        self.remark("the turn goes on when every call has its answer; `verbatim chat --chat ID` on a terminal asks for approvals")
+    }
+
     fn end(&mut self, end: &End) -> io::Result<()> {
         let line = match end {
             End::Complete => return self.line_end(),
@@ -104,26 +124,24 @@ impl Screen {
             End::Interrupted => "interrupted".to_owned(),
             End::Failed { message } => format!("the turn failed: {}", harmless(message)),
             End::Withdrawn => "the message was taken back".to_owned(),
-            End::ActionRequired { tools } => {
-                let tools = harmless(&tools.join(", "));
-                format!("the chat waits for a client to run or approve: {tools}. This terminal cannot")
-            }
         };
         self.remark(&match end {
-            End::Failed { .. } | End::ActionRequired { .. } => self.remarks.red(&line),
+            End::Failed { .. } => self.remarks.red(&line),
             _ => self.remarks.yellow(&line),
         })
     }
 
     fn text(&mut self, text: &str) -> io::Result<()> {
-        if std::mem::take(&mut self.reasoning) {
+        if std::mem::take(&mut self.aside) {
             self.line_end()?;
         }
         self.write(text, &harmless(text))
     }
 
     fn thought(&mut self, text: &str) -> io::Result<()> {
-        self.reasoning = true;
+        if !std::mem::replace(&mut self.aside, true) && self.in_line {
+            put("\n")?;
+        }
         self.write(text, &self.style.dim(&harmless(text)))
     }
 
@@ -136,7 +154,7 @@ impl Screen {
     }
 
     fn line_end(&mut self) -> io::Result<()> {
-        self.reasoning = false;
+        self.aside = false;
         if std::mem::take(&mut self.in_line) { put("\n") } else { Ok(()) }
     }
 }
