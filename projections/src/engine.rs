@@ -14,7 +14,7 @@ use verbatim_events::ids::{ChatId, Position};
 use verbatim_events::log::EventLog;
 
 use crate::batch::{Batch, DeadLetter, Known};
-use crate::database::in_list;
+use crate::database::{Statement, in_list};
 use crate::error::ReadError;
 use crate::fingerprint::{Stale, fingerprint};
 use crate::generation::{Checkpoint, Generation};
@@ -61,6 +61,27 @@ pub(crate) enum OnPoison {
     Fail,
 }
 
+/// A page that is ready to be written.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// Moves the checkpoint.
+    pub(crate) guard: Statement,
+    /// Write the rows.
+    pub(crate) statements: Vec<Statement>,
+    /// What is so once both are done.
+    pub(crate) page: Written,
+}
+
+/// What is so once a page is written.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) checkpoint: Checkpoint,
+    /// The chats that it changed, as they are after it.
+    pub(crate) outlines: HashMap<ChatId, Arc<Outline>>,
+    pub(crate) dead_letters: Vec<DeadLetter>,
+    pub(crate) skipped: usize,
+}
+
 /// Applies the log to one generation.
 #[derive(Debug)]
 pub(crate) struct Engine {
@@ -97,12 +118,9 @@ impl Engine {
     pub(crate) async fn step(&mut self, log: &dyn EventLog, page_events: usize) -> Result<Progress, ReadError> {
         let began = Instant::now();
         let progress = self.try_step(log, page_events).await;
-        self.metrics.step(began, &progress);
+        self.count(began, &progress);
         if progress.is_err() {
-            // Nobody knows what the database holds now: look again.
-            self.checkpoint = None;
-            self.outlines = Outlines::new(OUTLINES_MAX);
-            self.folded.forget();
+            self.look_again();
         }
         progress
     }
@@ -153,9 +171,9 @@ impl Engine {
         scanned_to: Position,
         progress: &mut Progress,
     ) -> Result<(), ReadError> {
-        let known = self.known(events).await?;
+        let known = self.known(events, &HashMap::new()).await?;
         let mut batch = Batch::fold(events, &known);
-        batch.snapshots = self.folded.take(&self.generation.database, log, &batch).await?;
+        self.take_snapshots(log, &mut batch).await?;
         self.write(checkpoint, batch, recorded_at(checkpoint, events), scanned_to, progress).await
     }
 
@@ -191,6 +209,25 @@ impl Engine {
         scanned_to: Position,
         progress: &mut Progress,
     ) -> Result<(), ReadError> {
+        let statements = models::statements(&batch, self.generation.database.dialect());
+        let prepared = self.prepare(checkpoint, batch, statements, recorded_at, scanned_to)?;
+        let Prepared { guard, statements, page } = prepared;
+        if !self.generation.database.commit(guard, statements).await? {
+            return Err(ReadError::Contended { expected: checkpoint.position });
+        }
+        self.committed(page, progress);
+        Ok(())
+    }
+
+    /// What has to be written to bring the rows from `checkpoint` over a batch.
+    pub(crate) fn prepare(
+        &self,
+        checkpoint: &Checkpoint,
+        batch: Batch,
+        statements: Vec<Statement>,
+        recorded_at: Option<DateTime<Utc>>,
+        scanned_to: Position,
+    ) -> Result<Prepared, ReadError> {
         if let (OnPoison::Fail, Some(letter)) = (self.on_poison, batch.dead_letters.first()) {
             return Err(ReadError::Poison {
                 chat_id: letter.chat_id,
@@ -198,28 +235,57 @@ impl Engine {
                 problem: letter.problem.clone(),
             });
         }
-        let database = &self.generation.database;
-        let statements = models::statements(&batch, database.dialect());
-        if !database.commit(checkpoint.advance(scanned_to, recorded_at), statements).await? {
-            return Err(ReadError::Contended { expected: checkpoint.position });
+        let page = Written {
+            checkpoint: Checkpoint { position: scanned_to, recorded_at, ..checkpoint.clone() },
+            outlines: batch.chats.into_iter().map(|(chat_id, touched)| (chat_id, touched.after)).collect(),
+            dead_letters: batch.dead_letters,
+            skipped: batch.skipped,
+        };
+        Ok(Prepared { guard: checkpoint.advance(scanned_to, recorded_at), statements, page })
+    }
+
+    /// Takes note of rows that the database holds now.
+    pub(crate) fn committed(&mut self, page: Written, progress: &mut Progress) {
+        for outline in page.outlines.into_values() {
+            self.outlines.put(outline);
         }
-        for touched in batch.chats.into_values() {
-            self.outlines.put(touched.after);
-        }
-        for letter in &batch.dead_letters {
+        for letter in &page.dead_letters {
             // The cache holds sound chats only, so a poisoned one is looked up in the database.
             self.outlines.forget(letter.chat_id);
         }
-        self.checkpoint = Some(Checkpoint { position: scanned_to, recorded_at, ..checkpoint.clone() });
-        progress.applied = scanned_to;
-        progress.recorded_at = recorded_at;
-        progress.skipped += batch.skipped;
-        progress.dead_letters.extend(batch.dead_letters);
+        progress.applied = page.checkpoint.position;
+        progress.recorded_at = page.checkpoint.recorded_at;
+        progress.skipped += page.skipped;
+        progress.dead_letters.extend(page.dead_letters);
+        self.checkpoint = Some(page.checkpoint);
+    }
+
+    /// Forgets everything it believes: nobody knows what the database holds now.
+    pub(crate) fn look_again(&mut self) {
+        self.checkpoint = None;
+        self.outlines = Outlines::new(OUTLINES_MAX);
+        self.folded.forget();
+    }
+
+    /// Adds the snapshots that come due within a batch. Of rows that are still on their way to the database an older
+    /// state is found, or none: more is folded then, and the same comes out.
+    pub(crate) async fn take_snapshots(&mut self, log: &dyn EventLog, batch: &mut Batch) -> Result<(), ReadError> {
+        batch.snapshots = self.folded.take(&self.generation.database, log, batch).await?;
         Ok(())
     }
 
-    /// What the rows say of a page's chats before the page.
-    async fn known(&mut self, events: &[Stored]) -> Result<HashMap<ChatId, Known>, ReadError> {
+    /// Counts a page that took since `began`.
+    pub(crate) fn count(&self, began: Instant, progress: &Result<Progress, ReadError>) {
+        self.metrics.step(began, progress);
+    }
+
+    /// What the rows say of a page's chats before the page. `on_the_way` are those that are being written just now: of
+    /// them the database still tells what was before.
+    pub(crate) async fn known(
+        &mut self,
+        events: &[Stored],
+        on_the_way: &HashMap<ChatId, Arc<Outline>>,
+    ) -> Result<HashMap<ChatId, Known>, ReadError> {
         let mut known = HashMap::new();
         let mut unknown = BTreeSet::new();
         for stored in events {
@@ -227,7 +293,7 @@ impl Engine {
             if known.contains_key(&chat_id) || unknown.contains(&chat_id.0) {
                 continue;
             }
-            match self.outlines.get(chat_id) {
+            match on_the_way.get(&chat_id).cloned().or_else(|| self.outlines.get(chat_id)) {
                 Some(outline) => {
                     known.insert(chat_id, Known { outline: Some(outline), poisoned: false });
                 }
@@ -257,6 +323,6 @@ impl Engine {
 }
 
 /// When the newest of `events` was decided, or of those before.
-fn recorded_at(checkpoint: &Checkpoint, events: &[Stored]) -> Option<DateTime<Utc>> {
+pub(crate) fn recorded_at(checkpoint: &Checkpoint, events: &[Stored]) -> Option<DateTime<Utc>> {
     events.last().map(|stored| stored.event.recorded_at).or(checkpoint.recorded_at)
 }

@@ -23,6 +23,7 @@ mod handle;
 mod metrics;
 mod models;
 mod outlines;
+mod pipeline;
 mod query;
 mod rebuild;
 mod runner;

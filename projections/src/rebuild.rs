@@ -12,6 +12,7 @@ use crate::fingerprint::fingerprint;
 use crate::generation::{Checkpoint, Generation, Home};
 use crate::handle::{Inner, ReadModels};
 use crate::models::projection_names;
+use crate::pipeline;
 use crate::verify;
 
 /// What to rebuild, and how.
@@ -161,7 +162,7 @@ impl Inner {
                 dead_letters: 0,
             },
         };
-        while !building.step(self, self.settings.page_events).await?.at_head() {}
+        building.reach_head(self).await?;
         if request.verify == Verify::Compare {
             self.compare(&mut building).await?;
         }
@@ -240,24 +241,36 @@ struct Building {
 }
 
 impl Building {
+    /// Applies the log up to its head, as fast as it goes.
+    async fn reach_head(&mut self, inner: &Inner) -> Result<(), ReadError> {
+        let Building { engine, report } = self;
+        pipeline::to_head(engine, &inner.log, inner.settings.page_events, |progress| note(report, inner, progress))
+            .await
+    }
+
     async fn step(&mut self, inner: &Inner, page_events: usize) -> Result<Progress, ReadError> {
         let progress = self.engine.step(inner.log.as_ref(), page_events).await?;
-        self.report.applied = progress.applied;
-        self.report.events += progress.events as u64;
-        self.report.dead_letters += progress.dead_letters.len() as u64;
-        for letter in &progress.dead_letters {
-            tracing::error!(
-                chat.id = %letter.chat_id,
-                position = letter.position,
-                event.kind = %letter.event_type,
-                problem = %letter.problem,
-                "an event cannot be applied; this chat's read models stop before it"
-            );
-        }
-        inner.rebuild_progress.send_modify(|shown| {
-            shown.applied = progress.applied;
-            shown.head = progress.head;
-        });
+        note(&mut self.report, inner, &progress);
         Ok(progress)
     }
+}
+
+/// Takes note of a page, and lets everybody know.
+fn note(report: &mut RebuildReport, inner: &Inner, progress: &Progress) {
+    report.applied = progress.applied;
+    report.events += progress.events as u64;
+    report.dead_letters += progress.dead_letters.len() as u64;
+    for letter in &progress.dead_letters {
+        tracing::error!(
+            chat.id = %letter.chat_id,
+            position = letter.position,
+            event.kind = %letter.event_type,
+            problem = %letter.problem,
+            "an event cannot be applied; this chat's read models stop before it"
+        );
+    }
+    inner.rebuild_progress.send_modify(|shown| {
+        shown.applied = progress.applied;
+        shown.head = progress.head;
+    });
 }
