@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use verbatim_actors::clock::{Clock, SystemClock};
@@ -26,7 +27,7 @@ use crate::auth::{KeyRing, Keys, KeysError, Rates};
 use crate::config::{Database, Environment, Settings};
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::Catalog;
-use crate::state::{AppState, Owners};
+use crate::state::{AUDITS_MAX, AppState, Owners};
 use crate::telemetry::metrics;
 use crate::watch::follower::{Sources, follower};
 
@@ -188,6 +189,8 @@ impl Server {
             limits,
             clock,
             owners: Owners::default(),
+            runtime: runtime.clone(),
+            audits: Arc::new(Semaphore::new(AUDITS_MAX)),
             metrics_open: settings.metrics_open,
             stopping: streams.clone(),
         };

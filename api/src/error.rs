@@ -75,6 +75,8 @@ problem_codes! {
     QueuedMessageNotFound: "queued_message_not_found", 404, "There is no such queued message";
     /// The chat has no such version.
     VersionNotFound: "version_not_found", 404, "The chat has no such version";
+    /// The chat has no such attempt.
+    AttemptNotFound: "attempt_not_found", 404, "The chat has no such attempt";
     /// There is no such read model.
     ProjectionNotFound: "projection_not_found", 404, "There is no such projection";
     /// There is no such key.

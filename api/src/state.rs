@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use verbatim_actors::clock::Clock;
 use verbatim_actors::handle::Handle;
@@ -18,6 +19,9 @@ use crate::config::HttpSettings;
 use crate::error::Problem;
 use crate::stream::story::Sources;
 use crate::watch::follower::Watchers;
+
+/// Audits of the whole log that a server does at once.
+pub const AUDITS_MAX: usize = 2;
 
 /// What the HTTP face is built on. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -44,6 +48,10 @@ pub struct AppState {
     pub clock: Arc<dyn Clock>,
     /// Who owns which chat.
     pub owners: Owners,
+    /// Where work goes on that is too heavy for the threads that answer requests.
+    pub runtime: tokio::runtime::Handle,
+    /// How many audits of the whole log may run at once.
+    pub audits: Arc<Semaphore>,
     /// `/metrics` needs no key.
     pub metrics_open: bool,
     /// Cancelled when the server stops: open streams end, so that the server can.

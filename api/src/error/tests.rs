@@ -22,6 +22,7 @@ const TABLE: &str = "\
 404 message_not_found
 404 queued_message_not_found
 404 version_not_found
+404 attempt_not_found
 404 projection_not_found
 404 key_not_found
 405 method_not_allowed

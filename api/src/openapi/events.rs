@@ -253,6 +253,17 @@ const NOTICES: &[(&str, &str)] = &[
     ("chat_erased", "Its content is gone for good."),
 ];
 
+/// The frames of an audit.
+pub fn audit_stream() -> Vec<StreamEvent> {
+    let frame = |name, about, data| StreamEvent { name, data: schema_ref(data), about };
+    vec![
+        frame("progress", "Where it stands.", "AuditProgress"),
+        frame("heartbeat", "Where it stands; nothing changed.", "AuditProgress"),
+        frame("done", "The last frame: what it found.", "AuditReport"),
+        frame("failed", "The last frame: why it could not be done.", "AuditFailure"),
+    ]
+}
+
 /// The frames of a rebuild.
 pub fn rebuild_stream() -> Vec<StreamEvent> {
     let frame = |name, about, data| StreamEvent { name, data: schema_ref(data), about };

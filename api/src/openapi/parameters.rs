@@ -49,6 +49,11 @@ pub mod path {
         number("message", "The message's id.")
     }
 
+    /// An attempt.
+    pub fn attempt() -> Parameter {
+        number("attempt", "The attempt's id.")
+    }
+
     /// A message that waits.
     pub fn queued() -> Parameter {
         number("queued", "The queued message's id.")
@@ -145,6 +150,11 @@ pub mod query {
     /// Events after.
     pub fn after_event() -> Parameter {
         version("after", "Events after this version.")
+    }
+
+    /// Events of the log after.
+    pub fn after_log() -> Parameter {
+        query("after", "The `position` of an event; those after it are told.", json!({"type": "string"}))
     }
 
     /// Endless.

@@ -6,12 +6,14 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::{events, requests};
 use crate::error::Code;
+use crate::routes::audit::{AuditFailureView, AuditProgressView, AuditReportView};
 use crate::routes::commands::AcceptedView;
 use crate::routes::health::HealthView;
 use crate::routes::projections::{FailureView, ProgressView, ProjectionView, ReportView};
 use crate::stream::session::{HeartbeatView, ResetView};
 use crate::stream::snapshot::SnapshotView;
 use crate::watch::notices::NoticeView;
+use crate::wire::attempt::AttemptPromptView;
 use crate::wire::chat::ChatView;
 use crate::wire::event::{DecisionView, SettingsView};
 use crate::wire::key::KeyView;
@@ -47,6 +49,10 @@ pub fn all() -> Map<String, Value> {
     add::<ProjectionView>(&mut named);
     add::<ProgressView>(&mut named);
     add::<ReportView>(&mut named);
+    add::<AuditProgressView>(&mut named);
+    add::<AuditReportView>(&mut named);
+    add::<AuditFailureView>(&mut named);
+    add::<AttemptPromptView>(&mut named);
     add::<FailureView>(&mut named);
     add::<HealthView>(&mut named);
     // Only events name these.

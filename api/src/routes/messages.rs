@@ -42,6 +42,18 @@ pub async fn edit(state: Data<AppState>, request: HttpRequest, caller: Caller, p
     Ok(accepted_edit(&state, &answer))
 }
 
+/// `GET /chats/{chat}/prompts`: what users said in the chat, the newest first
+pub async fn prompts(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
+    let mut query = Query::of(&request)?;
+    let limit = query.limit()?;
+    let cursor = query.one("cursor")?;
+    query.finish()?;
+    let chat = chat_to_read(&state, &request, &caller).await?;
+    let page = state.reads.prompts(chat.id, limit, cursor.as_deref()).await?;
+    let items = page.items.iter().map(MessageView::of).collect();
+    Ok(HttpResponse::Ok().json(PageView { items, next_cursor: page.next_cursor }))
+}
+
 /// `GET /chats/{chat}/messages`
 pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
     let mut query = Query::of(&request)?;

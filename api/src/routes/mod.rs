@@ -2,6 +2,8 @@
 
 mod access;
 mod actions;
+mod attempts;
+pub(crate) mod audit;
 mod body;
 mod chats;
 pub(crate) mod commands;
@@ -53,6 +55,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(only("/{chat}/ws", "GET").route(web::get().to(ws::chat)))
         .service(only("/{chat}/events", "GET").route(web::get().to(events::list)))
         .service(only("/{chat}/children", "GET").route(web::get().to(chats::children)))
+        .service(only("/{chat}/attempts/{attempt}", "GET").route(web::get().to(attempts::read)))
+        .service(only("/{chat}/prompts", "GET").route(web::get().to(messages::prompts)))
         .service(only("/{chat}/turns", "GET").route(web::get().to(turns::list)));
     config
         .service(only("/healthz", "GET").route(web::get().to(health::healthz)))
@@ -69,6 +73,8 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(only("/keys/{key}", "DELETE").route(web::delete().to(keys::revoke)))
                 .service(only("/watch", "GET").route(web::get().to(watch::open)))
                 .service(only("/watch/ws", "GET").route(web::get().to(ws::watched)))
+                .service(only("/log", "GET").route(web::get().to(audit::log)))
+                .service(only("/audit/verify", "POST").route(web::post().to(audit::verify)))
                 .service(only("/projections", "GET").route(web::get().to(projections::list)))
                 .service(only("/projections/{name}/rebuild", "POST").route(web::post().to(projections::rebuild))),
         )

@@ -1,15 +1,10 @@
 //! The read models' own state, and making them anew.
 
-use std::convert::Infallible;
-
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::watch;
 use utoipa::ToSchema;
-use verbatim_events::log::BoxFuture;
 use verbatim_projections::{
     PoisonPolicy, ReadError, RebuildPhase, RebuildProgress, RebuildReport, RebuildRequest, Verify,
 };
@@ -20,8 +15,8 @@ use crate::auth::Caller;
 use crate::error::{Code, Problem};
 use crate::position;
 use crate::state::AppState;
-use crate::stream::session::Framing;
-use crate::stream::{frames, streaming};
+use crate::stream::frames;
+use crate::stream::telling::tell;
 use crate::wire::page::PageView;
 
 /// In place of a projection's name: all of them.
@@ -145,47 +140,9 @@ pub async fn rebuild(state: Data<AppState>, request: HttpRequest, caller: Caller
     let projections = if name == ALL { Vec::new() } else { vec![name.to_owned()] };
     let rebuild = RebuildRequest { projections, verify, on_poison: PoisonPolicy::Fail };
     let reads = state.reads.clone();
-    let report = Box::pin(async move { reads.rebuild(rebuild).await });
-    let telling = Telling { state: state.clone(), progress, report, over: false };
-    let body = stream::unfold(telling, |mut telling| async move {
-        let bytes = telling.next().await?;
-        Some((Ok::<_, Infallible>(bytes), telling))
-    });
-    Ok(streaming(Framing::Events, body))
+    let work = async move { reads.rebuild(rebuild).await };
+    Ok(tell(state, progress, work, ProgressView::of, told))
 }
-
-/// A rebuild that is being told.
-struct Telling {
-    state: Data<AppState>,
-    progress: watch::Receiver<RebuildProgress>,
-    report: BoxFuture<'static, Result<RebuildReport, ReadError>>,
-    over: bool,
-}
-
-impl Telling {
-    async fn next(&mut self) -> Option<Bytes> {
-        if self.over {
-            return None;
-        }
-        tokio::select! {
-            biased;
-            () = self.state.stopping.cancelled() => None,
-            report = &mut self.report => {
-                self.over = true;
-                Some(told(report))
-            }
-            Ok(()) = self.progress.changed() => {
-                let progress = self.progress.borrow_and_update().clone();
-                Some(frames::sse("progress", None, &ProgressView::of(&progress)))
-            }
-            () = self.state.clock.sleep_ms(self.state.limits.heartbeat_ms.max(1)) => {
-                let progress = self.progress.borrow().clone();
-                Some(frames::sse("heartbeat", None, &ProgressView::of(&progress)))
-            }
-        }
-    }
-}
-
 fn told(report: Result<RebuildReport, ReadError>) -> Bytes {
     match report {
         Ok(report) => frames::sse(

@@ -1,6 +1,7 @@
 //! The face over a real node: the reference log, the demo model, read models on disk, and a key for every role.
 
 mod access;
+mod audit;
 mod gates;
 mod sockets;
 mod streams;
@@ -125,6 +126,8 @@ impl World {
             limits,
             clock: Arc::new(clock.clone()),
             owners: Owners::default(),
+            runtime: Runtime::current(),
+            audits: Arc::new(tokio::sync::Semaphore::new(crate::state::AUDITS_MAX)),
             metrics_open: false,
             stopping,
         };

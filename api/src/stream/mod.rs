@@ -7,6 +7,7 @@ pub mod session;
 pub mod snapshot;
 pub mod socket;
 pub mod story;
+pub mod telling;
 
 use std::convert::Infallible;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use verbatim_events::chat::{Outline, Status};
+use verbatim_events::chat::{Chat, IllegalEvent, Outline, Status, evolve};
 use verbatim_events::envelope::{Recorded, Stored};
 use verbatim_events::ids::{ChatId, Digest, TurnId, Version};
 use verbatim_events::log::EventLog;
@@ -56,7 +56,7 @@ pub struct Sources {
 
 impl Sources {
     /// The chat as it was at some event up to `version`, from a snapshot that is the log's own; none where there is none.
-    async fn known(&self, chat_id: ChatId, version: Version) -> Result<Option<(Outline, Digest)>, Problem> {
+    async fn known(&self, chat_id: ChatId, version: Version) -> Result<Option<Chat>, Problem> {
         if version < EVERY_EVENTS {
             return Ok(None);
         }
@@ -64,7 +64,7 @@ impl Sources {
         let Some(chat) = snapshot.filter(|chat| chat.outline.version <= version) else { return Ok(None) };
         let page = self.log.read_chat(chat_id, chat.outline.version - 1, 1).await?;
         let same = page.first().is_some_and(|stored| stored.event.hash == chat.head_hash);
-        Ok(same.then_some((chat.outline, chat.head_hash)))
+        Ok(same.then_some(chat))
     }
 }
 
@@ -89,9 +89,9 @@ impl Story {
 
     /// The next events, none at the end.
     pub async fn page(&mut self) -> Result<Vec<Told>, Problem> {
-        if let Some((outline, hash)) = self.sources.known(self.chat_id, std::mem::take(&mut self.skip_to)).await? {
-            self.last = (outline.version, hash);
-            self.outline = Some(outline);
+        if let Some(chat) = self.sources.known(self.chat_id, std::mem::take(&mut self.skip_to)).await? {
+            self.last = (chat.outline.version, chat.head_hash);
+            self.outline = Some(chat.outline);
         }
         let page = self.sources.log.read_chat(self.chat_id, self.last.0, PAGE_EVENTS).await?;
         page.into_iter().map(|stored| self.tell(stored)).collect()
@@ -150,12 +150,30 @@ pub fn missing(chat_id: ChatId, version: Version) -> Problem {
 
 /// The chat as it was after the event of this version; none where it has no such version.
 pub async fn outline_at(sources: &Sources, chat_id: ChatId, version: Version) -> Result<Option<Outline>, Problem> {
-    let mut outline = sources.known(chat_id, version).await?.map(|(outline, _)| outline);
+    let start = sources.known(chat_id, version).await?.map(|chat| chat.outline);
+    fold_to(sources, chat_id, version, start, |outline| outline.version, Outline::apply).await
+}
+
+/// As `outline_at`, with all words.
+pub async fn chat_at(sources: &Sources, chat_id: ChatId, version: Version) -> Result<Option<Chat>, Problem> {
+    let start = sources.known(chat_id, version).await?;
+    fold_to(sources, chat_id, version, start, |chat| chat.outline.version, evolve).await
+}
+
+async fn fold_to<S>(
+    sources: &Sources,
+    chat_id: ChatId,
+    version: Version,
+    start: Option<S>,
+    version_of: impl Fn(&S) -> Version,
+    apply: impl Fn(Option<S>, &Recorded) -> Result<S, IllegalEvent>,
+) -> Result<Option<S>, Problem> {
+    let mut state = start;
     loop {
-        let after = outline.as_ref().map_or(0, |outline| outline.version);
+        let after = state.as_ref().map_or(0, &version_of);
         let wanted = usize::try_from(version - after).unwrap_or(usize::MAX).min(PAGE_EVENTS);
         if wanted == 0 {
-            return Ok(outline);
+            return Ok(state);
         }
         let page = sources.log.read_chat(chat_id, after, wanted).await?;
         if page.is_empty() {
@@ -164,8 +182,8 @@ pub async fn outline_at(sources: &Sources, chat_id: ChatId, version: Version) ->
         for stored in &page {
             let applied = decode(stored)
                 .map_err(|error| error.to_string())
-                .and_then(|recorded| Outline::apply(outline.take(), &recorded).map_err(|error| error.to_string()));
-            outline = Some(applied.map_err(|problem| {
+                .and_then(|recorded| apply(state.take(), &recorded).map_err(|error| error.to_string()));
+            state = Some(applied.map_err(|problem| {
                 tracing::error!(chat.id = %chat_id, %problem, "An event of a chat cannot be read.");
                 damaged()
             })?);

@@ -5,6 +5,7 @@ use verbatim_events::envelope::{Recorded, Stored, chain_hash};
 use verbatim_events::event::{AttemptAction, AttemptRecorded, Event};
 use verbatim_events::ids::{AttemptId, ChatId, Digest};
 use verbatim_events::log::{EventLog, LogError};
+use verbatim_events::model::{EncodedRequest, Prompt};
 use verbatim_events::prompt::assemble;
 use verbatim_events::wire::decode;
 
@@ -107,33 +108,49 @@ pub fn audit_chat(events: &[Stored]) -> ChatAudit {
     audit
 }
 
-/// Makes the prompt of an attempt again from the state it was recorded in. `None` if nothing was sent.
+/// Compares what an attempt sent with what the log yields. `None` if nothing was sent.
 fn check_prompt(before: &Chat, recorded: &Recorded) -> Option<PromptCheck> {
     let Event::AttemptRecorded(attempt) = &recorded.event else { return None };
     let sent = attempt.prompt_digest?;
-    let verdict = match rebuild(before, attempt) {
-        Ok(rebuilt) if rebuilt == sent => PromptVerdict::Same { digest: sent },
-        Ok(rebuilt) => PromptVerdict::Differs { sent, rebuilt },
-        Err(reason) => PromptVerdict::NotComparable { reason },
-    };
+    let verdict = PromptVerdict::of(sent, &rebuild(before, attempt));
     Some(PromptCheck { attempt_id: recorded.version, verdict })
 }
 
-fn rebuild(before: &Chat, attempt: &AttemptRecorded) -> Result<Digest, String> {
-    let Some(recipe) = &attempt.request else {
-        return Err("the log does not say how the request was made".to_owned());
-    };
-    if attempt.action != AttemptAction::Generate {
-        return Err("only prompts of answers are made from the chat's state alone".to_owned());
-    }
-    if before.outline.erased {
-        return Err("the content was erased".to_owned());
-    }
-    let prompt = assemble(before, attempt.offer.as_ref().unwrap_or(&before.offer));
-    match verbatim_llm::encode_with(recipe, &prompt) {
-        Some(request) => Ok(request.digest),
-        None => {
-            Err(format!("encoder {} of the protocol {:?} is unknown to this version", recipe.encoder, recipe.protocol))
+impl PromptVerdict {
+    /// Whether what was made again is what was sent.
+    pub fn of(sent: Digest, rebuilt: &Rebuilt) -> PromptVerdict {
+        match &rebuilt.request {
+            Ok(request) if request.digest == sent => PromptVerdict::Same { digest: sent },
+            Ok(request) => PromptVerdict::Differs { sent, rebuilt: request.digest },
+            Err(reason) => PromptVerdict::NotComparable { reason: reason.clone() },
         }
     }
+}
+
+/// What the log yields of an attempt's prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rebuilt {
+    /// The prompt, independent of any provider; absent where it is not made from the chat's state alone.
+    pub prompt: Option<Prompt>,
+    /// The exact bytes, or why they cannot be made again.
+    pub request: Result<EncodedRequest, String>,
+}
+
+/// Makes the prompt of an attempt again from the state it was recorded in.
+pub fn rebuild(before: &Chat, attempt: &AttemptRecorded) -> Rebuilt {
+    let unknown = |reason: &str| Rebuilt { prompt: None, request: Err(reason.to_owned()) };
+    if attempt.action != AttemptAction::Generate {
+        return unknown("only prompts of answers are made from the chat's state alone");
+    }
+    if before.outline.erased {
+        return unknown("the content was erased");
+    }
+    let prompt = assemble(before, attempt.offer.as_ref().unwrap_or(&before.offer));
+    let request = match &attempt.request {
+        None => Err("the log does not say how the request was made".to_owned()),
+        Some(recipe) => verbatim_llm::encode_with(recipe, &prompt).ok_or_else(|| {
+            format!("encoder {} of the protocol {:?} is unknown to this version", recipe.encoder, recipe.protocol)
+        }),
+    };
+    Rebuilt { prompt: Some(prompt), request }
 }

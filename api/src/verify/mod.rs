@@ -7,7 +7,7 @@ mod tests;
 
 use verbatim_events::ids::{ChatId, Position, Version};
 
-pub use chat::{ChatAudit, PromptCheck, PromptVerdict, audit_chat, read_chat};
+pub use chat::{ChatAudit, PromptCheck, PromptVerdict, Rebuilt, audit_chat, read_chat, rebuild};
 pub use log::{LogAudit, audit_log};
 
 /// Events read at once.

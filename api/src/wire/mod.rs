@@ -1,6 +1,7 @@
 //! What goes over HTTP, shape by shape. Every shape is written out by hand here and pinned by a test, so that neither the
 //! log's format nor the state's fields leak out by accident.
 
+pub(crate) mod attempt;
 pub mod chat;
 pub mod event;
 pub mod key;

@@ -8,7 +8,7 @@ use verbatim_events::event::MessageQueued;
 use verbatim_events::ids::{ChatId, MessageId, Version};
 use verbatim_events::message::Message;
 
-use super::{cut, rows_to_fetch};
+use super::{Listing, cursor, cut, rows_to_fetch};
 use crate::database::{Row, Statement, Value};
 use crate::error::ReadError;
 use crate::generation::Generation;
@@ -68,6 +68,31 @@ impl ReadModels {
         self.on_runtime(async move {
             let (rows, _) = page(&live, "id", chat_id, query, limit).await?;
             rows.iter().map(|row| row.unsigned(0)).collect()
+        })
+        .await
+    }
+
+    /// What users said in a chat, the newest first; not what an edit withdrew.
+    pub async fn prompts(
+        &self,
+        chat_id: ChatId,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Listing<Message>, ReadError> {
+        let [before] = cursor.map(cursor::decode::<1>).transpose()?.unwrap_or([i64::MAX as u64]);
+        let live = self.live();
+        self.on_runtime(async move {
+            let statement = Statement::new(
+                "SELECT message FROM messages
+                 WHERE chat_id = ? AND id < ? AND role = 'user' AND origin = 'user' AND visibility <> 'model'
+                 AND withdrawn_by IS NULL ORDER BY id DESC LIMIT ?",
+                vec![Value::Id(Some(chat_id.0)), Value::unsigned(before), Value::unsigned(rows_to_fetch(limit))],
+            );
+            let mut rows = live.database.fetch(statement).await?;
+            let more = cut(&mut rows, limit);
+            let items: Vec<Message> = rows.iter().map(|row| row.json(0)).collect::<Result<_, _>>()?;
+            let next_cursor = items.last().filter(|_| more).map(|last| cursor::encode([last.id]));
+            Ok(Listing { items, next_cursor })
         })
         .await
     }

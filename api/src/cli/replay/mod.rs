@@ -1,5 +1,6 @@
 //! `verbatim replay`: one chat, from its log.
 
+mod diff;
 mod line;
 mod state;
 
@@ -25,7 +26,8 @@ use crate::wire::raw::RawView;
 pub(super) const ABOUT: &str = "\
 Show everything that happened in a chat, in order, from the log alone. Works beside a running server.
 
---at shows the chat as it was after one of its events, or at a time. --check proves it: the hash chain, that every event
+--at shows the chat as it was after one of its events, or at a time, --diff what changed from one such moment to another. \
+--check proves it: the hash chain, that every event
 can have happened, and for every model call that the log still yields the very bytes that were sent.";
 
 #[derive(Debug, Args)]
@@ -35,10 +37,13 @@ pub(super) struct ReplayArgs {
     /// Show the chat as it was after this version, or at this time (RFC 3339)
     #[arg(long, value_name = "VERSION|TIME", conflicts_with = "check")]
     at: Option<Moment>,
+    /// Show what changed from one version or time to another
+    #[arg(long, num_args = 2, value_names = ["FROM", "TO"], conflicts_with_all = ["at", "check"])]
+    diff: Vec<Moment>,
     /// Check hashes, legality and prompts; exit code 1 if something is wrong
     #[arg(long)]
     check: bool,
-    /// Print JSON: one event a line, or the state, or the outcome of the check
+    /// Print JSON: one event a line, or the state, the changes, the outcome of the check
     #[arg(long)]
     json: bool,
 }
@@ -72,6 +77,16 @@ pub(super) fn run(context: &Context, args: ReplayArgs) -> anyhow::Result<ExitCod
         let events = read_chat(log.as_ref(), args.chat).await?;
         if events.is_empty() {
             bail!("there is no chat {} in {}", args.chat, settings.database);
+        }
+        if let [from, to] = args.diff[..] {
+            let (from, to) = (fold(&events, from)?, fold(&events, to)?);
+            let changes = diff::between(&from, &to)?;
+            put(&if args.json {
+                format!("{}\n", diff::json(&from, &to, &changes))
+            } else {
+                diff::text(&from, &to, &changes, Style::of_stdout())
+            })?;
+            return Ok(ExitCode::SUCCESS);
         }
         match args.at {
             Some(moment) => {

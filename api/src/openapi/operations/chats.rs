@@ -47,6 +47,22 @@ pub(super) fn all() -> Vec<Operation> {
             .answers(200, "A page of chats.", page_of(schema_ref("Chat")))
             .reads()
             .fails(CHAT_READ),
+        Operation::new("get", api("/chats/{chat}/prompts"), "listPrompts", "chats", "List what users said in a chat")
+            .about("Their messages, the newest first; not what an edit withdrew.")
+            .takes([path::chat(), query::limit(), query::cursor()])
+            .answers(200, "A page of messages.", page_of(schema_ref("Message")))
+            .reads()
+            .fails(CHAT_READ),
+        Operation::new("get", api("/chats/{chat}/attempts/{attempt}"), "readAttempt", "chats", "Read what was sent")
+            .about(
+                "The prompt of an attempt, made again from the log, and whether it is what was sent. Owners see the \
+                 messages that they may see, auditors and administrators the whole request.",
+            )
+            .takes([path::chat(), path::attempt()])
+            .answers(200, "The attempt.", schema_ref("AttemptPrompt"))
+            .reads()
+            .fails(CHAT_READ)
+            .fails(&[Code::AttemptNotFound]),
         Operation::new("get", api("/chats/{chat}/turns"), "listTurns", "chats", "List a chat's turns")
             .about("The newest first: what they were for, how they ended, what they took.")
             .takes([path::chat(), query::limit(), query::cursor()])

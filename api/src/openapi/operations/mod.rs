@@ -15,6 +15,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("messages", "What is said, and what waits to be said."),
     ("actions", "What a chat waits for, and how to stop it."),
     ("streams", "What happens, as it happens."),
+    ("audit", "The whole log, for those who may read all of it."),
     ("keys", "Who may do what; administrators alone."),
     ("projections", "The read models' own state."),
     ("server", "The server itself."),

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::events::{chat_stream, rebuild_stream, watch_stream};
+use super::super::events::{audit_stream, chat_stream, rebuild_stream, watch_stream};
 use super::super::operation::{Operation, page_of, schema_ref};
 use super::super::parameters::{header, path, query};
 use super::api;
@@ -82,6 +82,26 @@ pub(super) fn all() -> Vec<Operation> {
             .streams("A page of events; with `follow`, events until the reader goes.", chat_stream())
             .fails(OPEN)
             .fails(&[Code::Erased, Code::ReadsUnavailable, Code::ReadsBehind]),
+        Operation::new("get", api("/log"), "readLog", "audit", "Read the whole log")
+            .about(
+                "Every event of every chat with its envelope, in the log's order, one JSON text a line. Without `follow` \
+                 the answer ends where the log ends; with it an empty line says now and then that it is alive.",
+            )
+            .takes([query::after_log(), query::follow()])
+            .answers_as(
+                200,
+                "The events.",
+                "application/x-ndjson",
+                json!({"schema": {"type": "string"}, "x-line": schema_ref("RawEvent")}),
+            )
+            .with_header("Cache-Control", "`no-cache`.", true)
+            .fails(&[Code::InvalidRequest, Code::Forbidden, Code::LogUnavailable]),
+        Operation::new("post", api("/audit/verify"), "verifyLog", "audit", "Check the whole log")
+            .about("Positions and versions without gaps, every chat's hash chain, every event readable, and none that \
+                    cannot have happened. The first bad event is named. An audit stops if its reader goes away.")
+            .streams("How it goes, then what it found.", audit_stream())
+            .with_header("Cache-Control", "`no-cache`.", true)
+            .fails(&[Code::InvalidRequest, Code::Forbidden, Code::AlreadyRunning, Code::LogUnavailable]),
         Operation::new(
             "post",
             api("/projections/{name}/rebuild"),

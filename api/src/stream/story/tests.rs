@@ -1,5 +1,4 @@
 use uuid::Uuid;
-use verbatim_events::chat::{Chat, evolve};
 use verbatim_events::event::{CompactionSource, ContextCleared, Event};
 use verbatim_events::log::{Append, BoxFuture, StreamAppend};
 use verbatim_events::memory::MemoryLog;
@@ -131,4 +130,5 @@ async fn who_knows_the_beginning_is_told_from_the_snapshot_on() {
         assert_eq!(there.unwrap().unwrap(), here.unwrap().unwrap());
     }
     assert_eq!(outline_at(&with, chat_id(), 301).await.unwrap(), None);
+    assert_eq!(chat_at(&with, chat_id(), 250).await.unwrap(), Some(snapshot_at(&sources, 250).await));
 }
