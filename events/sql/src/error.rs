@@ -47,6 +47,9 @@ pub enum OpenError {
     /// The database does not answer, or not as it should.
     #[error("the database cannot be opened: {0}")]
     Database(#[from] sqlx::Error),
+    /// The SQLite file cannot be written.
+    #[error("the database cannot be opened for writing: {0}")]
+    Writer(#[from] rusqlite::Error),
     /// The tables could not be brought to this version.
     #[error("the database cannot be migrated: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),

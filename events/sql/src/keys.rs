@@ -76,6 +76,12 @@ impl From<sqlx::Error> for KeyStoreError {
     }
 }
 
+impl From<rusqlite::Error> for KeyStoreError {
+    fn from(error: rusqlite::Error) -> KeyStoreError {
+        KeyStoreError::Unavailable(error.to_string())
+    }
+}
+
 /// A change of the keys.
 #[derive(Clone, Debug)]
 pub(crate) enum KeyChange {

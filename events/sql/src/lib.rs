@@ -1,8 +1,8 @@
 //! The event log of Verbatim on SQLite and PostgreSQL, and the part journal beside it.
 //!
-//! Appends go to one writer task per log, which takes what waits, judges each request by itself, commits once and
-//! answers each. Everything that touches a database runs on the runtime that the log was opened with, whoever waits for
-//! it.
+//! Appends go to one writer per log, which takes what waits, judges each request by itself, commits once and answers
+//! each. The writer of a SQLite log has a thread of its own; everything else that touches a database runs on the runtime
+//! that the log was opened with, whoever waits for it.
 
 mod error;
 mod faults;

@@ -59,7 +59,7 @@ pub struct Storage {
 impl Storage {
     /// Opens the log at `address` for reading and writing, and the journal beside it; makes them if need be. An address
     /// is `sqlite:PATH`, where PATH is a file or a directory (then it is `events.db` in it), or `postgres://…`.
-    /// All work on the database is done on `runtime`.
+    /// Work on the database is done on `runtime`, but for the writer of a SQLite log, which has a thread of its own.
     pub async fn open(address: &str, options: LogOptions, runtime: Handle) -> Result<Storage, OpenError> {
         let (opened, keys) = match Place::parse(address)? {
             Place::Sqlite(path) => {

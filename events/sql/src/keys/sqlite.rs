@@ -1,7 +1,7 @@
 //! Keys in SQLite: read through the readers, changed by the log's writer on its one connection.
 
+use rusqlite::{Connection, named_params};
 use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteConnection;
 
 use super::{ADD, KeyChange, KeyStoreError, KeyTally, LIST, REVOKE, Row, StoredKey, TALLY};
 
@@ -15,16 +15,19 @@ pub(super) async fn tally(readers: &SqlitePool) -> Result<KeyTally, KeyStoreErro
 }
 
 /// Makes a change in one statement, which is its own transaction; whether it changed anything.
-pub(crate) async fn change(connection: &mut SqliteConnection, change: &KeyChange) -> Result<bool, sqlx::Error> {
-    let query = match change {
-        KeyChange::Add(key) => sqlx::query(ADD)
-            .bind(key.id)
-            .bind(&key.name)
-            .bind(&key.owner)
-            .bind(key.roles.join(" "))
-            .bind(&key.digest.0[..])
-            .bind(key.created_at.timestamp_micros()),
-        KeyChange::Revoke { id, at } => sqlx::query(REVOKE).bind(*id).bind(at.timestamp_micros()),
+pub(crate) fn change(connection: &Connection, change: &KeyChange) -> Result<bool, rusqlite::Error> {
+    let rows = match change {
+        KeyChange::Add(key) => connection.prepare_cached(ADD)?.execute(named_params! {
+            "$1": key.id.as_bytes(),
+            "$2": key.name,
+            "$3": key.owner,
+            "$4": key.roles.join(" "),
+            "$5": &key.digest.0[..],
+            "$6": key.created_at.timestamp_micros(),
+        })?,
+        KeyChange::Revoke { id, at } => connection
+            .prepare_cached(REVOKE)?
+            .execute(named_params! { "$1": id.as_bytes(), "$2": at.timestamp_micros() })?,
     };
-    Ok(query.execute(connection).await?.rows_affected() > 0)
+    Ok(rows > 0)
 }

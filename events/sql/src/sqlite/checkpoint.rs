@@ -1,9 +1,9 @@
 //! Moving the WAL into the database, on the writing connection alone and at times of its own choice.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Executor, Row};
+use rusqlite::Connection;
 
 use super::connect::{BUSY_TIMEOUT, PAGE_BYTES};
 
@@ -11,8 +11,8 @@ use super::connect::{BUSY_TIMEOUT, PAGE_BYTES};
 const PAGES_DUE: u64 = 4000;
 /// A WAL file larger than this is cut to nothing, in bytes.
 const WAL_MAX_BYTES: u64 = 64 * 1024 * 1024;
-/// How long a cut may wait for readers, in ms. The writer waits with it.
-const CUT_WAIT_MS: u64 = 50;
+/// How long a cut may wait for readers. The writer waits with it.
+const CUT_WAIT: Duration = Duration::from_millis(50);
 
 /// Knows roughly how much is in the WAL, and when to empty it.
 pub(crate) struct Checkpoints {
@@ -44,43 +44,47 @@ impl Checkpoints {
     }
 
     /// Makes a checkpoint if it is time. A failed one is only logged: nothing is lost, the next one does more.
-    pub(crate) async fn run_if_due(&mut self, connection: &mut SqliteConnection, idle: bool) {
+    pub(crate) fn run_if_due(&mut self, connection: &Connection, idle: bool) {
         if self.pages < PAGES_DUE && !(idle && self.pages > 0) {
             return;
         }
         self.pages = 0;
-        if let Err(error) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").await {
+        if let Err(error) = checkpoint(connection, "PASSIVE") {
             tracing::warn!(wal = %self.wal.display(), %error, "the checkpoint failed");
             return;
         }
         if file_bytes(&self.wal) > WAL_MAX_BYTES {
-            self.cut(connection).await;
+            self.cut(connection);
         }
     }
 
     /// The last checkpoint before the connection closes.
-    pub(crate) async fn last(&mut self, connection: &mut SqliteConnection) {
+    pub(crate) fn last(&mut self, connection: &Connection) {
         self.pages = 0;
-        self.cut(connection).await;
+        self.cut(connection);
     }
 
     /// Empties the WAL and its file, unless readers are in the way.
-    async fn cut(&self, connection: &mut SqliteConnection) {
-        if let Err(error) = self.try_cut(connection).await {
+    fn cut(&self, connection: &Connection) {
+        if let Err(error) = self.try_cut(connection) {
             tracing::warn!(wal = %self.wal.display(), %error, "the WAL could not be cut");
         }
     }
 
-    async fn try_cut(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let wait = |ms: u64| sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {ms}")));
-        wait(CUT_WAIT_MS).execute(&mut *connection).await?;
-        let cut = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
-        wait(BUSY_TIMEOUT.as_millis() as u64).execute(&mut *connection).await?;
-        if cut?.try_get::<i64, _>(0)? != 0 {
+    fn try_cut(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
+        connection.busy_timeout(CUT_WAIT)?;
+        let busy = checkpoint(connection, "TRUNCATE");
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        if busy? {
             tracing::debug!(wal = %self.wal.display(), "readers are in the way of cutting the WAL");
         }
         Ok(())
     }
+}
+
+/// Makes a checkpoint; whether somebody was in its way.
+fn checkpoint(connection: &Connection, mode: &str) -> Result<bool, rusqlite::Error> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok(row.get::<_, i64>(0)? != 0))
 }
 
 fn file_bytes(path: &Path) -> u64 {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::{Connection, OpenFlags};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 
@@ -17,7 +18,28 @@ pub(crate) const PAGE_BYTES: u64 = 4096;
 /// How long a statement waits for a lock that a foreign process holds.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The writing connection of a database in WAL mode. It also makes the checkpoints, at times of its own choice.
+/// Statements that the log's writer keeps prepared.
+const STATEMENTS_KEPT: usize = 32;
+
+/// The log's writing connection to a database that exists and is in WAL mode. Works on the thread that calls, so that a
+/// transaction of many statements wakes nobody; makes the checkpoints at times of its own choice. Every commit is on the
+/// disk before it is answered.
+pub(crate) fn log_writer(path: &Path, file_max_bytes: Option<u64>) -> Result<Connection, rusqlite::Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.execute_batch(
+        "PRAGMA mmap_size = 0; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;",
+    )?;
+    if let Some(file_max_bytes) = file_max_bytes {
+        let pages = file_max_bytes / PAGE_BYTES;
+        connection.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
+    }
+    Ok(connection)
+}
+
+/// A connection that writes a database in WAL mode and makes it if need be. Checkpoints are left to whoever has it.
 pub(crate) fn writer_options(path: &Path, synchronous: SqliteSynchronous) -> SqliteConnectOptions {
     common_options(path)
         .create_if_missing(true)

@@ -11,7 +11,6 @@ mod look;
 mod open;
 mod read;
 mod round;
-mod statements;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -21,8 +20,7 @@ use parking_lot::Mutex;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqlitePoolOptions;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 use verbatim_events::envelope::Stored;
 use verbatim_events::ids::{ChatId, Position, Version};
@@ -56,13 +54,13 @@ pub struct SqliteLog {
     readers: SqlitePool,
     known_head: KnownHead,
     timeline: Uuid,
-    /// The writer, or the poller of a log that was opened for reading.
-    task: Mutex<Option<JoinHandle<()>>>,
+    /// Closed when the writer has ended, or the poller of a log that was opened for reading.
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl SqliteLog {
     /// Opens the log in the file `path` for reading and writing; makes the file and its directory if need be. Refused
-    /// if another process has it open. All work on the database is done on `runtime`.
+    /// if another process has it open. Reads are done on `runtime`, writes on a thread of their own.
     pub async fn open(path: impl AsRef<Path>, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
         let path = path.as_ref().to_owned();
         run_on(&runtime.clone(), async move { SqliteLog::open_here(path, options, runtime).await }).await?
@@ -81,9 +79,9 @@ impl SqliteLog {
     async fn open_here(path: PathBuf, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
         make_directory_of(&path)?;
         let lock = LockFile::take(&path)?;
-        let mut connection = open::connect_writer(&path, &options).await?;
-        let identity = open::prepare(&mut connection, options.now_micros()).await?;
-        let known_head = KnownHead::new(open::read_head(&mut connection).await?);
+        let identity = open::prepare_file(&path, options.now_micros()).await?;
+        let connection = connect::log_writer(&path, options.file_max_bytes)?;
+        let known_head = KnownHead::new(open::read_head(&connection)?);
         let readers = reader_pool(&path, &options);
         let (queue, inbox) = Queue::new(options.queue_max);
         let (key_changes, key_requests) = mpsc::channel(KEY_CHANGES_MAX);
@@ -99,10 +97,10 @@ impl SqliteLog {
             connection,
             lock,
         });
-        let task = Mutex::new(Some(runtime.spawn(writer.run())));
+        let ended = Mutex::new(Some(writer.start(&path)?));
         let timeline = identity.timeline;
         let (queue, key_changes) = (Some(queue), Some(key_changes));
-        Ok(SqliteLog { path, runtime, queue, key_changes, closing, readers, known_head, timeline, task })
+        Ok(SqliteLog { path, runtime, queue, key_changes, closing, readers, known_head, timeline, ended })
     }
 
     async fn open_read_only_here(path: PathBuf, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
@@ -110,10 +108,15 @@ impl SqliteLog {
         let readers = reader_pool(&path, &options);
         let known_head = KnownHead::new(0);
         let (closing, closing_receiver) = watch::channel(false);
-        let task = runtime.spawn(poll(readers.clone(), known_head.clone(), closing_receiver));
-        let task = Mutex::new(Some(task));
+        let (ends, ended) = oneshot::channel();
+        let poll = poll(readers.clone(), known_head.clone(), closing_receiver);
+        runtime.spawn(async move {
+            poll.await;
+            drop(ends);
+        });
+        let ended = Mutex::new(Some(ended));
         let (queue, key_changes) = (None, None);
-        Ok(SqliteLog { path, runtime, queue, key_changes, closing, readers, known_head, timeline, task })
+        Ok(SqliteLog { path, runtime, queue, key_changes, closing, readers, known_head, timeline, ended })
     }
 
     /// The database's path.
@@ -129,16 +132,16 @@ impl SqliteLog {
     /// Takes no more appends, finishes those that wait, and gives the file back. Reads fail afterwards.
     pub async fn close(&self) {
         self.closing.send_replace(true);
-        let (readers, task) = (self.readers.clone(), self.task.lock().take());
+        let (readers, ended) = (self.readers.clone(), self.ended.lock().take());
         let closed = run_on(&self.runtime, async move {
             // Readers go first: the last checkpoint needs the file for itself.
             readers.close().await;
-            if let Some(task) = task {
+            if let Some(ended) = ended {
                 // A writer that panicked has nothing left to wait for.
-                let _ = task.await;
+                let _ = ended.await;
             }
         });
-        // If the runtime is gone, so are the writer and its lock.
+        // If the runtime is gone, nobody reads, and the writer ends by itself.
         let _ = closed.await;
     }
 }

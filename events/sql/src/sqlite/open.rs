@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
+use rusqlite::Connection;
 use sqlx::sqlite::{SqliteConnection, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
+use sqlx::{ConnectOptions, Connection as _};
 use uuid::Uuid;
 use verbatim_events::ids::Position;
 
-use super::connect::{PAGE_BYTES, check_version, reader_options, writer_options};
+use super::connect::{check_version, reader_options, writer_options};
 use crate::error::OpenError;
 use crate::migrate::{SQLITE, migrator};
-use crate::options::LogOptions;
 
 /// Who a log is.
 pub(crate) struct Identity {
@@ -18,18 +18,16 @@ pub(crate) struct Identity {
     pub(crate) incarnation: i64,
 }
 
-/// The writing connection. Every commit is on the disk before it is answered.
-pub(crate) async fn connect_writer(path: &Path, options: &LogOptions) -> Result<SqliteConnection, sqlx::Error> {
+/// The database in the file `path`, made ready for a new writer, and who the log is.
+pub(crate) async fn prepare_file(path: &Path, now_micros: i64) -> Result<Identity, OpenError> {
     let mut connection = writer_options(path, SqliteSynchronous::Full).connect().await?;
-    if let Some(file_max_bytes) = options.file_max_bytes {
-        let pages = file_max_bytes / PAGE_BYTES;
-        connection.execute(AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"))).await?;
-    }
-    Ok(connection)
+    let identity = prepare(&mut connection, now_micros).await?;
+    connection.close().await?;
+    Ok(identity)
 }
 
 /// Makes the log ready for a new writer: tables, identity (a new one for a new log), the next incarnation.
-pub(crate) async fn prepare(connection: &mut SqliteConnection, now_micros: i64) -> Result<Identity, OpenError> {
+async fn prepare(connection: &mut SqliteConnection, now_micros: i64) -> Result<Identity, OpenError> {
     check_version(connection).await?;
     // `run` on a borrowed connection makes no future that may move between threads; this is what it calls.
     migrator(SQLITE).run_direct(None, connection, false).await?;
@@ -48,12 +46,10 @@ pub(crate) async fn prepare(connection: &mut SqliteConnection, now_micros: i64) 
 }
 
 /// The log's head, checked against its events.
-pub(crate) async fn read_head(connection: &mut SqliteConnection) -> Result<Position, OpenError> {
-    let (head, last): (i64, i64) = sqlx::query_as(
-        "SELECT (SELECT position FROM log_head WHERE lane = 0), (SELECT coalesce(max(position), 0) FROM events)",
-    )
-    .fetch_one(connection)
-    .await?;
+pub(crate) fn read_head(connection: &Connection) -> Result<Position, OpenError> {
+    let query =
+        "SELECT (SELECT position FROM log_head WHERE lane = 0), (SELECT coalesce(max(position), 0) FROM events)";
+    let (head, last): (i64, i64) = connection.query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if head != last {
         return Err(OpenError::Damaged(format!("the head says {head}, but the last event is at {last}")));
     }

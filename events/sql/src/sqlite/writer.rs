@@ -1,22 +1,23 @@
-//! The one writer of a SQLite log: takes what waits, judges it, writes it, commits once, answers, publishes.
+//! The one writer of a SQLite log: takes what waits, judges it, writes it, commits once, answers, publishes. It has a
+//! thread of its own, on which it also waits for the disk: an append costs its caller one hop there and one back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
+use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, timeout};
 use verbatim_events::ids::Position;
 use verbatim_events::log::{Append, AppendError};
 
 use super::checkpoint::Checkpoints;
+use super::connect::log_writer;
 use super::heads::{HeadCache, NO_STREAM};
 use super::judge::{Judgement, judge};
 use super::lock::LockFile;
 use super::look::look;
 use super::round::{self, Rows};
-use super::statements::Statements;
+use crate::error::OpenError;
 use crate::faults::{FaultPoint, ask};
 use crate::head::KnownHead;
 use crate::keys::{KeyRequest, KeyStoreError, sqlite as keys};
@@ -67,14 +68,14 @@ pub(crate) struct Handover {
     /// Which opening of the log this is.
     pub(crate) incarnation: i64,
     /// The connection.
-    pub(crate) connection: SqliteConnection,
+    pub(crate) connection: Connection,
     /// Held until the writer is gone.
     pub(crate) lock: LockFile,
 }
 
 /// An open connection and the log's head as the writer knows it.
 struct Open {
-    connection: SqliteConnection,
+    connection: Connection,
     head: Position,
 }
 
@@ -91,7 +92,6 @@ pub(crate) struct Writer {
     /// `None` after an error, until the next batch.
     open: Option<Open>,
     heads: HeadCache,
-    statements: Statements,
     checkpoints: Checkpoints,
     pruning: Pruning,
 }
@@ -103,7 +103,6 @@ impl Writer {
         Writer {
             open: Some(Open { connection, head: known_head.get() }),
             heads: HeadCache::new(HEADS_MAX),
-            statements: Statements::default(),
             checkpoints: Checkpoints::new(&path),
             pruning: Pruning::default(),
             path,
@@ -117,20 +116,31 @@ impl Writer {
         }
     }
 
+    /// Starts the writer on its thread. What it returns is closed when the writer has ended.
+    pub(crate) fn start(self, path: &Path) -> Result<oneshot::Receiver<()>, OpenError> {
+        let (ends, ended) = oneshot::channel();
+        let io = |source| OpenError::Io { path: path.to_owned(), source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(io)?;
+        let work = move || {
+            runtime.block_on(self.run());
+            drop(ends);
+        };
+        std::thread::Builder::new().name("verbatim-log".to_owned()).spawn(work).map_err(io)?;
+        Ok(ended)
+    }
+
     /// Works until the queue is closed and empty. Then leaves a database with an empty WAL and gives the lock back.
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         while let Some(request) = self.next().await {
-            // Callers that were just answered get their turn, so that what they send next is in this batch.
-            tokio::task::yield_now().await;
             let batch = self.inbox.drain(request);
             let began = Instant::now();
             self.serve(batch).await;
             self.inbox.metrics().wrote(began);
-            self.housekeeping(false).await;
+            self.housekeeping(false);
         }
-        if let Some(Open { mut connection, .. }) = self.open.take() {
-            self.checkpoints.last(&mut connection).await;
-            if let Err(error) = connection.close().await {
+        if let Some(Open { connection, .. }) = self.open.take() {
+            self.checkpoints.last(&connection);
+            if let Err((_, error)) = connection.close() {
                 tracing::warn!(path = %self.path.display(), %error, "the log's last connection did not close well");
             }
         }
@@ -149,10 +159,10 @@ impl Writer {
                 biased;
                 request = timeout(idle, self.inbox.next()) => match request {
                     Ok(request) => return request,
-                    Err(_) => self.housekeeping(true).await,
+                    Err(_) => self.housekeeping(true),
                 },
                 // Rare, and behind every append that waits.
-                Some(request) = self.key_requests.recv(), if !closed => self.change_keys(request).await,
+                Some(request) = self.key_requests.recv(), if !closed => self.change_keys(request),
                 // An error means that the log is gone and all its senders with it: the queue says so as well.
                 changed = self.closing.changed(), if !closed => if changed.is_err() {
                     self.inbox.close();
@@ -163,20 +173,20 @@ impl Writer {
     }
 
     /// Changes a key in a transaction of its own.
-    async fn change_keys(&mut self, request: KeyRequest) {
-        let mut open = match self.open.take() {
+    fn change_keys(&mut self, request: KeyRequest) {
+        let open = match self.open.take() {
             Some(open) => open,
-            None => match self.reopen().await {
+            None => match self.reopen() {
                 Ok(open) => open,
                 Err(BatchError::Failed(problem) | BatchError::Unknown(problem)) => {
                     return request.answer(Err(KeyStoreError::Unavailable(problem)));
                 }
             },
         };
-        let done = keys::change(&mut open.connection, request.change()).await;
+        let done = keys::change(&open.connection, request.change());
         self.open = Some(open);
         if done.is_err() {
-            self.forget().await;
+            self.forget();
         }
         request.answer(done.map_err(KeyStoreError::from));
     }
@@ -187,7 +197,7 @@ impl Writer {
         let answers = match self.write(appends).await {
             Ok(answers) => answers,
             Err(error) => {
-                self.forget().await;
+                self.forget();
                 callers.iter().map(|_| error.answer()).collect()
             }
         };
@@ -201,7 +211,7 @@ impl Writer {
     async fn write(&mut self, appends: Vec<Append>) -> Result<Vec<Answer>, BatchError> {
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => self.reopen().await?,
+            None => self.reopen()?,
         };
         let outcome = self.write_to(&mut open, appends).await;
         self.open = Some(open);
@@ -210,7 +220,7 @@ impl Writer {
 
     async fn write_to(&mut self, open: &mut Open, appends: Vec<Append>) -> Result<Vec<Answer>, BatchError> {
         let Open { connection, head } = open;
-        let known = look(connection, &mut self.statements, &mut self.heads, *head, &appends).await.map_err(failed)?;
+        let known = look(connection, &mut self.heads, *head, &appends).map_err(failed)?;
         let judgement = judge(&known, appends);
         if judgement.is_empty() {
             return Ok(judgement.answers);
@@ -225,11 +235,11 @@ impl Writer {
         let (created, moved) = moves.iter().copied().partition(|(_, moved)| moved.before == NO_STREAM);
         let (incarnation, now_micros) = (self.incarnation, self.options.now_micros());
         let rows = Rows { created, moved, events, receipts, head: *head, incarnation, now_micros };
-        round::write(connection, &mut self.statements, rows).await.map_err(failed)?;
+        round::write(connection, rows).map_err(failed)?;
         ask(faults, FaultPoint::BeforeCommit).await.map_err(BatchError::Failed)?;
 
         let unknown = |problem: String| BatchError::Unknown(problem);
-        sqlx::query("COMMIT").execute(&mut *connection).await.map_err(|error| unknown(error.to_string()))?;
+        round::commit(connection).map_err(|error| unknown(error.to_string()))?;
         ask(faults, FaultPoint::AfterCommit).await.map_err(unknown)?;
 
         *head = new_head;
@@ -243,29 +253,29 @@ impl Writer {
 
     /// After an error the connection and everything remembered are in doubt: the next batch begins anew. Closing the
     /// connection rolls back what was not committed.
-    async fn forget(&mut self) {
+    fn forget(&mut self) {
         self.heads.clear();
         if let Some(Open { connection, .. }) = self.open.take()
-            && let Err(error) = connection.close().await
+            && let Err((_, error)) = connection.close()
         {
             tracing::warn!(path = %self.path.display(), %error, "the log's connection did not close well");
         }
     }
 
     /// Opens the log again after an error, and finds out how it stands.
-    async fn reopen(&mut self) -> Result<Open, BatchError> {
-        let mut connection = super::open::connect_writer(&self.path, &self.options).await.map_err(failed)?;
-        let head = super::open::read_head(&mut connection).await.map_err(failed)?;
+    fn reopen(&mut self) -> Result<Open, BatchError> {
+        let connection = log_writer(&self.path, self.options.file_max_bytes).map_err(failed)?;
+        let head = super::open::read_head(&connection).map_err(failed)?;
         // A commit whose outcome was unknown may have happened after all.
         self.known_head.publish(head);
         Ok(Open { connection, head })
     }
 
-    async fn housekeeping(&mut self, idle: bool) {
+    fn housekeeping(&mut self, idle: bool) {
         let Some(Open { connection, .. }) = &mut self.open else { return };
         let now_micros = self.options.now_micros();
         if self.pruning.is_due(now_micros) {
-            match prune(connection, self.options.receipts_end_micros()).await {
+            match prune(connection, self.options.receipts_end_micros()) {
                 Ok(removed) => self.pruning.done(now_micros, removed),
                 Err(error) => {
                     self.pruning.done(now_micros, 0);
@@ -273,14 +283,13 @@ impl Writer {
                 }
             }
         }
-        self.checkpoints.run_if_due(connection, idle).await;
+        self.checkpoints.run_if_due(connection, idle);
     }
 }
 
 /// Removes some receipts from before `end_micros`; returns how many.
-async fn prune(connection: &mut SqliteConnection, end_micros: i64) -> Result<u64, sqlx::Error> {
+fn prune(connection: &Connection, end_micros: i64) -> Result<u64, rusqlite::Error> {
     let statement = "DELETE FROM receipts WHERE (owner, key) IN \
                      (SELECT owner, key FROM receipts WHERE recorded_at < ? ORDER BY recorded_at LIMIT ?)";
-    let done = sqlx::query(statement).bind(end_micros).bind(PRUNED_MAX).execute(connection).await?;
-    Ok(done.rows_affected())
+    Ok(connection.prepare_cached(statement)?.execute(params![end_micros, PRUNED_MAX])? as u64)
 }
