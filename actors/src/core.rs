@@ -162,13 +162,15 @@ impl Core {
     }
 
     async fn execute(&mut self, command: &Command, meta: &Meta) -> Result<Answer, SendError> {
-        self.hydrate().await?;
-        if let Some(key) = &meta.idempotency
+        let answer = self.commit(Some(command), meta).await;
+        // The log knows a key that was used, and says so when it is given the append. A command that is refused never
+        // gets there, though it may have been done before.
+        if let (Err(SendError::Rejected(_)), Some(key)) = (&answer, &meta.idempotency)
             && let Some(receipt) = self.deps.log.receipt(&key.owner, &key.key).await?
         {
             return replayed(key, &receipt);
         }
-        self.commit(Some(command), meta).await
+        answer
     }
 
     /// Rests. What runs is left to the next incarnation, which finds what it said in the journal.

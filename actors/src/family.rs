@@ -35,21 +35,23 @@ struct Share {
     recorded: Vec<verbatim_events::envelope::Recorded>,
 }
 
+/// Whether a command is for its chat's whole family; any other is for the chat alone.
+pub(crate) fn concerns(command: &Command) -> bool {
+    match command {
+        Command::CreateChat(create) => create.parent.is_some(),
+        Command::Archive | Command::Unarchive => true,
+        Command::ChangeSettings { archived, .. } => archived.is_some(),
+        _ => false,
+    }
+}
+
+/// Sends a command that concerns a family.
 pub(crate) async fn send(
     supervisor: &Arc<Supervisor>,
     chat_id: ChatId,
     command: Command,
     meta: Meta,
 ) -> Result<Answer, SendError> {
-    let concerns_family = match &command {
-        Command::CreateChat(create) => create.parent.is_some(),
-        Command::Archive | Command::Unarchive => true,
-        Command::ChangeSettings { archived, .. } => archived.is_some(),
-        _ => false,
-    };
-    if !concerns_family {
-        return supervisor.send(chat_id, command, meta).await;
-    }
     let span = spans::command(chat_id, &command, &meta);
     let work = async {
         let answer = send_to_all(supervisor, chat_id, &command, &meta).await;

@@ -112,6 +112,9 @@ impl Handle {
     /// `Archive`, `Unarchive` and `ChangeSettings` reach all descendants with what they say of the archive; `CreateChat`
     /// with a parent records the child there. Anything else goes to the chat alone.
     pub async fn send_family(&self, chat_id: ChatId, command: Command, meta: Meta) -> Result<Answer, SendError> {
+        if !family::concerns(&command) {
+            return self.send(chat_id, command, meta).await;
+        }
         let supervisor = Arc::clone(&self.supervisor);
         let runtime = supervisor.deps().runtime.clone();
         // A task of its own: a caller that goes away must not leave members without the news of a finished append.
