@@ -75,6 +75,10 @@ pub(crate) struct RunningAttempt {
 impl RunningAttempt {
     /// Stops it; what it journaled is of no more use.
     pub(crate) fn cancel(self, deps: &Arc<Deps>, chat_id: ChatId) {
+        // Most have ended by themselves before anything of them went into the journal.
+        if self.task.is_finished() && !self.journaled.load(Ordering::Acquire) {
+            return;
+        }
         self.cancel.send_replace(Some(CancelCause::Superseded));
         let deps = Arc::clone(deps);
         deps.runtime.clone().spawn(async move {
