@@ -15,7 +15,8 @@ const BACKOFF_BASE: Duration = Duration::from_millis(100);
 /// The longest wait after a failure: a database that is back is noticed soon.
 const BACKOFF_CAP: Duration = Duration::from_secs(10);
 /// How long the rows may stand behind the log while nobody waits for them: what happens meanwhile shares one transaction.
-const LINGER: Duration = Duration::from_millis(10);
+/// Whoever reads ends the wait, and what has gathered by then is applied in a few ms.
+const LINGER: Duration = Duration::from_millis(50);
 /// How often the checkpoint is read while another process moves it.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(50);
 
