@@ -1,5 +1,6 @@
 //! Crashes: of the server, of a supervisor, of a start in the middle. What ran is found, and nothing runs twice.
 
+use std::io::Write as _;
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -97,10 +98,21 @@ async fn what_is_removed_before_it_ran_never_runs() {
     house.processes.signal(&owner(), &id("a"), verbatim_tools::process::Ending::Kill).await.expect("it can be told");
     assert_eq!(house.end("a").await.0.state, ProcessState::Withdrawn);
     // A supervisor that comes late finds it withdrawn, or gone.
-    let late = || std::process::Command::new(crate::PROGRAM).arg("supervise").arg(&directory).status();
-    assert!(late().expect("it runs").success(), "somebody else's is left alone");
+    let late = || {
+        let mut late = std::process::Command::new(crate::PROGRAM)
+            .arg("supervise")
+            .arg(&directory)
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let told = late.stdin.take().expect("it listens").write_all(b"{}\n");
+        // Where there is nothing to supervise it may be gone before it was told anything.
+        drop(told);
+        late.wait().expect("it ends").success()
+    };
+    assert!(late(), "somebody else's is left alone");
     house.processes.remove(&owner(), &id("a")).await.expect("it goes");
-    assert!(!late().expect("it runs").success(), "there is nothing to supervise");
+    assert!(!late(), "there is nothing to supervise");
     assert!(!house.workspace().join("counted").exists());
 }
 

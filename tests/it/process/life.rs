@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use futures_util::future::join_all;
-use verbatim_tools::process::{EndedBy, Ending, OutputLimits, ProcessError, ProcessLimits, ProcessState, Start};
+use verbatim_tools::process::{
+    EndedBy, Ending, OutputLimits, ProcessError, ProcessLimits, ProcessState, Secrets, Start,
+};
 
 use super::{House, PATIENCE, id, owner};
 
@@ -25,6 +27,19 @@ async fn a_command_runs_in_its_workspace_with_an_environment_of_its_own() {
     let expected = ["HOME", "PATH", "PWD", "SHELL", "TERM", "TMPDIR"];
     assert_eq!(names.into_iter().filter(|name| !["OLDPWD", "SHLVL", "_"].contains(name)).collect::<Vec<_>>(), expected);
     assert_eq!(std::fs::read_to_string(house.workspace().join("made")).expect("it is there"), "x\n");
+}
+
+#[tokio::test]
+async fn secrets_reach_the_command_and_not_the_disk() {
+    let house = House::new().await;
+    let mut spec = house.spec("a", "echo ${#TOKEN}");
+    spec.secrets = Secrets::new([("TOKEN".to_owned(), "a-token-that-nobody-sees".to_owned())].into());
+    house.processes.start(spec).await.expect("it starts");
+    assert_eq!(house.end("a").await.1, "24\n");
+    for entry in std::fs::read_dir(house.processes.root().join("chat-1/a")).expect("it can be listed") {
+        let path = entry.expect("it can be read").path();
+        assert!(path.is_dir() || !std::fs::read_to_string(&path).expect("text").contains("nobody-sees"), "{path:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{Confinement, Layers, rules};
 use crate::process::{
-    OutputLimits, OwnerId, ProcessDirectory, ProcessId, ProcessSpec, Program, Report, StoredSpec, environment,
+    OutputLimits, OwnerId, ProcessDirectory, ProcessId, ProcessSpec, Program, Report, Secrets, StoredSpec, environment,
     make_private,
 };
 
@@ -115,11 +115,13 @@ async fn try_in(
         program: Program::Arguments(vec!["true".to_owned()]),
         workdir: confinement.workspace.clone(),
         environment: environment(&confinement.workspace, &confinement.scratch),
+        secrets: Secrets::default(),
         confinement: Some(confinement),
         time_max_ms: None,
         grace_ms: 0,
         output: OutputLimits::default(),
     };
+    let secrets = spec.secrets.line()?;
     let directory = ProcessDirectory::at(here.join("process"));
     directory.make(&StoredSpec { spec, layers })?;
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
@@ -135,6 +137,7 @@ async fn try_in(
         .spawn()?;
     let mut said = String::new();
     let mut ours = UnixStream::from_std(ours)?;
+    ours.write_all(&secrets).await?;
     let ended = timeout(PATIENCE, async {
         ours.read_to_string(&mut said).await?;
         keeper.wait().await

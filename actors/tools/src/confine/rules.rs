@@ -35,7 +35,8 @@ pub(super) fn apply(confinement: &Confinement, layers: Layers) -> Result<(), Con
     } else {
         readable.extend(confinement.readable_directories());
         readable.extend(SYSTEM_SETTINGS.iter().map(PathBuf::from));
-        readable.push(PathBuf::from("/proc"));
+        // Names of users: programs ask who they are.
+        readable.extend(["/proc", "/etc/passwd", "/etc/group"].map(PathBuf::from));
     }
     writable.extend(DEVICES.iter().map(PathBuf::from));
     let status = rules

@@ -1,7 +1,8 @@
 //! The keeper: between the supervisor and the command. It stands inside the command's confinement, collects whatever the command
 //! leaves behind, and ends all of it when the command ends, when the supervisor says so, and when the supervisor is gone.
 //!
-//! It holds one end of a socket as its standard input. It is told in single bytes, and reports in lines of JSON.
+//! It holds one end of a socket as its standard input. It is told the command's secrets in a line and everything else in single
+//! bytes, and reports in lines of JSON.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
@@ -19,7 +20,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::directory::ProcessDirectory;
 use super::family;
-use super::spec::StoredSpec;
+use super::spec::{Secrets, StoredSpec};
 use crate::confine::{self, Execution};
 
 /// This program, whatever has become of its file since it started.
@@ -81,8 +82,9 @@ pub fn keep(directory: &Path, inside: bool) -> io::Result<()> {
     if !inside {
         set_child_subreaper(Some(rustix::process::getpid()))?;
     }
+    let secrets = Secrets::read(&mut &channel)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let last = runtime.block_on(watch(&channel, &stored));
+    let last = runtime.block_on(watch(&channel, &stored, secrets));
     if !inside {
         family::end(own_pid())?;
     }
@@ -101,9 +103,9 @@ fn report(mut channel: &UnixStream, report: &Report) -> io::Result<()> {
 }
 
 /// Starts the command, and waits for its end or for the word to end it.
-async fn watch(channel: &UnixStream, stored: &StoredSpec) -> io::Result<Report> {
+async fn watch(channel: &UnixStream, stored: &StoredSpec, secrets: Secrets) -> io::Result<Report> {
     let mut children = signal(SignalKind::child())?;
-    let command = match start(stored)? {
+    let command = match start(stored, secrets)? {
         Ok(command) => command,
         Err(message) => return Ok(Report::Failed { message }),
     };
@@ -153,12 +155,14 @@ async fn watch(channel: &UnixStream, stored: &StoredSpec) -> io::Result<Report> 
 }
 
 /// Starts the command; in words why it did not start.
-fn start(stored: &StoredSpec) -> io::Result<Result<Pid, String>> {
+fn start(stored: &StoredSpec, secrets: Secrets) -> io::Result<Result<Pid, String>> {
     let spec = &stored.spec;
+    let mut environment = spec.environment.clone();
+    environment.extend(secrets.into_variables());
     let execution = Execution {
         argv: spec.program.argv(),
         workdir: spec.workdir.clone(),
-        environment: spec.environment.clone(),
+        environment,
         confinement: spec.confinement.clone(),
         layers: stored.layers,
     };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -168,8 +168,13 @@ impl Processes {
 
     /// Starts a process, or finds the one with this name. It is never started twice: not by starting it twice, not across crashes
     /// of the server or of the supervisor. One of which surely nothing has run is started.
-    pub async fn start(&self, spec: ProcessSpec) -> Result<Start, ProcessError> {
+    pub async fn start(&self, mut spec: ProcessSpec) -> Result<Start, ProcessError> {
         self.check_confinement(&spec)?;
+        if let Some(confinement) = &mut spec.confinement {
+            // Wherever a readable directory holds these, it holds the server's other data too.
+            confinement.hidden.push(self.inner.root.clone());
+        }
+        let secrets = spec.secrets.line()?;
         let directory = self.directory(&spec.owner, &spec.id);
         let (owner, id, program) = (spec.owner.clone(), spec.id.clone(), spec.program.clone());
         {
@@ -188,7 +193,7 @@ impl Processes {
         if read(&directory, ProcessDirectory::claim).await?.is_some() {
             return Ok(Start::Attached);
         }
-        self.supervise(&directory).await
+        self.supervise(&directory, &secrets).await
     }
 
     fn check_confinement(&self, spec: &ProcessSpec) -> Result<(), ProcessError> {
@@ -204,19 +209,24 @@ impl Processes {
     }
 
     /// Starts a supervisor and hears whether the process is its own.
-    async fn supervise(&self, directory: &ProcessDirectory) -> Result<Start, ProcessError> {
+    async fn supervise(&self, directory: &ProcessDirectory, secrets: &[u8]) -> Result<Start, ProcessError> {
         let not_started = |message: String| ProcessError::NotStarted { message };
         let mut supervisor = Command::new(&self.inner.program)
             .arg("supervise")
             .arg(directory.path())
             .current_dir("/")
             .env_clear()
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| not_started(error.to_string()))?;
-        let Some(said) = supervisor.stdout.take() else { return Err(not_started("it says nothing".to_owned())) };
+        let (Some(mut told), Some(said)) = (supervisor.stdin.take(), supervisor.stdout.take()) else {
+            return Err(not_started("it has no ears".to_owned()));
+        };
+        // One that ends at once hears nothing; what it says, or does not, tells more.
+        let _ = timeout(CLAIM_PATIENCE, told.write_all(secrets)).await;
+        drop(told);
         let mut lines = BufReader::new(said).lines();
         // From here on the supervisor is on its own; the runtime collects it when it ends.
         match timeout(CLAIM_PATIENCE, lines.next_line()).await {

@@ -1,6 +1,7 @@
 //! What a process is to be: written once, before anything runs, and never changed.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// What of the server's own environment a command may see. A list of what is allowed, not of what is not: a key under a new
 /// name stays hidden.
 const ENVIRONMENT_PASSED: [&str; 5] = ["LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ"];
+
+/// Bytes of all secrets of a command.
+const SECRETS_BYTES_MAX: usize = 256 * 1024;
 
 /// Between asking a process to end and ending it.
 pub const GRACE_MS: u64 = 500;
@@ -47,6 +51,50 @@ impl Program {
     }
 }
 
+/// Variables that are told to a command and written nowhere.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secrets(BTreeMap<String, String>);
+
+impl Secrets {
+    /// These variables.
+    pub fn new(variables: BTreeMap<String, String>) -> Secrets {
+        Secrets(variables)
+    }
+
+    pub(crate) fn into_variables(self) -> BTreeMap<String, String> {
+        self.0
+    }
+
+    /// As one line, for whoever starts the command; an empty line would be nobody's word.
+    pub(crate) fn line(&self) -> std::io::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(self).map_err(std::io::Error::other)?;
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    /// From such a line; what ends before its end is no word at all.
+    pub(crate) fn read(from: &mut impl Read) -> std::io::Result<Secrets> {
+        let mut line = Vec::new();
+        let mut byte = [0; 1];
+        // One by one: what follows the line is for somebody else.
+        while line.len() < SECRETS_BYTES_MAX {
+            from.read_exact(&mut byte)?;
+            if byte == [b'\n'] {
+                return serde_json::from_slice(&line).map_err(std::io::Error::other);
+            }
+            line.extend(byte);
+        }
+        Err(std::io::ErrorKind::FileTooLarge.into())
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 /// A process to be started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessSpec {
@@ -60,6 +108,9 @@ pub struct ProcessSpec {
     pub workdir: PathBuf,
     /// All it sees of variables; see [`environment`].
     pub environment: BTreeMap<String, String>,
+    /// More variables, which do not get onto the disk. They are needed again should a start be repeated.
+    #[serde(skip)]
+    pub secrets: Secrets,
     /// What it is confined to; `None` for a program that the server itself needs outside.
     pub confinement: Option<Confinement>,
     /// When it is ended if it has not by itself, in milliseconds from its start.
@@ -79,6 +130,7 @@ impl ProcessSpec {
             program: Program::Shell(line.to_owned()),
             workdir: confinement.workspace.clone(),
             environment: environment(&confinement.workspace, &confinement.scratch),
+            secrets: Secrets::default(),
             confinement: Some(confinement),
             time_max_ms: None,
             grace_ms: GRACE_MS,
@@ -130,5 +182,18 @@ mod tests {
         assert_eq!(variables["TMPDIR"], "/t");
         assert_eq!(variables["PATH"], PATH, "the server's own is not passed on");
         assert_eq!(variables["LANG"], "server's LANG");
+    }
+
+    #[test]
+    fn secrets_are_told_whole_or_not_at_all_and_never_shown() {
+        let secrets = Secrets::new([("TOKEN".to_owned(), "new\nline".to_owned())].into());
+        assert_eq!(format!("{secrets:?}"), "{\"TOKEN\"}");
+        let mut line = secrets.line().expect("it is text");
+        assert!(Secrets::read(&mut &line[..line.len() - 1]).is_err(), "cut short");
+        assert!(Secrets::read(&mut &b""[..]).is_err());
+        line.extend(b"T");
+        let mut told = &line[..];
+        assert_eq!(Secrets::read(&mut told).expect("it is whole"), secrets);
+        assert_eq!(told, b"T", "what follows is for somebody else");
     }
 }

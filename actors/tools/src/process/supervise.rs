@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::directory::ProcessDirectory;
 use super::keeper::{KILL, OWN_PROGRAM, Report, TERMINATE};
 use super::output::OutputWriter;
-use super::spec::StoredSpec;
+use super::spec::{Secrets, StoredSpec};
 use super::status::{Claim, EndedBy, LostCause, Outcome, ProcessState};
 use super::vitals::Vitals;
 
@@ -48,6 +48,8 @@ pub fn supervise(directory: &Path) -> io::Result<()> {
     let _ = setsid();
     let directory = ProcessDirectory::at(directory);
     let stored = directory.spec()?.ok_or(io::ErrorKind::NotFound)?;
+    // Before the claim: without them the command would be another one.
+    let secrets = Secrets::read(&mut io::stdin())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let supervised = runtime.block_on(async {
         // Before the claim: whoever reads it may signal at once.
@@ -57,7 +59,7 @@ pub fn supervise(directory: &Path) -> io::Result<()> {
             return Ok(false);
         }
         announce()?;
-        run(&directory, &stored, asked).await?;
+        run(&directory, &stored, secrets, asked).await?;
         Ok::<bool, io::Error>(true)
     });
     supervised.map(drop)
@@ -87,10 +89,9 @@ struct Keeper {
     output: pipe::Receiver,
 }
 
-fn start_keeper(directory: &ProcessDirectory) -> io::Result<Keeper> {
+fn start_keeper(directory: &ProcessDirectory, secrets: &Secrets) -> io::Result<Keeper> {
     let (reader, writer) = io::pipe()?;
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
+    let (mut ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     let child = Command::new(OWN_PROGRAM)
         .args(["confine", "keep"])
         .arg(directory.path())
@@ -99,14 +100,16 @@ fn start_keeper(directory: &ProcessDirectory) -> io::Result<Keeper> {
         .stderr(Stdio::from(OwnedFd::from(writer)))
         .env_clear()
         .spawn()?;
+    ours.write_all(&secrets.line()?)?;
+    ours.set_nonblocking(true)?;
     let (read, tell) = UnixStream::from_std(ours)?.into_split();
     let output = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
     Ok(Keeper { child, tell, reports: BufReader::new(read).lines(), output })
 }
 
-async fn run(directory: &ProcessDirectory, stored: &StoredSpec, asked: Asked) -> io::Result<()> {
+async fn run(directory: &ProcessDirectory, stored: &StoredSpec, secrets: Secrets, asked: Asked) -> io::Result<()> {
     let mut writer = OutputWriter::new(directory.path(), stored.spec.output);
-    let (last, ended_by) = match start_keeper(directory) {
+    let (last, ended_by) = match start_keeper(directory, &secrets) {
         Ok(keeper) => follow(keeper, stored, asked, &mut writer).await,
         Err(error) => (Some(Report::Failed { message: format!("the keeper did not start: {error}") }), None),
     };

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::id::{OwnerId, ProcessId};
 use super::super::output::OutputLimits;
-use super::super::spec::{ProcessSpec, Program};
+use super::super::spec::{ProcessSpec, Program, Secrets};
 use super::super::vitals::Vitals;
 use super::*;
 use crate::confine::Layers;
@@ -17,6 +17,7 @@ fn spec(line: &str) -> StoredSpec {
             program: Program::Shell(line.to_owned()),
             workdir: "/".into(),
             environment: [("A".to_owned(), "b".to_owned())].into(),
+            secrets: Secrets::new([("TOKEN".to_owned(), "told".to_owned())].into()),
             confinement: None,
             time_max_ms: Some(5),
             grace_ms: 1,
@@ -54,7 +55,9 @@ fn state(directory: &ProcessDirectory) -> Option<ProcessState> {
 fn a_directory_is_made_once_and_its_spec_is_whole() {
     let (home, directory) = made();
     assert!(!directory.make(&spec("false")).expect("it can be asked"));
-    assert_eq!(directory.spec().expect("it can be read"), Some(spec("true")), "the first one's stays");
+    let mut first = spec("true");
+    first.spec.secrets = Secrets::default();
+    assert_eq!(directory.spec().expect("it can be read"), Some(first), "the first one's stays, without its secrets");
     assert_eq!(names(&home.path().join("chat")).expect("it can be listed"), ["call"], "nothing half made is left");
 }
 
