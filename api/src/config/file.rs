@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
-use super::layer::{Layer, NOT_YET};
+use super::layer::Layer;
 use super::{ConfigError, DATA_DIR, Environment, FILE_NAME, Flags};
 
 /// A settings file that was read and has the right shape.
@@ -46,11 +46,6 @@ impl File {
             // The parser's own display quotes the line; a settings file may hold what no log should.
             Err(error) => return Err(refuse(error.span(), first_line(error.message()))),
         };
-        for (key, problem) in NOT_YET {
-            if table.contains_key(key) {
-                return Err(refuse(span_of(&text, &[key]), problem.to_owned()));
-            }
-        }
         if let Err(error) = toml::from_str::<Layer>(&text) {
             return Err(refuse(error.span(), first_line(error.message())));
         }

@@ -10,9 +10,10 @@ use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
 use verbatim_tools::workspace::template::TemplateConfig;
 
 use super::http::HttpSettings;
+use super::mcp::McpLayer;
 
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "listen",
     "database",
     "data_dir",
@@ -21,14 +22,12 @@ pub(super) const KEYS: [&str; 12] = [
     "http",
     "providers",
     "models",
+    "mcp",
     "limits",
     "templates",
     "coder",
     "workspaces",
 ];
-
-/// Keys of the first level that have a meaning but no engine yet.
-pub(super) const NOT_YET: [(&str, &str); 1] = [("mcp", "MCP servers are not available in this version")];
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -42,6 +41,7 @@ pub(super) struct Layer {
     pub http: HttpSettings,
     pub providers: BTreeMap<String, ProviderLayer>,
     pub models: BTreeMap<String, ModelLayer>,
+    pub mcp: BTreeMap<String, McpLayer>,
     pub limits: Limits,
     pub templates: BTreeMap<String, TemplateConfig>,
     pub coder: Option<CoderConfig>,

@@ -5,6 +5,7 @@ mod environment;
 mod file;
 mod http;
 mod layer;
+mod mcp;
 mod settle;
 mod show;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_tools::mcp::McpConfig;
 use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
 use verbatim_tools::workspace::template::TemplateConfig;
 
@@ -97,6 +99,8 @@ pub struct Settings {
     pub providers: BTreeMap<String, Provider>,
     /// Models by name.
     pub models: BTreeMap<String, Model>,
+    /// MCP servers by name.
+    pub mcp: BTreeMap<String, McpConfig>,
     /// The model of a chat that names none.
     pub default_model: String,
     /// `/metrics` needs no key.

@@ -11,6 +11,7 @@ use super::environment::Overlay;
 use super::file::{File, shape};
 use super::http;
 use super::layer::{Layer, ModelLayer, ProviderKind, ProviderLayer};
+use super::mcp;
 use super::workspaces;
 use super::{ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, Settings};
 
@@ -79,15 +80,19 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
     check_limits(&layer.limits).map_err(|(key, problem)| sources.refuse(&["limits", key], problem))?;
     let templates = workspaces::templates(&layer, &sources)?;
     http::check(&layer.http).map_err(|(key, problem)| sources.refuse(&["http", key], problem))?;
+    let mcp = mcp::settle(&layer.mcp, &sources.folder("mcp"))
+        .map_err(|(name, key, problem)| sources.refuse(&["mcp", &name, key], problem))?;
+    let unset = mcp::unset_variables(&mcp, sources.environment);
     let settings = Settings {
         listen: listen(&layer, &sources)?,
         database: database(&layer, &data_dir, &sources)?,
         node_name: node_name(&layer, &sources)?,
         file: sources.file.as_ref().map(|file| file.path.clone()),
-        warnings: sources.overlay.warnings,
+        warnings: sources.overlay.warnings.into_iter().chain(unset).collect(),
         data_dir,
         providers,
         models,
+        mcp,
         default_model,
         metrics_open: layer.metrics_open,
         http: layer.http,

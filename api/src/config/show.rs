@@ -1,15 +1,17 @@
 //! The settings in force, as a person reads them and as the file could hold them. No secrets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_tools::mcp::McpConfig;
 use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
 use verbatim_tools::workspace::template::TemplateConfig;
 
 use super::database::without_password;
+use super::mcp::McpView;
 use super::{Environment, HttpSettings, ProviderKind, Settings};
 
 #[derive(Serialize)]
@@ -22,6 +24,8 @@ struct View<'a> {
     http: &'a HttpSettings,
     providers: BTreeMap<&'a str, ProviderView<'a>>,
     models: BTreeMap<&'a str, ModelView<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    mcp: BTreeMap<&'a str, McpView<'a>>,
     limits: &'a Limits,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     templates: &'a BTreeMap<String, TemplateConfig>,
@@ -71,6 +75,11 @@ pub fn effective(settings: &Settings, environment: &Environment) -> String {
         let state = if environment.get(variable).is_some() { "set" } else { "NOT set" };
         writeln!(text, "# {variable} is {state}").ok();
     }
+    let named = settings.mcp.values().flat_map(McpConfig::variables).collect::<BTreeSet<&str>>();
+    for variable in named {
+        let state = if environment.get(variable).is_some() { "set" } else { "NOT set" };
+        writeln!(text, "# {variable} is {state}").ok();
+    }
     text.push('\n');
     text.push_str(&toml::to_string(&view(settings)).unwrap_or_else(|error| format!("# cannot be shown: {error}\n")));
     text
@@ -107,6 +116,7 @@ fn view(settings: &Settings) -> View<'_> {
         http: &settings.http,
         providers: providers.collect(),
         models: models.collect(),
+        mcp: settings.mcp.iter().map(|(name, server)| (name.as_str(), McpView::new(server))).collect(),
         limits: &settings.limits,
         templates: &settings.templates,
         coder: settings.coder.clone().map(|coder| CoderConfig { url: without_password(&coder.url), ..coder }),

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use super::database::without_password;
 use super::file::File;
 use super::*;
+use verbatim_tools::mcp::McpTransport;
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -111,7 +112,6 @@ fn mistakes_in_the_file_are_named_with_their_line() {
         ("[templates.a]\nprovisioner = \"coder\"\n", 2, "needs [coder]"),
         ("[coder]\nurl = \"localhost\"\n", 2, "absolute"),
         ("[workspaces]\nshell = true\n", 2, "unknown field"),
-        ("[mcp.files]\ncommand = \"x\"\n", 1, "MCP"),
         ("[providers.a]\nkind = \"anthropic\"\nstore = true\n", 3, "keep answers"),
         ("[models.a]\nprovider = \"demo\"\nefforts = [\"low\", \" \"]\n", 3, "efforts"),
         ("[models.a]\nprovider = \"demo\"\nprovider_tools = [\"web_search\"]\n", 3, "no tools"),
@@ -120,6 +120,13 @@ fn mistakes_in_the_file_are_named_with_their_line() {
             5,
             "web_search, web_fetch",
         ),
+        ("[mcp.files]\nallow = []\n", 1, "neither a command nor a url"),
+        ("[mcp.files]\ncommand = \"x\"\nurl = \"http://x\"\n", 3, "not both"),
+        ("[mcp.files]\ncommand = \"x\"\nheaders = {}\nurls = 1\n", 4, "urls"),
+        ("[mcp.files]\nurl = \"http://x\"\nargs = [\"a\"]\n", 3, "belong to a command"),
+        ("[mcp.files]\nurl = \"stdio\"\n", 2, "absolute"),
+        ("[mcp.files]\ncommand = \"x\"\ncall_ms = 0\n", 3, "at least 1"),
+        ("[mcp.a__b]\ncommand = \"x\"\n", 1, "two _ in a row"),
     ] {
         let (found, problem) = refusal(text);
         assert_eq!(found, line, "{text:?}: {problem}");
@@ -324,4 +331,34 @@ fn templates_lie_beside_the_file_that_names_them() {
     assert!(!shown.contains("secret") && !shown.contains("t0ken"), "{shown}");
     let off = folder.load(&[("VERBATIM_WORKSPACES__NETWORK", "false")]).expect("a variable wins");
     assert!(!off.workspaces.network);
+}
+
+#[test]
+fn mcp_servers_are_settings_whose_secrets_are_named_by_variables() {
+    let folder = Folder::with(
+        "[mcp.files]\ncommand = \"bin/mcp-files\"\nargs = [\"/srv\"]\ncwd = \"here\"\ndeny = [\"write*\"]\n\
+         env = { LOG = \"hunter1\", TOKEN = \"${FILES_TOKEN}\" }\n\
+         [mcp.far]\nurl = \"https://far/mcp?key=hunter2\"\nheaders = { authorization = \"Bearer ${FAR_TOKEN}\" }\n\
+         call_ms = 5000\n",
+    );
+    let variables = environment(&[("FAR_TOKEN", "hunter3"), ("VERBATIM_MCP__FAR__CONNECT_MS", "7")]);
+    let settings = Settings::load(&folder.flags(), &variables).expect("the file is right");
+    let far = &settings.mcp["far"];
+    assert_eq!((far.connect_ms, far.call_ms, far.skip_ms), (7, 5_000, 30_000));
+    let expected = McpTransport::Stdio {
+        command: folder.0.path().join("bin/mcp-files").to_string_lossy().into_owned(),
+        args: vec!["/srv".to_owned()],
+        env: [("LOG", "hunter1"), ("TOKEN", "${FILES_TOKEN}")].map(|(a, b)| (a.to_owned(), b.to_owned())).into(),
+        cwd: Some(folder.0.path().join("here")),
+    };
+    assert_eq!(settings.mcp["files"].transport, expected);
+    let warning = "the MCP server files cannot be reached: the variable FILES_TOKEN is not set";
+    assert_eq!(settings.warnings, [warning]);
+
+    let shown = effective(&settings, &variables);
+    assert!(!shown.contains("hunter") && !format!("{settings:?}").contains("hunter"), "{shown}");
+    assert!(shown.contains("# FAR_TOKEN is set") && shown.contains("# FILES_TOKEN is NOT set"), "{shown}");
+    assert!(shown.contains("Bearer ${FAR_TOKEN}"), "{shown}");
+    let again = Folder::with(&shown).load(&[]).expect("what is shown is a settings file");
+    assert_eq!(again.mcp["files"].deny, ["write*"]);
 }

@@ -1,6 +1,7 @@
 //! How a server is configured, and what a value that names a variable becomes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use reqwest::Url;
@@ -33,8 +34,8 @@ pub struct McpConfig {
     pub skip_ms: u64,
 }
 
-/// How a server is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a server is reached. Printing it for a fault's sake shows no value that could be a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub enum McpTransport {
     /// A program of ours that speaks over its standard input and output.
     Stdio {
@@ -54,6 +55,31 @@ pub enum McpTransport {
         /// Headers of every request.
         headers: BTreeMap<String, String>,
     },
+}
+
+impl fmt::Debug for McpTransport {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hidden = |values: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+            values.iter().map(|(name, value)| (name.clone(), concealed(value).to_owned())).collect()
+        };
+        match self {
+            McpTransport::Stdio { command, args, env, cwd } => formatter
+                .debug_struct("Stdio")
+                .field("command", command)
+                .field("args", &args.len())
+                .field("env", &hidden(env))
+                .field("cwd", cwd)
+                .finish(),
+            McpTransport::Http { headers, .. } => {
+                formatter.debug_struct("Http").field("headers", &hidden(headers)).finish_non_exhaustive()
+            }
+        }
+    }
+}
+
+/// A value as it may be shown: itself where it names a variable in the place of its secret, `***` otherwise.
+pub fn concealed(value: &str) -> &str {
+    if variables(value).next().is_some() { value } else { "***" }
 }
 
 /// What is wrong with a server's settings.
@@ -122,6 +148,16 @@ impl McpConfig {
         Ok(())
     }
 
+    /// The variables of our own process that its settings name.
+    pub fn variables(&self) -> BTreeSet<&str> {
+        match &self.transport {
+            McpTransport::Stdio { env, .. } => env.values().flat_map(|value| variables(value)).collect(),
+            McpTransport::Http { url, headers } => {
+                headers.values().chain([url]).flat_map(|value| variables(value)).collect()
+            }
+        }
+    }
+
     /// Whether a tool may be used, by the server's own name for it.
     pub(super) fn admits(&self, tool: &str) -> bool {
         let listed = |list: &[String]| list.iter().any(|pattern| matches(pattern, tool));
@@ -139,23 +175,48 @@ fn matches(pattern: &str, tool: &str) -> bool {
 /// Puts variables in the place of their names: `Bearer ${TOKEN}`. Whatever else a `$` stands before is left alone.
 pub(super) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, MissingVariable> {
     let mut expanded = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        let (before, from) = rest.split_at(start);
-        expanded.push_str(before);
-        match from[2..].split_once('}').filter(|(name, _)| is_name(name)) {
-            Some((name, after)) => {
+    for piece in pieces(text) {
+        match piece {
+            Piece::Text(text) => expanded.push_str(text),
+            Piece::Variable(name) => {
                 expanded.push_str(&lookup(name).ok_or_else(|| MissingVariable(name.to_owned()))?);
-                rest = after;
-            }
-            None => {
-                expanded.push_str("${");
-                rest = &from[2..];
             }
         }
     }
-    expanded.push_str(rest);
     Ok(expanded)
+}
+
+/// The variables that a value names.
+fn variables(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text).filter_map(|piece| match piece {
+        Piece::Variable(name) => Some(name),
+        Piece::Text(_) => None,
+    })
+}
+
+enum Piece<'a> {
+    Text(&'a str),
+    Variable(&'a str),
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let named = rest.strip_prefix("${").and_then(|from| from.split_once('}')).filter(|(name, _)| is_name(name));
+        if let Some((name, after)) = named {
+            rest = after;
+            return Some(Piece::Variable(name));
+        }
+        // What begins like a name and is none is text up to the next that may be one.
+        let skipped = rest.len().min(if rest.starts_with("${") { 2 } else { 0 });
+        let end = rest[skipped..].find("${").map_or(rest.len(), |start| start + skipped);
+        let (piece, after) = rest.split_at(end);
+        rest = after;
+        Some(Piece::Text(piece))
+    })
 }
 
 fn is_name(name: &str) -> bool {
@@ -183,6 +244,20 @@ mod tests {
             assert_eq!(expand(text, &lookup).as_deref(), Ok(expanded), "{text}");
         }
         assert_eq!(expand("a ${OTHER} b", &lookup), Err(MissingVariable("OTHER".to_owned())));
+    }
+
+    #[test]
+    fn what_could_be_a_secret_is_not_shown() {
+        let config = McpConfig::new(McpTransport::Http {
+            url: "https://host/?key=${KEY}".to_owned(),
+            headers: BTreeMap::from([
+                ("authorization".to_owned(), "Bearer ${TOKEN}".to_owned()),
+                ("x-key".to_owned(), "hunter2".to_owned()),
+            ]),
+        });
+        let shown = format!("{config:?}");
+        assert!(shown.contains("${TOKEN}") && shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+        assert_eq!(config.variables(), BTreeSet::from(["KEY", "TOKEN"]));
     }
 
     #[test]

@@ -242,7 +242,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(handle) = self.handle.take() {
             let telling = handle.cancel(Some("the call was stopped".to_owned()));
-            self.runtime.spawn(timeout(Duration::from_millis(CANCEL_MS), telling));
+            self.runtime.spawn(async move { timeout(Duration::from_millis(CANCEL_MS), telling).await });
         }
     }
 }
@@ -257,7 +257,10 @@ async fn keep(
 ) {
     let limit = Duration::from_millis(config.connect_ms);
     let stop = running.cancellation_token();
-    let mut subscription = subscribe(running.peer(), limit).await;
+    let mut subscription = tokio::select! {
+        () = end.cancelled() => None,
+        subscription = subscribe(running.peer(), limit) => subscription,
+    };
     let mut waiting = pin!(running.waiting());
     let mut refreshed: Option<Instant> = None;
     loop {

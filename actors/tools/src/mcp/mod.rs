@@ -24,6 +24,6 @@ mod stdio;
 mod tests;
 mod words;
 
-pub use config::{CALL_MS, CONNECT_MS, ConfigProblem, McpConfig, McpTransport, SKIP_MS};
+pub use config::{CALL_MS, CONNECT_MS, ConfigProblem, McpConfig, McpTransport, SKIP_MS, concealed};
 pub use servers::{McpServers, McpState};
 pub use stdio::INHERITED_VARIABLES;

@@ -24,7 +24,7 @@ pub(super) enum SchemaProblem {
     TooLarge,
     /// More levels than a schema may have.
     TooDeep,
-    /// It refers to something outside of itself.
+    /// It refers to something that is not in it, or not by a plain path from its root.
     Remote,
     /// Its references multiply into more work than is done.
     TooMuchWork,
@@ -40,7 +40,7 @@ impl SchemaProblem {
         match self {
             SchemaProblem::TooLarge => "its schema is too large",
             SchemaProblem::TooDeep => "its schema is nested too deeply",
-            SchemaProblem::Remote => "its schema refers to another document",
+            SchemaProblem::Remote => "its schema refers to something else than its own parts by their paths",
             SchemaProblem::TooMuchWork => "its schema's references multiply without bound",
             SchemaProblem::NoObject => "its schema describes no object",
             SchemaProblem::Invalid => "its schema is invalid",
@@ -111,6 +111,10 @@ impl<'a> Survey<'a> {
                 for (key, field) in fields {
                     let more = match (key.as_str(), field) {
                         ("$ref" | "$dynamicRef" | "$recursiveRef", Value::String(target)) => self.reference(target)?,
+                        // Within it, paths would begin there.
+                        ("$id", Value::String(_)) if !std::ptr::eq(value, self.root) => {
+                            return Err(SchemaProblem::Remote);
+                        }
                         // Words that are never looked at when arguments are judged.
                         ("description" | "title" | "default" | "examples" | "enum" | "const" | "$comment", _) => 1,
                         (_, field) => self.work(field)?,
@@ -132,11 +136,7 @@ impl<'a> Survey<'a> {
             None => {}
         }
         self.known.insert(target, None);
-        // An anchor or a pointer that leads nowhere is left to the schema's compiler.
-        let work = match self.root.pointer(pointer) {
-            Some(place) => self.work(place)?,
-            None => 1,
-        };
+        let work = self.work(self.root.pointer(pointer).ok_or(SchemaProblem::Remote)?)?;
         self.known.insert(target, Some(work));
         Ok(work)
     }
@@ -179,6 +179,16 @@ mod tests {
             (json!({ "type": ["object", "null"] }), Some(SchemaProblem::NoObject)),
             (json!({ "properties": { "a": { "$ref": "http://host/schema" } } }), Some(SchemaProblem::Remote)),
             (json!({ "properties": { "a": { "$ref": "file:///etc/passwd" } } }), Some(SchemaProblem::Remote)),
+            (
+                json!({ "properties": { "a": { "$ref": "#/%24defs/a" } }, "$defs": { "a": {} } }),
+                Some(SchemaProblem::Remote),
+            ),
+            (
+                json!({ "properties": { "a": { "$ref": "#a" } }, "$defs": { "a": { "$anchor": "a" } } }),
+                Some(SchemaProblem::Remote),
+            ),
+            (json!({ "$id": "http://host/s", "properties": { "$id": { "type": "string" } } }), None),
+            (json!({ "properties": { "a": { "$id": "http://host/s" } } }), Some(SchemaProblem::Remote)),
             (json!({ "description": "x".repeat(SCHEMA_MAX_BYTES) }), Some(SchemaProblem::TooLarge)),
             (nested(10), None),
             (nested(40), Some(SchemaProblem::TooDeep)),
