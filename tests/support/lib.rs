@@ -9,6 +9,7 @@ pub mod events;
 pub mod faults;
 pub mod http;
 pub mod log_home;
+pub mod mcp;
 pub mod postgres;
 pub mod provider;
 pub mod random;
