@@ -21,7 +21,57 @@ struct Entry<'a> {
 /// The conversation: calls with their answers directly behind them, a missing one made up, answers without a call left
 /// out, and so are parts and messages that say nothing. A call takes the first answer that comes before its id is used
 /// again.
-pub(super) fn repaired<'a>(history: impl Iterator<Item = &'a Arc<Message>>) -> Vec<Arc<Message>> {
+///
+/// As long as calls are answered where they should be, which is nearly always and for ever, each message is shared as it
+/// is, and nothing else is kept.
+pub(super) fn repaired<'a>(mut history: impl Iterator<Item = &'a Arc<Message>>) -> Vec<Arc<Message>> {
+    let mut sound = Vec::with_capacity(history.size_hint().0);
+    // The newest message with calls and the answers behind it, while some call is open.
+    let mut step: Vec<&'a Arc<Message>> = Vec::new();
+    let mut open: Vec<&'a str> = Vec::new();
+    while let Some(message) = history.next() {
+        if step.is_empty() {
+            // An answer that nobody waits for is left out.
+            if message.role != Role::Tool
+                && let Some(message_cleaned) = cleaned(message)
+            {
+                sound.push(message_cleaned);
+                open.extend(calls(message).map(|(id, _)| id));
+                step.extend((!open.is_empty()).then_some(message));
+            }
+            continue;
+        }
+        step.push(message);
+        if !all_answer(message, &mut open) {
+            break;
+        }
+        if open.is_empty() {
+            sound.extend(step.drain(1..).cloned());
+            step.clear();
+        }
+    }
+    if !step.is_empty() {
+        // The message with the calls begins what has to be rearranged.
+        sound.pop();
+        sound.extend(rearranged(step.into_iter().chain(history)));
+    }
+    sound
+}
+
+/// Every part of the message answers one of the open calls, which are then open no more.
+fn all_answer(message: &Message, open: &mut Vec<&str>) -> bool {
+    let is_answer = |part: &Part| match part {
+        Part::ToolResult { call_id, provider_executed: false, .. } => {
+            let place = open.iter().position(|id| id == call_id);
+            place.map(|place| open.remove(place)).is_some()
+        }
+        _ => false,
+    };
+    message.role == Role::Tool && !message.parts.is_empty() && message.parts.iter().all(is_answer)
+}
+
+/// The rest of a conversation, from its first message on whose calls are not answered directly behind it.
+pub(super) fn rearranged<'a>(history: impl Iterator<Item = &'a Arc<Message>>) -> Vec<Arc<Message>> {
     let mut entries: Vec<Entry<'a>> = Vec::new();
     let mut awaited: BTreeMap<&'a str, usize> = BTreeMap::new();
     for message in history {

@@ -487,6 +487,12 @@ proptest! {
     }
 
     #[test]
+    fn a_history_is_read_alike_however_much_of_it_is_sound(history in any_history()) {
+        let history: Vec<Arc<Message>> = history.into_iter().map(Arc::new).collect();
+        prop_assert_eq!(repair::repaired(history.iter()), repair::rearranged(history.iter()));
+    }
+
+    #[test]
     fn what_was_repaired_once_needs_no_more_repair(history in any_history()) {
         let history: Vec<Arc<Message>> = history.into_iter().map(Arc::new).collect();
         let once = repair::repaired(history.iter());

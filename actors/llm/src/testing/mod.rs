@@ -1,6 +1,7 @@
 //! What the tests of several protocols need: bodies read in every way, and any prompt that a chat can make.
 
 mod prompts;
+mod wild;
 
 use std::fmt::Debug;
 use std::sync::Arc;

@@ -1,10 +1,13 @@
 //! A reader of requests that refuses what the protocol forbids, and prompts of every history before it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use verbatim_events::model::ModelSettings;
+use verbatim_events::chat::KeptResponse;
+use verbatim_events::message::{Message, Role};
+use verbatim_events::model::{Continuation, ModelSettings, Prompt};
 
 use crate::openai_responses::OpenAiResponses;
 use crate::testing::{self, accepted, any_prompts, any_provider_tools, options, request_to};
@@ -32,12 +35,24 @@ impl Reader {
     }
 
     fn read(&mut self, body: &Value) {
-        let known =
-            ["model", "instructions", "input", "tools", "max_output_tokens", "reasoning", "include", "store", "stream"];
+        let known = [
+            "model",
+            "instructions",
+            "input",
+            "tools",
+            "max_output_tokens",
+            "reasoning",
+            "include",
+            "previous_response_id",
+            "store",
+            "stream",
+        ];
         for field in body.as_object().expect("an object").keys() {
             self.check(known.contains(&field.as_str()), format!("unknown field {field}"));
         }
-        self.check(body["store"] == json!(false), "something is stored");
+        self.check(body["store"].is_boolean(), "nothing is said of storing");
+        let is_known = body.get("previous_response_id").is_none_or(|id| body["store"] == true && id.is_string());
+        self.check(is_known, "an answer is continued that is not stored");
         self.check(body["instructions"].as_str().is_none_or(|text| !text.trim().is_empty()), "blank instructions");
         let tools = body["tools"].as_array().cloned().unwrap_or_default();
         let (tools, own): (Vec<_>, Vec<_>) = tools.into_iter().partition(|tool| tool["type"] == "function");
@@ -126,7 +141,7 @@ fn the_reader_finds_what_is_forbidden() {
     };
     assert_eq!(problems(&sound()), Vec::<String>::new());
     let spoilt = [
-        ("/store", json!(true)),
+        ("/store", json!(null)),
         ("/input/0/content", json!("")),
         ("/input/1/encrypted_content", json!(null)),
         ("/input/1", json!({ "type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "e" })),
@@ -158,5 +173,78 @@ proptest! {
             let (_, body) = request_to(&provider, &model, effort, &prompt);
             accepted(&problems(&body), &body);
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What a provider knows by an answer and what the next request adds are together what a request without the answer
+    /// would tell, whatever the history.
+    #[test]
+    fn a_continued_answer_and_the_rest_are_the_whole(prompts in any_prompts()) {
+        let store = crate::options::ProviderOptions { store: true, ..options() };
+        let provider = OpenAiResponses::new(store).unwrap();
+        let model = testing::model("gpt-5.2", None);
+        let input = |prompt: &Prompt| {
+            let (request, mut body) = request_to(&provider, &model, None, prompt);
+            let Value::Array(items) = body["input"].take() else { panic!("no list") };
+            (request.recipe, items)
+        };
+        for mut prompt in prompts {
+            let is_answer = |message: &Arc<Message>| message.role == Role::Assistant;
+            let Some(answered) = prompt.messages.iter().rposition(is_answer) else { continue };
+            // Ids that are used again or are not accepted are others in a conversation than in a part of it.
+            let ids: Vec<_> = prompt.messages.iter().flat_map(|message| message.open_call_ids()).collect();
+            if (1..ids.len()).any(|at| ids[at..].contains(&ids[at - 1])) || ids.iter().any(|id| !["a", "b"].contains(id)) {
+                continue;
+            }
+            let (_, whole) = input(&prompt);
+            let known = Prompt { messages: prompt.messages[..=answered].to_vec(), ..Prompt::default() };
+            let (_, mut told) = input(&known);
+            let response = KeptResponse {
+                message_id: 1,
+                response_id: "resp_1".to_owned(),
+                provider: "acme".to_owned(),
+                provider_model: "gpt-5.2".to_owned(),
+            };
+            prompt.continues = Some(Continuation { response, messages_known: answered + 1 });
+            let (recipe, rest) = input(&prompt);
+            prop_assert_eq!(recipe.previous_response_id.as_deref(), Some("resp_1"));
+            told.extend(rest);
+            prop_assert_eq!(told, whole);
+        }
+    }
+}
+
+#[test]
+fn only_the_provider_and_the_model_that_made_an_answer_continue_it() {
+    let kept = |provider: &str, model: &str| KeptResponse {
+        message_id: 1,
+        response_id: "resp_1".to_owned(),
+        provider: provider.to_owned(),
+        provider_model: model.to_owned(),
+    };
+    let rows = [
+        (kept("acme", "m"), true, Some("resp_1"), 1),
+        (kept("acme", "m"), false, None, 3),
+        (kept("other", "m"), true, None, 3),
+        (kept("acme", "other"), true, None, 3),
+    ];
+    for (response, store, expected, items) in rows {
+        let answer = testing::message(Role::Assistant, vec![verbatim_events::part::Part::text("So.")]);
+        let mut prompt = testing::prompt(vec![testing::user("go"), answer, testing::user("and?")]);
+        prompt.continues = Some(Continuation { response, messages_known: 2 });
+        let options = crate::options::ProviderOptions { store, ..options() };
+        let provider = OpenAiResponses::new(options).unwrap();
+        let (request, body) = request_to(&provider, &testing::model("m", None), None, &prompt);
+        assert_eq!(request.recipe.previous_response_id.as_deref(), expected);
+        assert_eq!((body["previous_response_id"].as_str(), &body["store"]), (expected, &json!(store)));
+        assert_eq!(body["input"].as_array().map(Vec::len), Some(items));
+        accepted(&problems(&body), &body);
+        // Without the state that the recipe speaks of the bytes are others, and whoever compares digests sees it.
+        prompt.continues = None;
+        let rebuilt = crate::encode_with(&request.recipe, &prompt).expect("a request");
+        assert_eq!(rebuilt.digest == request.digest, expected.is_none());
     }
 }
