@@ -23,8 +23,11 @@ use crate::models;
 use crate::outlines::Outlines;
 use crate::snapshots::Folded;
 
-/// Outlines kept in memory: a few kilobytes each.
-const OUTLINES_MAX: usize = 8192;
+/// Outlines kept in memory, about 3 kB each: the chats of the last seconds.
+const OUTLINES_MAX: usize = 2048;
+
+/// Outlines kept in memory while all rows are made anew, when many chats' whole lives pass in a second.
+const OUTLINES_MAX_REBUILDING: usize = 8192;
 
 /// What one step came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,20 +92,33 @@ pub(crate) struct Engine {
     /// Where the rows stand; absent until it was read, and after a failure.
     checkpoint: Option<Checkpoint>,
     outlines: Outlines,
+    outlines_max: usize,
     folded: Folded,
     on_poison: OnPoison,
     metrics: Metrics,
 }
 
 impl Engine {
-    pub(crate) fn new(generation: Arc<Generation>, on_poison: OnPoison) -> Engine {
-        let (outlines, metrics) = (Outlines::new(OUTLINES_MAX), Metrics::new());
-        Engine { generation, checkpoint: None, outlines, folded: Folded::default(), on_poison, metrics }
+    /// The engine of a live generation: it sets poison aside.
+    pub(crate) fn live(generation: Arc<Generation>) -> Engine {
+        Engine::new(generation, OnPoison::SetAside, OUTLINES_MAX)
     }
 
-    /// From now on an event that cannot be applied is set aside.
+    /// The engine of a generation that is being built.
+    pub(crate) fn building(generation: Arc<Generation>, on_poison: OnPoison) -> Engine {
+        Engine::new(generation, on_poison, OUTLINES_MAX_REBUILDING)
+    }
+
+    fn new(generation: Arc<Generation>, on_poison: OnPoison, outlines_max: usize) -> Engine {
+        let (outlines, metrics) = (Outlines::new(outlines_max), Metrics::new());
+        Engine { generation, checkpoint: None, outlines, outlines_max, folded: Folded::default(), on_poison, metrics }
+    }
+
+    /// From now on it is the engine of a live generation.
     pub(crate) fn go_live(&mut self) {
         self.on_poison = OnPoison::SetAside;
+        self.outlines_max = OUTLINES_MAX;
+        self.outlines = Outlines::new(OUTLINES_MAX);
     }
 
     /// Where the rows stand.
@@ -263,7 +279,7 @@ impl Engine {
     /// Forgets everything it believes: nobody knows what the database holds now.
     pub(crate) fn look_again(&mut self) {
         self.checkpoint = None;
-        self.outlines = Outlines::new(OUTLINES_MAX);
+        self.outlines = Outlines::new(self.outlines_max);
         self.folded.forget();
     }
 

@@ -13,7 +13,7 @@ use verbatim_events::ids::Position;
 use verbatim_events::log::EventLog;
 
 use crate::database::Database;
-use crate::engine::{Engine, OnPoison, Progress};
+use crate::engine::{Engine, Progress};
 use crate::error::{Behind, ReadError};
 use crate::fingerprint::{Stale, fingerprint};
 use crate::generation::{Checkpoint, Generation, Home, ReadLocation, read_checkpoint};
@@ -258,7 +258,7 @@ async fn open(
         }
     };
     home.remove_leftovers(generation.number).await?;
-    let mut engine = Engine::new(Arc::clone(&generation), OnPoison::SetAside);
+    let mut engine = Engine::live(Arc::clone(&generation));
     let applied = match engine.checkpoint().await {
         Ok(checkpoint) => {
             let stale = if !intact {

@@ -153,7 +153,7 @@ impl Inner {
             PoisonPolicy::SetAside => OnPoison::SetAside,
         };
         let mut building = Building {
-            engine: Engine::new(Arc::clone(&generation), on_poison),
+            engine: Engine::building(Arc::clone(&generation), on_poison),
             report: RebuildReport {
                 generation: generation.number,
                 applied: 0,

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Engine, OnPoison, Progress};
+use crate::engine::{Engine, Progress};
 use crate::error::ReadError;
 use crate::fingerprint::Stale;
 use crate::handle::{Inner, ReadModels};
@@ -122,7 +122,7 @@ impl Inner {
             && current != engine.generation.number
         {
             let (generation, _) = self.home.open_generation(current, &self.runtime).await?;
-            *engine = Engine::new(Arc::clone(&generation), OnPoison::SetAside);
+            *engine = Engine::live(Arc::clone(&generation));
             *self.live.write() = generation;
         }
         let checkpoint = engine.checkpoint().await?;
