@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 use verbatim_events::chat::{Chat, decide, evolve};
 use verbatim_events::command::{Command, Context, CreateChat};
 use verbatim_events::envelope::{Cause, microseconds};
-use verbatim_events::event::{ChildKind, Event};
+use verbatim_events::event::Event;
 use verbatim_events::ids::{ChatId, Digest};
 use verbatim_events::log::{Append, AppendError, NewReceipt, StreamAppend};
 use verbatim_events::outcome::Outcome;
@@ -191,7 +191,7 @@ async fn creation(
         return Err(Rejection::FamilyArchived.into());
     }
     let mut shares: Vec<Share> = living_root(supervisor, &parent).await?.into_iter().collect();
-    let spawned = Command::RecordChild { child: create.id, kind: ChildKind::User };
+    let spawned = Command::RecordChild { child: create.id, kind: create.kind };
     shares.push(share(supervisor, parent_id, Some(&parent), &spawned, meta)?);
     shares.push(share(supervisor, create.id, None, command, meta)?);
     Ok(shares)

@@ -18,7 +18,6 @@ use verbatim_actors::handle::Handle;
 use verbatim_actors::node::{Node, NodeOptions};
 use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::error::ChatError;
-use verbatim_events::tool::NoTools;
 use verbatim_events_sql::{LogOptions, OpenError, Storage};
 use verbatim_projections::{ReadError, ReadLocation, ReadModels, ReadSettings};
 
@@ -29,6 +28,7 @@ use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::Catalog;
 use crate::state::{AUDITS_MAX, AppState, Owners};
 use crate::telemetry::metrics;
+use crate::tools::{self, Access};
 use crate::watch::follower::{Sources, follower};
 
 /// What a start may add to the settings.
@@ -139,18 +139,20 @@ impl Server {
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let limits = Arc::new(settings.limits.clone());
+        let access = Access::new(settings.node_name.clone());
         let handle = Node::start(NodeOptions {
             log: storage.log(),
             journal: storage.journal(),
             snapshots: Arc::new(reads.clone()),
             clock: Arc::clone(&clock),
             models: Arc::clone(&models),
-            tools: Arc::new(NoTools),
+            tools: Arc::new(tools::registry(&settings, &access, &models)),
             limits: Arc::clone(&limits),
             node_name: settings.node_name.clone(),
             runtime: runtime.clone(),
             arbiters: std::thread::available_parallelism().map_or(2, usize::from),
         });
+        access.connect(handle.clone());
         let (streams, background) = (CancellationToken::new(), CancellationToken::new());
         let projections = runtime.spawn({
             let (reads, stop) = (reads.clone(), background.clone());

@@ -16,6 +16,7 @@ pub mod routes;
 pub mod state;
 pub mod stream;
 pub mod telemetry;
+pub mod tools;
 pub mod verify;
 pub mod watch;
 pub mod wire;

@@ -205,6 +205,8 @@ pub struct CreateChat {
     pub owner: String,
     /// The chat that makes it.
     pub parent: Option<ChatId>,
+    /// What it is to that chat.
+    pub kind: ChildKind,
     /// The root of its family; itself for a root.
     pub root: ChatId,
     /// A user's title; else one is made from the first message.

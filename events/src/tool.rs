@@ -115,6 +115,13 @@ pub trait ToolBox: Send + Sync {
         let _ = (key, name);
         Box::pin(async {})
     }
+
+    /// The user stops the chat's turn, whatever it is doing: what its tools set going elsewhere (turns of chats that it
+    /// made) is to stop, too. `None` where there is nothing.
+    fn stop(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
+        let _ = chat;
+        None
+    }
 }
 
 /// Why a tool could not look at or change a chat.

@@ -8,6 +8,7 @@ mod mcp;
 mod process;
 mod read_models;
 mod repository;
+mod server_agents;
 mod server_damage;
 mod server_idempotency;
 mod server_input;

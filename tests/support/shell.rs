@@ -145,6 +145,7 @@ pub fn new_chat(id: ChatId, content: Vec<Part>) -> CreateChat {
         id,
         owner: "ann".to_owned(),
         parent: None,
+        kind: verbatim_events::event::ChildKind::User,
         root: id,
         title: None,
         model: None,

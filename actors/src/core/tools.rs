@@ -49,12 +49,18 @@ impl Core {
     /// Ends what the calls of the turn that is being stopped left running, before the log says that it has stopped: a
     /// crash in between does it again.
     pub(super) async fn cancel_calls(&self, chat: &Chat) {
-        let calls = under_way(chat);
-        if calls.is_empty() {
+        let (calls, stop) = (under_way(chat), self.deps.tools.stop(chat));
+        if calls.is_empty() && stop.is_none() {
             return;
         }
-        let work = self.cancelling(calls);
-        let work = self.runtime.spawn(work);
+        let cancelling = self.cancelling(calls);
+        let work = self.runtime.spawn(async move {
+            tokio::join!(cancelling, async {
+                if let Some(stop) = stop {
+                    stop.await;
+                }
+            })
+        });
         tokio::select! {
             _ = work => {}
             () = self.deps.clock.sleep_ms(CANCEL_MAX_MS) => {

@@ -2,7 +2,13 @@
 
 pub mod confine;
 pub mod conversation;
+mod families;
 pub mod files;
 pub mod mcp;
 pub mod process;
+mod registry;
+mod validators;
 pub mod workspace;
+
+pub use families::ToolFamily;
+pub use registry::Registry;

@@ -27,6 +27,7 @@ pub(super) const KEYS: [&str; 13] = [
     "templates",
     "coder",
     "workspaces",
+    "advisor",
 ];
 
 /// The whole file.
@@ -46,6 +47,15 @@ pub(super) struct Layer {
     pub templates: BTreeMap<String, TemplateConfig>,
     pub coder: Option<CoderConfig>,
     pub workspaces: WorkspaceSettings,
+    pub advisor: Option<AdvisorLayer>,
+}
+
+/// `[advisor]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdvisorLayer {
+    pub model: String,
+    pub uses_max: Option<u32>,
 }
 
 /// `[providers.NAME]`

@@ -82,6 +82,15 @@ pub struct Model {
     pub provider_tools: Vec<Value>,
 }
 
+/// The advisor as configured.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AdvisorConfig {
+    /// The configured name of its model.
+    pub model: String,
+    /// Answers per turn.
+    pub uses_max: u32,
+}
+
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -115,6 +124,8 @@ pub struct Settings {
     pub coder: Option<CoderConfig>,
     /// What commands may do in workspaces on this machine.
     pub workspaces: WorkspaceSettings,
+    /// Who chats may ask for a second opinion; nobody where absent.
+    pub advisor: Option<AdvisorConfig>,
     /// What is odd but no error, a sentence each.
     pub warnings: Vec<String>,
 }

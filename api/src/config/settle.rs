@@ -10,10 +10,12 @@ use verbatim_llm::PROVIDER_TOOLS_MAX;
 use super::environment::Overlay;
 use super::file::{File, shape};
 use super::http;
-use super::layer::{Layer, ModelLayer, ProviderKind, ProviderLayer};
+use super::layer::{AdvisorLayer, Layer, ModelLayer, ProviderKind, ProviderLayer};
 use super::mcp;
 use super::workspaces;
-use super::{ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, Settings};
+use super::{
+    AdvisorConfig, ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, Settings,
+};
 
 /// The providers that a key in the environment adds: the variable, the provider's name and its protocol.
 const KEYED: [(&str, &str, ProviderKind); 2] = [
@@ -83,7 +85,9 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
     let mcp = mcp::settle(&layer.mcp, &sources.folder("mcp"))
         .map_err(|(name, key, problem)| sources.refuse(&["mcp", &name, key], problem))?;
     let unset = mcp::unset_variables(&mcp, sources.environment);
+    let advisor = advisor(&layer, &models, &sources)?;
     let settings = Settings {
+        advisor,
         listen: listen(&layer, &sources)?,
         database: database(&layer, &data_dir, &sources)?,
         node_name: node_name(&layer, &sources)?,
@@ -102,6 +106,21 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
         workspaces: layer.workspaces,
     };
     Ok(settings)
+}
+
+/// Answers that an advisor gives per turn.
+const ADVICE_MAX: u32 = 5;
+
+fn advisor(
+    layer: &Layer,
+    models: &BTreeMap<String, Model>,
+    sources: &Sources<'_>,
+) -> Result<Option<AdvisorConfig>, ConfigError> {
+    let Some(AdvisorLayer { model, uses_max }) = layer.advisor.clone() else { return Ok(None) };
+    if !models.contains_key(&model) {
+        return Err(sources.refuse(&["advisor", "model"], format!("there is no model {model:?}")));
+    }
+    Ok(Some(AdvisorConfig { model, uses_max: uses_max.unwrap_or(ADVICE_MAX) }))
 }
 
 fn data_dir(layer: &Layer, sources: &Sources<'_>) -> PathBuf {

@@ -12,7 +12,7 @@ use verbatim_tools::workspace::template::TemplateConfig;
 
 use super::database::without_password;
 use super::mcp::McpView;
-use super::{Environment, HttpSettings, ProviderKind, Settings};
+use super::{AdvisorConfig, Environment, HttpSettings, ProviderKind, Settings};
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -32,6 +32,8 @@ struct View<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     coder: Option<CoderConfig>,
     workspaces: &'a WorkspaceSettings,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advisor: Option<&'a AdvisorConfig>,
 }
 
 #[derive(Serialize)]
@@ -121,5 +123,6 @@ fn view(settings: &Settings) -> View<'_> {
         templates: &settings.templates,
         coder: settings.coder.clone().map(|coder| CoderConfig { url: without_password(&coder.url), ..coder }),
         workspaces: &settings.workspaces,
+        advisor: settings.advisor.as_ref(),
     }
 }

@@ -58,6 +58,7 @@ impl<'a> Writer<'a> {
             id: self.id,
             owner: "ann".to_owned(),
             parent: None,
+            kind: verbatim_events::event::ChildKind::User,
             root: self.id,
             title: None,
             model: None,

@@ -7,8 +7,8 @@ use crate::chat::state::StateName;
 use crate::chat::{IllegalEvent, evolve::illegal};
 use crate::envelope::Recorded;
 use crate::event::{
-    AttemptRecorded, ChatCreated, Event, InterruptRequested, MessageCommitted, PromotedTo, QueuedMessagePromoted,
-    RetryScheduled, SettingsChanged, TurnFinished, TurnOutcome, TurnReason,
+    AttemptRecorded, ChatCreated, ChildKind, Event, InterruptRequested, MessageCommitted, PromotedTo,
+    QueuedMessagePromoted, RetryScheduled, SettingsChanged, TurnFinished, TurnOutcome, TurnReason,
 };
 use crate::ids::{AttemptId, QueuedId, Version};
 use crate::message::{Origin, Role, Usage};
@@ -56,6 +56,7 @@ impl Outline {
             parent: *parent,
             root: *root,
             children: Vec::new(),
+            agents: Vec::new(),
             title: title.clone(),
             title_source: *title_source,
             model: model.clone(),
@@ -183,6 +184,9 @@ impl Outline {
             Event::ChildSpawned(spawned) => {
                 require(!self.archived, "the chat is archived")?;
                 self.children.push(spawned.child);
+                if spawned.kind == ChildKind::Agent {
+                    self.agents.push(spawned.child);
+                }
             }
         }
         if StateName::of(self).is_none() {

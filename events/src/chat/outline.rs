@@ -107,6 +107,9 @@ pub struct Outline {
     pub root: ChatId,
     /// The chats it made, in order.
     pub children: Vec<ChatId>,
+    /// Those of them that its agent spawned.
+    #[serde(default)]
+    pub agents: Vec<ChatId>,
     /// Its title.
     pub title: String,
     /// Who wrote the title.

@@ -45,6 +45,7 @@ fn create(text: Option<&str>) -> Command {
         id: id(),
         owner: "ada".to_owned(),
         parent: None,
+        kind: crate::event::ChildKind::User,
         root: id(),
         title: None,
         model: None,

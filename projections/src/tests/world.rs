@@ -85,6 +85,7 @@ impl World {
             id,
             owner: owner.to_owned(),
             parent: None,
+            kind: verbatim_events::event::ChildKind::User,
             root: id,
             title: None,
             model: None,

@@ -15,7 +15,7 @@ mod config;
 mod connection;
 mod http;
 mod names;
-mod schema;
+pub(crate) mod schema;
 mod server;
 mod servers;
 mod slot;

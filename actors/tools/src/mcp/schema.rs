@@ -19,7 +19,7 @@ const VIOLATION_MAX_BYTES: usize = 500;
 
 /// Why a schema cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SchemaProblem {
+pub(crate) enum SchemaProblem {
     /// More bytes than a schema may have.
     TooLarge,
     /// More levels than a schema may have.
@@ -36,7 +36,7 @@ pub(super) enum SchemaProblem {
 
 impl SchemaProblem {
     /// For the log.
-    pub(super) fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             SchemaProblem::TooLarge => "its schema is too large",
             SchemaProblem::TooDeep => "its schema is nested too deeply",
@@ -49,7 +49,7 @@ impl SchemaProblem {
 }
 
 /// Checks a schema and makes it ready to judge arguments. `type: object` is added where no type is said.
-pub(super) fn prepare(mut schema: Map<String, Value>) -> Result<(Value, Validator), SchemaProblem> {
+pub(crate) fn prepare(mut schema: Map<String, Value>) -> Result<(Value, Validator), SchemaProblem> {
     match schema.get("type") {
         None => drop(schema.insert("type".to_owned(), Value::String("object".to_owned()))),
         Some(Value::String(kind)) if kind == "object" => {}
@@ -74,7 +74,7 @@ pub(super) fn prepare(mut schema: Map<String, Value>) -> Result<(Value, Validato
 }
 
 /// Why arguments do not fit, in words that name the place; `None` where they fit.
-pub(super) fn violation(validator: &Validator, args: &Value) -> Option<String> {
+pub(crate) fn violation(validator: &Validator, args: &Value) -> Option<String> {
     let error = validator.iter_errors(args).next()?;
     let place = error.instance_path().as_str();
     let place = if place.is_empty() { "the arguments".to_owned() } else { format!("the argument at {place}") };

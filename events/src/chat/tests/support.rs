@@ -324,6 +324,7 @@ pub fn creation(text: &str) -> CreateChat {
         id: CHAT,
         owner: "ada".to_owned(),
         parent: None,
+        kind: crate::event::ChildKind::User,
         root: CHAT,
         title: None,
         model: Some("small".to_owned()),

@@ -46,6 +46,7 @@ impl Default for Chats {
             id: CHAT,
             owner: "ada".to_owned(),
             parent: None,
+            kind: verbatim_events::event::ChildKind::User,
             root: CHAT,
             title: None,
             model: None,

@@ -1,0 +1,133 @@
+//! All families of tools as one: what a chat is offered, who runs a call, and what is not run at all.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use verbatim_events::chat::{Chat, policy_of};
+use verbatim_events::event::{EffectClass, Offer, ToolDefinition, ToolPolicy};
+use verbatim_events::log::BoxFuture;
+use verbatim_events::tool::{CallKey, OutputSink, ToolAnswer, ToolBox, ToolInvocation};
+
+use crate::families::ToolFamily;
+use crate::validators::Validators;
+
+/// The most tools that one prompt offers; what comes after is left out.
+const OFFERED_MAX: usize = 512;
+
+/// What a model is told that only plans.
+const PLAN_MODE_GUIDANCE: &str = "The user wants a plan before anything is done. Look at what you need with the tools \
+                                  you have, ask where the goal is unclear, then put the plan forward with propose_plan.";
+
+/// The families, in the order of precedence: of two tools with one name the first is meant.
+pub struct Registry {
+    families: Vec<Arc<dyn ToolFamily>>,
+    validators: Validators,
+}
+
+impl Registry {
+    /// A registry of these families.
+    pub fn new(families: Vec<Arc<dyn ToolFamily>>) -> Registry {
+        Registry { families, validators: Validators::default() }
+    }
+
+    /// The tools that the chat may use now: those it names, without what its policy denies; while it plans, only those
+    /// that change nothing. A client's tool of the same name comes first.
+    fn tools(&self, chat: &Chat) -> Vec<ToolDefinition> {
+        let mut tools: Vec<ToolDefinition> = Vec::new();
+        for family in &self.families {
+            for tool in family.definitions(chat) {
+                let is_new = tools.iter().chain(&chat.config.tools).all(|other| other.name != tool.name);
+                if is_new && admitted(chat, family.as_ref(), &tool.name) && tools.len() < OFFERED_MAX {
+                    tools.push(tool);
+                }
+            }
+        }
+        tools
+    }
+
+    /// The family that runs a tool for this chat, with the tool's effect class.
+    fn family_of(&self, chat: &Chat, name: &str) -> Option<(&Arc<dyn ToolFamily>, EffectClass)> {
+        self.families.iter().find_map(|family| {
+            let effect_class = family.effect_class(chat, name)?;
+            admitted(chat, family.as_ref(), name).then_some((family, effect_class))
+        })
+    }
+}
+
+fn admitted(chat: &Chat, family: &dyn ToolFamily, name: &str) -> bool {
+    let named = match &chat.config.server_tools {
+        Some(names) => names.iter().any(|wanted| wanted == name || wanted == "*"),
+        None => true,
+    };
+    let plans = chat.outline.plan_mode;
+    named && policy_of(&chat.config.tool_policy, name) != ToolPolicy::Deny && (!plans || family.is_harmless(name))
+}
+
+impl ToolBox for Registry {
+    fn offer(&self, chat: &Chat) -> Arc<Offer> {
+        let tools = self.tools(chat);
+        let plan_mode = chat.outline.plan_mode.then(|| PLAN_MODE_GUIDANCE.to_owned());
+        let guidance = self.families.iter().filter_map(|family| family.guidance(chat, &tools));
+        let guidance: Vec<String> = plan_mode.into_iter().chain(guidance).collect();
+        let guidance = (!guidance.is_empty()).then(|| guidance.join("\n\n"));
+        if chat.offer.tools == tools && chat.offer.guidance == guidance {
+            return Arc::clone(&chat.offer);
+        }
+        Arc::new(Offer { tools, guidance })
+    }
+
+    fn prepare(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
+        let work: Vec<_> = self.families.iter().filter_map(|family| family.prepare(chat)).collect();
+        if work.is_empty() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            futures_util::future::join_all(work).await;
+        }))
+    }
+
+    fn effect_class(&self, chat: &Chat, name: &str) -> Option<EffectClass> {
+        self.family_of(chat, name).map(|(_, effect_class)| effect_class)
+    }
+
+    fn violation(&self, chat: &Chat, name: &str, args: &Value) -> Option<String> {
+        let clients = chat.config.tools.iter().find(|tool| tool.name == name);
+        // Judged by what the model was shown: a schema may have changed meanwhile.
+        let definition = clients.or_else(|| chat.offer.tools.iter().find(|tool| tool.name == name));
+        let known = clients.is_some() || self.family_of(chat, name).is_some();
+        match definition.filter(|_| known) {
+            None => Some(format!("there is no tool named {name:?}")),
+            Some(tool) => {
+                let problem = self.validators.violation(tool, args)?;
+                Some(format!("the call was not run, its arguments do not fit: {problem}"))
+            }
+        }
+    }
+
+    fn run(&self, invocation: ToolInvocation, output: OutputSink) -> BoxFuture<'static, ToolAnswer> {
+        match self.family_of(&invocation.chat, &invocation.name) {
+            Some((family, _)) => family.run(invocation, output),
+            None => Box::pin(async move { ToolAnswer::error(format!("there is no tool named {:?}", invocation.name)) }),
+        }
+    }
+
+    fn cancel(&self, key: CallKey, name: &str) -> BoxFuture<'static, ()> {
+        let work: Vec<_> = self.families.iter().map(|family| family.cancel(key.clone(), name)).collect();
+        Box::pin(async move {
+            futures_util::future::join_all(work).await;
+        })
+    }
+
+    fn stop(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
+        let work: Vec<_> = self.families.iter().filter_map(|family| family.stop(chat)).collect();
+        if work.is_empty() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            futures_util::future::join_all(work).await;
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

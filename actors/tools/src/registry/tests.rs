@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+use serde_json::json;
+use uuid::Uuid;
+use verbatim_events::chat::evolve;
+use verbatim_events::envelope::Recorded;
+use verbatim_events::event::{ChatCreated, Event, TitleSource};
+use verbatim_events::ids::{ChatId, Digest};
+
+use super::*;
+
+/// Two tools of a kind: one that looks, one that acts.
+struct Pair(&'static str);
+
+impl ToolFamily for Pair {
+    fn definitions(&self, _chat: &Chat) -> Vec<ToolDefinition> {
+        let parameters =
+            json!({ "type": "object", "required": ["path"], "properties": { "path": { "type": "string" } } });
+        let tool =
+            |name: String| ToolDefinition { name, description: self.0.to_owned(), parameters: parameters.clone() };
+        vec![tool(format!("look_{}", self.0)), tool("act".to_owned())]
+    }
+
+    fn guidance(&self, _chat: &Chat, offered: &[ToolDefinition]) -> Option<String> {
+        offered.iter().any(|tool| tool.name == format!("look_{}", self.0)).then(|| format!("Look at {}.", self.0))
+    }
+
+    fn is_harmless(&self, name: &str) -> bool {
+        name.starts_with("look_")
+    }
+
+    fn effect_class(&self, _chat: &Chat, name: &str) -> Option<EffectClass> {
+        let known = name == "act" || name == format!("look_{}", self.0);
+        known.then_some(EffectClass::AtMostOnce)
+    }
+
+    fn run(&self, _invocation: ToolInvocation, _output: OutputSink) -> BoxFuture<'static, ToolAnswer> {
+        Box::pin(std::future::ready(ToolAnswer::ok(self.0)))
+    }
+}
+
+fn registry() -> Registry {
+    Registry::new(vec![Arc::new(Pair("files")), Arc::new(Pair("web"))])
+}
+
+fn chat(change: impl FnOnce(&mut ChatCreated)) -> Chat {
+    let id = ChatId(Uuid::from_u128(1));
+    let mut created = ChatCreated {
+        owner: "ada".to_owned(),
+        parent: None,
+        root: id,
+        title: "New chat".to_owned(),
+        title_source: TitleSource::Fallback,
+        model: None,
+        effort: None,
+        system_prompt: None,
+        tools: vec![],
+        server_tools: None,
+        mcp_servers: vec![],
+        tool_policy: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        workspace: None,
+        plan_mode: false,
+    };
+    change(&mut created);
+    let recorded = Recorded {
+        position: 1,
+        chat_id: id,
+        version: 1,
+        recorded_at: DateTime::UNIX_EPOCH,
+        hash: Digest::ZERO,
+        event: Event::ChatCreated(created),
+    };
+    evolve(None, &recorded).expect("a chat begins")
+}
+
+fn offered(chat: &Chat) -> Vec<String> {
+    registry().offer(chat).tools.iter().map(|tool| tool.name.clone()).collect()
+}
+
+#[test]
+fn a_chat_is_offered_what_it_names_and_may() {
+    assert_eq!(offered(&chat(|_| {})), ["look_files", "act", "look_web"], "of two with one name the first");
+    let named = chat(|created| created.server_tools = Some(vec!["look_web".to_owned(), "gone".to_owned()]));
+    assert_eq!(offered(&named), ["look_web"]);
+    let denied = chat(|created| {
+        created.tool_policy.insert("act".to_owned(), ToolPolicy::Deny);
+    });
+    assert_eq!(offered(&denied), ["look_files", "look_web"]);
+    assert_eq!(
+        offered(&chat(|created| created.plan_mode = true)),
+        ["look_files", "look_web"],
+        "planning acts on nothing"
+    );
+    let own = ToolDefinition { name: "act".to_owned(), description: String::new(), parameters: json!({}) };
+    assert_eq!(
+        offered(&chat(|created| created.tools.push(own))),
+        ["look_files", "look_web"],
+        "the client's comes first"
+    );
+}
+
+#[test]
+fn guidance_speaks_of_what_is_offered() {
+    let guidance = |chat: &Chat| registry().offer(chat).guidance.clone();
+    assert_eq!(guidance(&chat(|_| {})).as_deref(), Some("Look at files.\n\nLook at web."));
+    let named = chat(|created| created.server_tools = Some(vec!["look_web".to_owned()]));
+    assert_eq!(guidance(&named).as_deref(), Some("Look at web."));
+    assert_eq!(guidance(&chat(|created| created.server_tools = Some(vec![]))), None);
+}
+
+#[test]
+fn an_offer_that_did_not_change_is_the_same_one() {
+    let mut chat = chat(|_| {});
+    let registry = registry();
+    chat.offer = registry.offer(&chat);
+    assert!(Arc::ptr_eq(&registry.offer(&chat), &chat.offer));
+}
+
+#[test]
+fn what_does_not_fit_is_said_with_its_place() {
+    let mut chat = chat(|created| {
+        let parameters = json!({ "type": "object", "properties": { "n": { "type": "integer", "maximum": 3 } } });
+        created.tools.push(ToolDefinition { name: "count".to_owned(), description: String::new(), parameters });
+        created.tool_policy.insert("look_web".to_owned(), ToolPolicy::Deny);
+    });
+    let registry = registry();
+    chat.offer = registry.offer(&chat);
+    let violation = |name: &str, args: Value| registry.violation(&chat, name, &args);
+    assert_eq!(violation("look_files", json!({ "path": "a" })), None);
+    let missing = violation("look_files", json!({})).expect("a path is missing");
+    assert!(missing.contains("path") && missing.contains("not run"), "{missing}");
+    let wrong = violation("look_files", json!({ "path": 1 })).expect("a path is no number");
+    assert!(wrong.contains("/path"), "{wrong}");
+    assert_eq!(violation("count", json!({ "n": 3 })), None);
+    assert!(
+        violation("count", json!({ "n": 4 })).is_some_and(|text| text.contains("/n")),
+        "the client's are judged, too"
+    );
+    for name in ["nobody", "look_web"] {
+        let unknown = violation(name, json!({})).expect("it is not this chat's");
+        assert!(unknown.contains("there is no tool named"), "{unknown}");
+    }
+}
+
+#[test]
+fn a_schema_that_cannot_be_used_judges_nothing() {
+    let parameters = json!({ "type": "object", "properties": { "n": { "$ref": "https://example.com/schema" } } });
+    let tool = ToolDefinition { name: "odd".to_owned(), description: String::new(), parameters };
+    let chat = chat(|created| created.tools.push(tool));
+    assert_eq!(registry().violation(&chat, "odd", &json!({ "n": [] })), None);
+}
