@@ -13,7 +13,7 @@ use super::http::HttpSettings;
 use super::mcp::McpLayer;
 
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "listen",
     "database",
     "data_dir",
