@@ -116,6 +116,29 @@ async fn what_is_removed_before_it_ran_never_runs() {
     assert!(!house.workspace().join("counted").exists());
 }
 
+/// Without namespaces it is not the kernel that ends what a command started.
+#[tokio::test]
+async fn without_namespaces_too_nothing_outlives_the_supervisor_or_the_keeper() {
+    let house = House::new().await;
+    for (name, of_keeper, cause) in
+        [("supervisor", false, LostCause::SupervisorDied), ("keeper", true, LostCause::KeeperDied)]
+    {
+        let held = house.pipe(name);
+        let daemon = "(setsid sh -c 'trap \"\" TERM; sleep 1000; true') &";
+        let line = format!("exec 3>{name}; trap '' TERM HUP INT; {daemon} echo ready; sleep 1000; true");
+        let mut spec = house.spec(name, &line);
+        spec.confinement = None;
+        house.processes.start(spec).await.expect("it starts");
+        house.hear(name, "ready").await;
+        let supervisor = house.supervisor(name);
+        let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"));
+        let keeper: i64 = children.expect("it can be read").trim().parse().expect("it has one child");
+        kill(if of_keeper { keeper } else { supervisor });
+        held.gone().await;
+        assert_eq!(house.end(name).await.0.state, ProcessState::Lost { cause });
+    }
+}
+
 #[tokio::test]
 async fn when_the_supervisor_is_killed_the_process_ends_and_its_outcome_is_unknown() {
     let house = House::new().await;

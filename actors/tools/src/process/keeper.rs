@@ -56,12 +56,16 @@ pub(crate) enum Report {
 
 /// Keeps the process of a directory. `inside` is whether its namespaces have been entered.
 pub fn keep(directory: &Path, inside: bool) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
     let channel = UnixStream::from(rustix::io::dup(rustix::stdio::stdin())?);
     rustix::io::fcntl_setfd(&channel, rustix::io::FdFlags::CLOEXEC)?;
     let directory = ProcessDirectory::at(directory);
     let stored = directory.spec()?.ok_or(io::ErrorKind::NotFound)?;
     let confinement = stored.spec.confinement.as_ref().filter(|_| stored.layers.namespaces);
+    if confinement.is_some() {
+        // In namespaces the kernel ends all that is kept when this ends. Without them that is the keeper's own work: it must live
+        // to do it, and learns from the socket that the supervisor is gone.
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+    }
     if let (Some(confinement), false) = (confinement, inside) {
         if let Err(error) = confine::enter(confinement, stored.layers) {
             return report(&channel, &Report::Failed { message: error.to_string() });

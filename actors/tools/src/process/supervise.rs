@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use chrono::Utc;
-use rustix::process::setsid;
+use rustix::process::{set_child_subreaper, setsid};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, pipe};
@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::directory::ProcessDirectory;
+use super::family;
 use super::keeper::{KILL, OWN_PROGRAM, Report, TERMINATE};
 use super::output::OutputWriter;
 use super::spec::{Secrets, StoredSpec};
@@ -46,6 +47,8 @@ const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 pub fn supervise(directory: &Path) -> io::Result<()> {
     // Not with whoever started this. Who leads a group already has been taken care of.
     let _ = setsid();
+    // What a keeper leaves that is ended by force comes here.
+    set_child_subreaper(Some(rustix::process::getpid()))?;
     let directory = ProcessDirectory::at(directory);
     let stored = directory.spec()?.ok_or(io::ErrorKind::NotFound)?;
     // Before the claim: without them the command would be another one.
@@ -203,7 +206,9 @@ async fn follow(
             _ = keeper.child.wait() => break,
         }
     }
-    // The keeper is gone, and with it all it kept. What they said last may still be on its way.
+    // The keeper is gone, and with it all it kept; what it could not end any more, where there are no namespaces, is ended here.
+    let _ = family::end(rustix::process::getpid().as_raw_nonzero().get());
+    // What they said last may still be on its way.
     let rest = async {
         while let (true, Ok(Some(line))) = (reports_open, keeper.reports.next_line().await) {
             if let Ok(report) = serde_json::from_str(&line)
