@@ -1,5 +1,6 @@
 //! What only a log in a file can do or suffer.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -34,6 +35,21 @@ async fn a_second_writer_is_refused() {
     open.log().append(Chain::new().append(1)).await.unwrap();
     open.close().await;
     home.open().await.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_holds_gives_its_file_back() {
+    let home = LogHome::sqlite().await;
+    let log = SqliteLog::open(home.file(), LogOptions::default(), Handle::current()).await.unwrap();
+    log.append(Chain::new().append(1)).await.unwrap();
+    // Not closed: whoever opened it forgot, or died.
+    drop(log);
+    let lock = File::options().write(true).open(home.file().with_file_name("events.db.lock")).unwrap();
+    let waiting = tokio::task::spawn_blocking(move || lock.lock());
+    tokio::time::timeout(PATIENCE, waiting).await.expect("the writer never ended").unwrap().unwrap();
+    let open = home.open().await;
+    assert_eq!(open.log().known_head(), 1);
+    open.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
