@@ -13,6 +13,7 @@ mod server_damage;
 mod server_idempotency;
 mod server_input;
 mod server_keys;
+mod server_continues;
 mod server_postgres;
 mod server_provider;
 mod server_start;

@@ -13,6 +13,7 @@ pub mod mcp;
 pub mod postgres;
 pub mod provider;
 pub mod random;
+pub mod responses;
 pub mod saga;
 pub mod script;
 pub mod server;

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 /// A request that a test waits for comes within this time.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Something that waits until it is opened, once per opening.
 #[derive(Clone, Debug)]
@@ -168,7 +168,7 @@ async fn serve(connection: TcpStream, shared: &Shared) -> anyhow::Result<()> {
     }
 }
 
-async fn read(connection: &mut BufReader<TcpStream>) -> anyhow::Result<Request> {
+pub(crate) async fn read(connection: &mut BufReader<TcpStream>) -> anyhow::Result<Request> {
     let mut line = String::new();
     ensure!(connection.read_line(&mut line).await? > 0, "the client is gone");
     let mut headers = Vec::new();
