@@ -119,11 +119,9 @@ impl Memory {
     /// The events of the next answer, or why there is none.
     fn answer(&mut self, body: &Value) -> Result<String, Refusal> {
         let mut conversation = match body["previous_response_id"].as_str() {
-            Some(id) => self
-                .kept
-                .get(id)
-                .cloned()
-                .ok_or_else(|| (format!("Previous response with id '{id}' not found."), "previous_response_not_found"))?,
+            Some(id) => self.kept.get(id).cloned().ok_or_else(|| {
+                (format!("Previous response with id '{id}' not found."), "previous_response_not_found")
+            })?,
             None => Vec::new(),
         };
         let input = body["input"].as_array().filter(|items| !items.is_empty());
@@ -138,9 +136,10 @@ impl Memory {
         }
         let usage = json!({ "input_tokens": 11, "output_tokens": 7 });
         let response = json!({ "id": id, "status": "completed", "output": output, "usage": usage });
-        let done = output.iter().enumerate().map(
-            |(index, item)| json!({ "type": "response.output_item.done", "output_index": index, "item": item }),
-        );
+        let done = output
+            .iter()
+            .enumerate()
+            .map(|(index, item)| json!({ "type": "response.output_item.done", "output_index": index, "item": item }));
         let created = json!({ "type": "response.created", "response": { "id": id } });
         let completed = json!({ "type": "response.completed", "response": response });
         let events = [created].into_iter().chain(done).chain([completed]);

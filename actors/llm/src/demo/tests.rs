@@ -303,3 +303,14 @@ fn a_request_is_made_again_from_its_recipe() {
     let other = RequestRecipe { encoder: 1, ..request.recipe };
     assert_eq!(crate::encode_with(&other, &prompt), None);
 }
+
+#[test]
+fn a_request_is_one_document() {
+    for messages in [vec![], vec![user("hi\nthere")], vec![user("a"), message(Role::Assistant, vec![]), user("b,")]] {
+        let count = messages.len();
+        let request = Demo::new().encode(&prompt(messages), &model(None), None).unwrap();
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(body["messages"].as_array().map(Vec::len), Some(count));
+        assert_eq!((&body["model"], &body["system"]), (&json!("demo"), &json!("Be kind.")));
+    }
+}

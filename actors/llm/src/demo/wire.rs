@@ -1,5 +1,6 @@
-//! The demo model's own protocol: one JSON document a line, first the messages, then the question, which says where in
-//! them the answer begins. So the model reads the end of a long conversation and not the whole.
+//! The demo model's own protocol: one JSON object, first the messages, each on a line of its own, then the question, which
+//! says where the last of them begins that the user spoke. So the model reads the end of a long conversation and not the
+//! whole.
 
 use serde::{Deserialize, Serialize};
 use verbatim_events::event::RequestRecipe;
@@ -11,6 +12,12 @@ use verbatim_events::part::Part;
 use super::{ENCODER, PROTOCOL};
 use crate::body::{Written, form_key};
 use crate::protocol::Protocol;
+
+/// What a body begins with.
+const OPENING: &[u8] = b"{\"messages\":[";
+
+/// What the messages end with.
+const CLOSING: u8 = b']';
 
 /// The flag of a message with which a user says something.
 const SPOKEN: u8 = 1;
@@ -49,7 +56,7 @@ struct QuestionRef<'a> {
 #[derive(Deserialize)]
 pub(super) struct Question {
     pub max_output_tokens: Option<u64>,
-    /// Where the line begins with which the user spoke last; where the question begins if none did.
+    /// Where in the body the line begins with which the user spoke last; where the last line begins if none did.
     asked_at: usize,
     /// How many times the user spoke.
     pub number: usize,
@@ -70,8 +77,12 @@ impl Protocol for Lines {
 
     fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Result<Vec<u8>, serde_json::Error> {
         let key = form_key([PROTOCOL]);
-        let (mut body, mut number, mut asked_at) = (Vec::new(), 0, None);
-        for message in &prompt.messages {
+        let (mut body, mut number, mut asked_at) = (Vec::from(OPENING), 0, None);
+        for (index, message) in prompt.messages.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            body.push(b'\n');
             let at = body.len();
             let flags = message.form.with(
                 key,
@@ -85,36 +96,45 @@ impl Protocol for Lines {
                 (number, asked_at) = (number + 1, Some(at));
             }
         }
+        body.push(b'\n');
+        let question_at = body.len();
         let question = QuestionRef {
             model: &recipe.provider_model,
             max_output_tokens: recipe.max_output_tokens,
             effort: recipe.effort.as_deref(),
             system: prompt.system.as_deref(),
             tools: prompt.tools.iter().map(|tool| tool.name.as_str()).collect(),
-            asked_at: asked_at.unwrap_or(body.len()),
+            asked_at: asked_at.unwrap_or(question_at),
             number,
         };
+        body.push(CLOSING);
         serde_json::to_writer(&mut body, &question)?;
+        body[question_at + 1] = b',';
         Ok(body)
     }
 }
 
 fn line(message: &Message) -> Written<Form> {
-    let mut bytes = serde_json::to_vec(&LineRef { role: message.role, parts: &message.parts })?;
-    bytes.push(b'\n');
+    let bytes = serde_json::to_vec(&LineRef { role: message.role, parts: &message.parts })?;
     let is_spoken = message.role == Role::User && !text_of(&message.parts).is_empty();
     Ok(Form { bytes, mark: None, flags: if is_spoken { SPOKEN } else { 0 } })
 }
 
 /// Reads a request from its end.
 pub(super) fn read(body: &[u8]) -> Written<Asked<'_>> {
+    // No line breaks stand inside a line: JSON has other words for them.
     let question_at = body.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let question: Question = serde_json::from_slice(&body[question_at..])?;
+    let fields = body[question_at..].strip_prefix(&[CLOSING, b',']).unwrap_or_default();
+    let question: Question = serde_json::from_slice(&[b"{".as_slice(), fields].concat())?;
     let (before, turn) = body[..question_at].split_at(question.asked_at.min(question_at));
     let lines = turn.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let turn_lines = lines.map(serde_json::from_slice).collect::<Written<Vec<Line>>>()?;
-    let asked_bytes = turn.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    Ok(Asked { question, turn: turn_lines, answered: &body[..before.len() + asked_bytes] })
+    let answered = before.len() + lines.clone().next().map_or(0, |asked| without_comma(asked).len());
+    let turn = lines.map(|line| serde_json::from_slice(without_comma(line))).collect::<Written<Vec<Line>>>()?;
+    Ok(Asked { question, turn, answered: &body[..answered] })
+}
+
+fn without_comma(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b",").unwrap_or(line)
 }
 
 /// The text of a message, its parts a line apart.
