@@ -29,7 +29,7 @@ pub(super) fn repaired<'a>(mut history: impl Iterator<Item = &'a Arc<Message>>) 
     // The newest message with calls and the answers behind it, while some call is open.
     let mut step: Vec<&'a Arc<Message>> = Vec::new();
     let mut open: Vec<&'a str> = Vec::new();
-    while let Some(message) = history.next() {
+    for message in history.by_ref() {
         if step.is_empty() {
             // An answer that nobody waits for is left out.
             if message.role != Role::Tool
