@@ -84,6 +84,13 @@ impl Beneath {
         }
     }
 
+    /// Where a directory below the root really is. It may move afterwards: who goes there must not trust this alone.
+    pub fn directory_path(&self, asked: &str) -> Result<PathBuf, FileError> {
+        let path = self.relative(asked)?;
+        let found = self.open_at(&path, OFlags::PATH | OFlags::DIRECTORY).map_err(|error| refused(asked, error))?;
+        real_path(&found).map_err(|error| FileError::Unavailable(error.to_string()))
+    }
+
     /// The place of a file that is to be written: its links resolved if it is there; its missing directories made, if
     /// that is wanted, if it is not.
     pub fn place(&self, asked: &str, make_directories: bool) -> Result<Place, FileError> {

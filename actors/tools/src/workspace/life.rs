@@ -30,6 +30,7 @@ pub(super) async fn stop(spaces: &Workspaces, id: &str) -> Result<ToolAnswer, Pr
     let mut view = provisioner.settle(id).await?;
     let mut stopped = false;
     if matches!(view.status, WorkspaceStatus::Running | WorkspaceStatus::Unreachable) {
+        spaces.end_processes(id).await?;
         provisioner.stop(id).await?;
         view = provisioner.settle(id).await?;
         stopped = true;

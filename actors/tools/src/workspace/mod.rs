@@ -15,10 +15,12 @@ pub mod names;
 pub mod pause;
 pub mod port;
 pub mod settings;
+mod shell;
 pub mod template;
 mod tools;
 mod workspaces;
 
+pub use shell::Shell;
 pub use tools::{FileStore, NewFile, StoreError, WorkspaceTools};
 pub use workspaces::{WorkspaceListing, Workspaces};
 

@@ -17,7 +17,8 @@ use super::create::{Creation, Wish, bound_by};
 use super::definitions::{Needs, TOOLS, tool};
 use super::file_tools;
 use super::life;
-use super::port::WorkspaceStatus;
+use super::port::{ProvisionError, WorkspaceStatus};
+use super::shell::{ExecuteArguments, Shell};
 use super::workspaces::{Workspaces, key_of, own_key_of};
 use crate::files::Files;
 
@@ -131,8 +132,17 @@ impl WorkspaceTools {
     }
 
     /// The user stopped the turn that this call runs in.
-    pub fn cancel(&self, _key: CallKey, _name: &str) -> BoxFuture<'static, ()> {
-        Box::pin(async {})
+    pub fn cancel(&self, key: CallKey, name: &str) -> BoxFuture<'static, ()> {
+        if name != "execute" {
+            // A build goes on, and is found by whoever asks next; everything else ends by itself.
+            return Box::pin(async {});
+        }
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            if let Some(shell) = inner.spaces.shell() {
+                shell.cancel(&key).await;
+            }
+        })
     }
 }
 
@@ -141,12 +151,12 @@ impl Inner {
         self.spaces.has_templates()
             && match needs {
                 Needs::Templates => true,
-                Needs::Shell => false,
+                Needs::Shell => self.spaces.shell().is_some(),
                 Needs::Store => self.store.is_some(),
             }
     }
 
-    async fn answer(&self, call: ToolInvocation, _output: OutputSink) -> Result<ToolAnswer, ToolAnswer> {
+    async fn answer(&self, call: ToolInvocation, output: OutputSink) -> Result<ToolAnswer, ToolAnswer> {
         let (chat_id, key) = (call.key.chat_id, key_of(&call.key));
         let args = &call.args;
         Ok(match call.name.as_str() {
@@ -186,9 +196,38 @@ impl Inner {
                 let arguments = arguments(args)?;
                 file_tools::edit(self.files_of(chat_id).await?, key, arguments).await
             }
+            "execute" => self.execute(&call, arguments(args)?, output).await?,
+            "process_output" => {
+                let pause = &*self.spaces.pause;
+                self.shell()?.output(chat_id, arguments(args)?, pause, output).await?
+            }
+            "process_list" => {
+                let NoArguments {} = arguments(args)?;
+                self.shell()?.list(chat_id).await?
+            }
+            "process_signal" => self.shell()?.signal(chat_id, arguments(args)?).await?,
             "attach_file" if self.store.is_some() => self.attach(chat_id, key, arguments(args)?).await?,
             name => ToolAnswer::error(format!("there is no tool named {name:?}")),
         })
+    }
+
+    fn shell(&self) -> Result<&Shell, ToolAnswer> {
+        self.spaces.shell().ok_or_else(|| ToolAnswer::error("no commands can be run here"))
+    }
+
+    async fn execute(
+        &self,
+        call: &ToolInvocation,
+        arguments: ExecuteArguments,
+        output: OutputSink,
+    ) -> Result<ToolAnswer, ToolAnswer> {
+        let shell = self.shell()?;
+        let arguments = arguments.settled();
+        let id = self.workspace_of(call.key.chat_id).await?;
+        let refused = |problem: ProvisionError| ToolAnswer::error(problem.to_string());
+        let maker = self.spaces.maker_of(&id).map_err(refused)?;
+        let plan = maker.command(&id, &arguments.command, arguments.workdir.as_deref()).await.map_err(refused)?;
+        shell.execute(&call.key, plan, arguments, &*self.spaces.pause, output).await
     }
 
     async fn list_templates(&self, arguments: ListArguments) -> ToolAnswer {
@@ -234,7 +273,7 @@ impl Inner {
 
     async fn files_of(&self, chat_id: ChatId) -> Result<Arc<dyn Files>, ToolAnswer> {
         let id = self.workspace_of(chat_id).await?;
-        let refused = |problem: super::port::ProvisionError| ToolAnswer::error(problem.to_string());
+        let refused = |problem: ProvisionError| ToolAnswer::error(problem.to_string());
         self.spaces.maker_of(&id).map_err(refused)?.files(&id).await.map_err(refused)
     }
 

@@ -9,8 +9,10 @@ use verbatim_events::tool::CallKey;
 use super::locks::Locks;
 use super::pause::Pause;
 use super::port::{
-    AgentStatus, ProvisionError, Provisioner, ProvisionerKind, TemplateDetail, WorkspaceStatus, WorkspaceView,
+    AgentStatus, CommandPlan, ProvisionError, Provisioner, ProvisionerKind, TemplateDetail, WorkspaceStatus,
+    WorkspaceView,
 };
+use super::shell::Shell;
 use super::template::TemplateConfig;
 
 /// All workspaces, and of which provisioners they could not be had, with the reason.
@@ -26,6 +28,7 @@ pub struct WorkspaceListing {
 pub struct Workspaces {
     templates: BTreeMap<String, TemplateConfig>,
     provisioners: BTreeMap<ProvisionerKind, Arc<dyn Provisioner>>,
+    shell: Option<Shell>,
     pub(super) pause: Arc<dyn Pause>,
     pub(super) locks: Locks,
 }
@@ -37,7 +40,43 @@ impl Workspaces {
         provisioners: impl IntoIterator<Item = (ProvisionerKind, Arc<dyn Provisioner>)>,
         pause: Arc<dyn Pause>,
     ) -> Workspaces {
-        Workspaces { templates, provisioners: provisioners.into_iter().collect(), pause, locks: Locks::default() }
+        let provisioners = provisioners.into_iter().collect();
+        Workspaces { templates, provisioners, shell: None, pause, locks: Locks::default() }
+    }
+
+    /// The same with a shell: commands can be run in the workspaces.
+    pub fn with_shell(self, shell: Shell) -> Workspaces {
+        Workspaces { shell: Some(shell), ..self }
+    }
+
+    /// The shell, where commands may be run.
+    pub fn shell(&self) -> Option<&Shell> {
+        // What is elsewhere is confined there.
+        let all_elsewhere = !self.provisioners.contains_key(&ProvisionerKind::Local);
+        self.shell.as_ref().filter(|shell| all_elsewhere || shell.is_on())
+    }
+
+    /// Ends everything that runs in a workspace on this machine. What is elsewhere ends with its workspace.
+    pub(super) async fn end_processes(&self, id: &str) -> Result<(), ProvisionError> {
+        let Some(shell) = &self.shell else { return Ok(()) };
+        match self.maker_of(id)?.command(id, "", None).await {
+            Ok(CommandPlan::Confined { root, .. }) => shell.clear(&root).await.map_err(ProvisionError::Unavailable),
+            // It does not run, so nothing runs in it.
+            Ok(CommandPlan::Through { .. }) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Leaves nothing of a chat behind that is gone: its processes end, the workspaces that were made for it go.
+    pub async fn forget_chat(&self, chat_id: ChatId) -> Result<(), ProvisionError> {
+        if let Some(shell) = &self.shell {
+            shell.clear_chat(chat_id).await.map_err(ProvisionError::Unavailable)?;
+        }
+        for view in self.list().await.workspaces {
+            if view.chat_id == Some(chat_id) {
+                self.delete(&view.id).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether workspaces can be made at all.
@@ -108,8 +147,7 @@ impl Workspaces {
         self.maker_of(id)?.look(id).await
     }
 
-    /// Takes a workspace away, with all that is in it. Its processes are the caller's to end, before. One that is gone already
-    /// is no error.
+    /// Takes a workspace away, with all that is and runs in it. One that is gone already is no error.
     pub async fn delete(&self, id: &str) -> Result<WorkspaceView, ProvisionError> {
         let _turn = self.locks.turn(id).await;
         let provisioner = self.maker_of(id)?;
@@ -117,6 +155,7 @@ impl Workspaces {
         if view.status == WorkspaceStatus::Deleted {
             return Ok(view);
         }
+        self.end_processes(id).await?;
         provisioner.delete(id).await?;
         Ok(WorkspaceView { status: WorkspaceStatus::Deleted, agent_status: AgentStatus::NoAgent, ..view })
     }
