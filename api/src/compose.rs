@@ -4,6 +4,7 @@
 //! the caller brings. The caller's thread must run an actix system.
 
 mod recovery;
+mod workspaces;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::error::ChatError;
 use verbatim_events_sql::{LogOptions, OpenError, Storage};
 use verbatim_projections::{ReadError, ReadLocation, ReadModels, ReadSettings};
+
+pub use workspaces::WorkspaceHome;
 
 use crate::app;
 use crate::auth::{KeyRing, Keys, KeysError, Rates};
@@ -63,6 +66,9 @@ pub enum StartError {
     /// A provider cannot be used as configured.
     #[error("the settings of a provider: {0}")]
     Models(ChatError),
+    /// Workspaces cannot be had.
+    #[error("the workspaces: {0}")]
+    Workspaces(String),
     /// The address cannot be listened on.
     #[error("{address} cannot be listened on: {source}; another one is chosen by --listen, port 0 takes any free one")]
     Listen {
@@ -85,6 +91,7 @@ struct Http {
 pub struct Server {
     url: String,
     admin_key: AdminKey,
+    workspaces: WorkspaceHome,
     storage: Storage,
     reads: ReadModels,
     handle: Handle,
@@ -120,6 +127,7 @@ impl Server {
         // Bound before anything is opened: a taken address is the most common mistake.
         let listener = listen(options.listen.as_deref().unwrap_or(&settings.listen))?;
         let address = listener.local_addr().map_err(StartError::Http)?;
+        let workspaces = WorkspaceHome::open(&settings, environment).await?;
 
         let storage = open_storage(&settings, runtime.clone()).await?;
         let keys = Keys::new(KeyRing::with_admin(&admin_key.secret), storage.keys());
@@ -146,7 +154,7 @@ impl Server {
             snapshots: Arc::new(reads.clone()),
             clock: Arc::clone(&clock),
             models: Arc::clone(&models),
-            tools: Arc::new(tools::registry(&settings, &access, &models)),
+            tools: Arc::new(tools::registry(&settings, &access, &models, &workspaces)),
             limits: Arc::clone(&limits),
             node_name: settings.node_name.clone(),
             runtime: runtime.clone(),
@@ -190,6 +198,7 @@ impl Server {
             watchers,
             limits,
             clock,
+            workspaces: workspaces.clone(),
             owners: Owners::default(),
             runtime: runtime.clone(),
             audits: Arc::new(Semaphore::new(AUDITS_MAX)),
@@ -199,6 +208,7 @@ impl Server {
         let mut server = Server {
             url: url_of(address),
             admin_key,
+            workspaces,
             storage,
             reads,
             handle,
@@ -239,6 +249,11 @@ impl Server {
     /// The admin key and where it lies.
     pub fn admin_key(&self) -> &AdminKey {
         &self.admin_key
+    }
+
+    /// Where chats work.
+    pub fn workspaces(&self) -> &WorkspaceHome {
+        &self.workspaces
     }
 
     /// Waits until the server can serve no longer: the HTTP server ended by itself, or another server has taken the log

@@ -81,6 +81,10 @@ problem_codes! {
     ProjectionNotFound: "projection_not_found", 404, "There is no such projection";
     /// There is no such key.
     KeyNotFound: "key_not_found", 404, "There is no such key";
+    /// There is no such template.
+    TemplateNotFound: "template_not_found", 404, "There is no such template";
+    /// There is no such workspace.
+    WorkspaceNotFound: "workspace_not_found", 404, "There is no such workspace";
     /// The address does not take this method.
     MethodNotAllowed: "method_not_allowed", 405, "The method is not allowed here";
     /// The command does not fit the chat's state.
@@ -121,6 +125,8 @@ problem_codes! {
     ReadsBehind: "reads_behind", 503, "The read models are not that far yet";
     /// The chat failed again and again and is left alone for a while.
     ChatUnavailable: "chat_unavailable", 503, "The chat is not available for now";
+    /// Whoever makes the workspaces does not answer, or refuses.
+    WorkspacesUnavailable: "workspaces_unavailable", 503, "The workspaces are not available";
     /// The server stops.
     Stopping: "stopping", 503, "The server is stopping";
 }

@@ -15,6 +15,7 @@ use verbatim_events::log::EventLog;
 use verbatim_projections::ReadModels;
 
 use crate::auth::{Keys, Rates};
+use crate::compose::WorkspaceHome;
 use crate::config::HttpSettings;
 use crate::error::Problem;
 use crate::stream::story::Sources;
@@ -46,6 +47,8 @@ pub struct AppState {
     pub limits: Arc<Limits>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// Where chats work.
+    pub workspaces: WorkspaceHome,
     /// Who owns which chat.
     pub owners: Owners,
     /// Where work goes on that is too heavy for the threads that answer requests.

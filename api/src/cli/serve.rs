@@ -77,7 +77,8 @@ fn welcome(server: &Server) {
         None => ("as given".to_owned(), "$VERBATIM_ADMIN_KEY".to_owned()),
     };
     let curl = first_request(url, &header);
-    let text = format!("listening on {url}\nadmin key: {place}\n{}\n{curl}\n", style.dim("a first chat:"));
+    let confined = server.workspaces().confinement_words().map(|words| words + "\n").unwrap_or_default();
+    let text = format!("listening on {url}\nadmin key: {place}\n{confined}{}\n{curl}\n", style.dim("a first chat:"));
     // A server whose standard output nobody reads serves all the same.
     put(&text).ok();
 }

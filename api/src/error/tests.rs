@@ -25,6 +25,8 @@ const TABLE: &str = "\
 404 attempt_not_found
 404 projection_not_found
 404 key_not_found
+404 template_not_found
+404 workspace_not_found
 405 method_not_allowed
 409 not_allowed
 409 archived
@@ -45,6 +47,7 @@ const TABLE: &str = "\
 503 reads_unavailable
 503 reads_behind
 503 chat_unavailable
+503 workspaces_unavailable
 503 stopping
 ";
 

@@ -64,6 +64,16 @@ pub mod path {
         part("key", "The key's id.", json!({"type": "string", "format": "uuid"}))
     }
 
+    /// A template.
+    pub fn template() -> Parameter {
+        part("template", "The template's id.", json!({"type": "string", "minLength": 1}))
+    }
+
+    /// A workspace.
+    pub fn workspace() -> Parameter {
+        part("workspace", "The workspace's id.", json!({"type": "string", "minLength": 1}))
+    }
+
     /// A read model.
     pub fn projection() -> Parameter {
         part("name", "The projection's name, or `all`.", json!({"type": "string", "minLength": 1}))

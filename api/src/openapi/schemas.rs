@@ -21,6 +21,7 @@ use crate::wire::message::{MessageView, QueuedView};
 use crate::wire::raw::RawView;
 use crate::wire::turn::TurnView;
 use crate::wire::words;
+use crate::wire::workspace::{TemplateView, WorkspacesView};
 
 type Named = Vec<(String, RefOr<Schema>)>;
 
@@ -55,6 +56,8 @@ pub fn all() -> Map<String, Value> {
     add::<AttemptPromptView>(&mut named);
     add::<FailureView>(&mut named);
     add::<HealthView>(&mut named);
+    add::<TemplateView>(&mut named);
+    add::<WorkspacesView>(&mut named);
     // Only events name these.
     add::<words::ToolDefinition>(&mut named);
     add::<words::WithdrawalReason>(&mut named);

@@ -20,6 +20,7 @@ mod queue;
 mod stream;
 mod turns;
 mod watch;
+mod workspaces;
 mod ws;
 
 use actix_web::web::{self, ServiceConfig};
@@ -75,6 +76,10 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(only("/watch/ws", "GET").route(web::get().to(ws::watched)))
                 .service(only("/log", "GET").route(web::get().to(audit::log)))
                 .service(only("/audit/verify", "POST").route(web::post().to(audit::verify)))
+                .service(only("/templates", "GET").route(web::get().to(workspaces::templates)))
+                .service(only("/templates/{template}", "GET").route(web::get().to(workspaces::template)))
+                .service(only("/workspaces", "GET").route(web::get().to(workspaces::list)))
+                .service(only("/workspaces/{workspace}", "DELETE").route(web::delete().to(workspaces::delete)))
                 .service(only("/projections", "GET").route(web::get().to(projections::list)))
                 .service(only("/projections/{name}/rebuild", "POST").route(web::post().to(projections::rebuild))),
         )

@@ -34,6 +34,7 @@ use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
 
 use crate::app::serve;
 use crate::auth::{KeyRing, Keys, Principal, Rates, Role};
+use crate::compose::WorkspaceHome;
 use crate::config::HttpSettings;
 use crate::state::{AppState, Owners};
 use crate::watch::follower::{Sources, follower};
@@ -125,6 +126,7 @@ impl World {
             watchers,
             limits,
             clock: Arc::new(clock.clone()),
+            workspaces: WorkspaceHome::none(),
             owners: Owners::default(),
             runtime: Runtime::current(),
             audits: Arc::new(tokio::sync::Semaphore::new(crate::state::AUDITS_MAX)),

@@ -13,6 +13,7 @@ pub mod reader;
 pub mod request;
 pub mod turn;
 pub mod words;
+pub mod workspace;
 
 #[cfg(test)]
 pub(crate) mod samples;

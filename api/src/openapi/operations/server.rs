@@ -25,6 +25,25 @@ pub(super) fn all() -> Vec<Operation> {
             .takes([path::key()])
             .answers_nothing(204, "It is no longer valid.")
             .fails(&[Code::InvalidRequest, Code::Forbidden, Code::KeyNotFound, Code::KeysUnavailable]),
+        Operation::new("get", api("/templates"), "listTemplates", "workspaces", "What workspaces can be made from")
+            .takes([query::words()])
+            .answers(200, "All of them.", page_of(schema_ref("Template")))
+            .fails(&[Code::InvalidRequest]),
+        Operation::new("get", api("/templates/{template}"), "readTemplate", "workspaces", "A template")
+            .takes([path::template()])
+            .answers(200, "The template.", schema_ref("Template"))
+            .fails(&[Code::InvalidRequest, Code::TemplateNotFound, Code::WorkspacesUnavailable]),
+        Operation::new("get", api("/workspaces"), "listWorkspaces", "workspaces", "All workspaces")
+            .about("With what confines the commands in them on the server's own machine.")
+            .answers(200, "All of them.", schema_ref("Workspaces"))
+            .fails(&[Code::InvalidRequest, Code::Forbidden]),
+        Operation::new("delete", api("/workspaces/{workspace}"), "deleteWorkspace", "workspaces", "Take it away")
+            .about(
+                "What runs in it ends, and its files go with it. A chat that has it makes another when it needs one.",
+            )
+            .takes([path::workspace()])
+            .answers_nothing(204, "It is gone, or going.")
+            .fails(&[Code::InvalidRequest, Code::Forbidden, Code::WorkspaceNotFound, Code::WorkspacesUnavailable]),
         Operation::new("get", api("/projections"), "listProjections", "projections", "How far the read models are")
             .answers(200, "All of them.", page_of(schema_ref("Projection")))
             .fails(&[Code::InvalidRequest, Code::Forbidden]),

@@ -62,6 +62,10 @@ fn rows() -> Vec<Row> {
         ("GET", "/keys", none.clone(), Administering, "200"),
         ("POST", "/keys", json!({}), Administering, "invalid_request"),
         ("DELETE", "/keys/+", none.clone(), Administering, "204"),
+        ("GET", "/templates", none.clone(), Everybody, "200"),
+        ("GET", "/templates/nothing", none.clone(), Everybody, "template_not_found"),
+        ("GET", "/workspaces", none.clone(), Administering, "200"),
+        ("DELETE", "/workspaces/nothing", none.clone(), Administering, "workspace_not_found"),
         ("GET", "/projections", none.clone(), Auditing, "200"),
         ("POST", "/projections/nothing/rebuild", none, Administering, "projection_not_found"),
     ]
