@@ -1,10 +1,12 @@
 //! Every request to change a chat. A command yields events or a rejection, never both.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use crate::chat::Chat;
 use crate::error::ChatError;
 use crate::event::{
     AbandonCause, ApprovalDecision, AttemptAction, ChildKind, CompactionSource, EffectClass, Offer, RequestRecipe,
@@ -19,6 +21,8 @@ use crate::part::Part;
 pub enum Command {
     /// Begins the chat.
     CreateChat(Box<CreateChat>),
+    /// Begins the chat with what another one had said.
+    ForkChat(ForkChat),
     /// A user says something.
     SendMessage(SendMessage),
     /// A user says something else than before.
@@ -167,6 +171,7 @@ impl Command {
     pub fn name(&self) -> &'static str {
         match self {
             Command::CreateChat(_) => "CreateChat",
+            Command::ForkChat(_) => "ForkChat",
             Command::SendMessage(_) => "SendMessage",
             Command::EditMessage(_) => "EditMessage",
             Command::RequestCompaction => "RequestCompaction",
@@ -194,6 +199,15 @@ impl Command {
             Command::RecordChild { .. } => "RecordChild",
         }
     }
+}
+
+/// Begins a chat with the history of another one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForkChat {
+    /// Its id, made by the caller.
+    pub id: ChatId,
+    /// The other chat, as it was then.
+    pub source: Arc<Chat>,
 }
 
 /// Begins a chat, with a first message or without.

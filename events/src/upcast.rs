@@ -18,6 +18,10 @@ pub struct Step {
 pub const STEPS: &[Step] = &[
     // Number 2 may say which calls nobody runs; in number 1 that was found out when they were to run.
     Step { event_type: "message_committed", from: 1, raise: unchanged },
+    // Number 2 may name the chat that it was forked from.
+    Step { event_type: "chat_created", from: 1, raise: unchanged },
+    // Number 2 may be a fork's; the reasons of number 1 mean what they meant.
+    Step { event_type: "turn_started", from: 1, raise: unchanged },
     // Number 2 may say what the server offered; in number 1 it offered nothing.
     Step { event_type: "attempt_recorded", from: 1, raise: unchanged },
     // Number 2 may carry files beside the result.

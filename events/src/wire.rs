@@ -75,13 +75,13 @@ macro_rules! event_types {
 }
 
 event_types! {
-    ChatCreated "chat_created" 1;
+    ChatCreated "chat_created" 2;
     MessageCommitted "message_committed" 2;
     MessagesWithdrawn "messages_withdrawn" 1;
     MessageQueued "message_queued" 1;
     QueuedMessageDeleted "queued_message_deleted" 1;
     QueuedMessagePromoted "queued_message_promoted" 1;
-    TurnStarted "turn_started" 1;
+    TurnStarted "turn_started" 2;
     AttemptRecorded "attempt_recorded" 2;
     ToolCallStarted "tool_call_started" 1;
     ToolCallFinished "tool_call_finished" 2;

@@ -41,6 +41,7 @@ fn chat() -> Chat {
         labels: BTreeMap::new(),
         workspace: None,
         plan_mode: false,
+        forked_from: None,
     };
     let recorded = Recorded {
         position: 1,

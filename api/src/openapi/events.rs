@@ -62,6 +62,7 @@ pub fn event_types() -> Vec<StreamEvent> {
                 ("tools?", array(word("ToolDefinition"))),
                 ("plan_mode?", flag()),
                 ("workspace?", word("WorkspaceBinding")),
+                ("forked_from?", of(&[("chat_id", word("ChatId")), ("version", number())])),
             ]),
         ),
         kind("message_committed", "Something was said.", word("Message")),

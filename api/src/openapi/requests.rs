@@ -273,6 +273,15 @@ pub fn schemas() -> Map<String, Value> {
         ("CreateChat", create_chat()),
         ("ChangeChat", change_chat()),
         (
+            "ForkChat",
+            body(
+                "Where the new chat's history ends.",
+                Null::IsAbsent,
+                vec![("at!", json!({"type": "integer", "minimum": 0, "description": "A version of the chat."}))],
+                json!({"at": 42}),
+            ),
+        ),
+        (
             "SendMessage",
             body(
                 "A message.",

@@ -13,8 +13,8 @@ use super::{document, events, operations, requests, text};
 use crate::error::Code;
 use crate::wire::reader::known;
 use crate::wire::request::{
-    ApprovalsRequest, CreateChatRequest, EditMessageRequest, PatchChatRequest, SendMessageRequest, ToolResultsRequest,
-    read_new_key, read_nothing,
+    ApprovalsRequest, CreateChatRequest, EditMessageRequest, ForkChatRequest, PatchChatRequest, SendMessageRequest,
+    ToolResultsRequest, read_new_key, read_nothing,
 };
 use validator::check;
 
@@ -128,8 +128,9 @@ type Reads = fn(&[u8]) -> bool;
 
 #[test]
 fn bodies_are_described_as_they_are_read() {
-    let readers: [(&str, Reads, Value); 8] = [
+    let readers: [(&str, Reads, Value); 9] = [
         ("CreateChat", |body| CreateChatRequest::read(body).is_ok(), json!({})),
+        ("ForkChat", |body| ForkChatRequest::read(body).is_ok(), json!({})),
         ("ChangeChat", |body| PatchChatRequest::read(body).is_ok(), json!({})),
         (
             "SendMessage",

@@ -1,12 +1,14 @@
 //! Chats: make, list, read, change.
 
+use std::sync::Arc;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 use verbatim_actors::handle::Answer;
 use verbatim_events::chat::{Outline, Status};
-use verbatim_events::command::{Command, CreateChat};
+use verbatim_events::command::{Command, CreateChat, ForkChat};
 use verbatim_events::event::{SettingsChanged, TitleChange, TitleSource};
 use verbatim_events::ids::ChatId;
 use verbatim_projections::{ChatFilter, Parent};
@@ -18,10 +20,13 @@ use super::{API, Answered, body};
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
 use crate::state::AppState;
-use crate::stream::story::outline_at;
+use crate::stream::story::{chat_at, outline_at};
 use crate::wire::chat::ChatView;
 use crate::wire::page::PageView;
-use crate::wire::request::{CreateChatRequest, PatchChatRequest};
+use crate::wire::request::{CreateChatRequest, ForkChatRequest, PatchChatRequest};
+
+/// The longest history that is copied, in messages: a fork is one append.
+const FORK_MESSAGES_MAX: usize = 10_000;
 
 /// `POST /chats`
 pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
@@ -66,6 +71,31 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
     // A replayed key names the chat that was made the first time.
     let chat_id = answer.outcome.chat_id;
     state.owners.put(chat_id, &family.owner);
+    let outline = as_of(&state, &answer).await?;
+    let default_model = state.default_model();
+    Ok(answered(&state, &answer, StatusCode::CREATED)
+        .insert_header((header::LOCATION, format!("{API}/chats/{chat_id}")))
+        .json(ChatView::of(&outline, default_model.as_deref())))
+}
+
+/// `POST /chats/{chat}/fork`: a new chat of the same owner whose history ends where the other one's was at a version.
+pub async fn fork(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
+    let source_id = chat_to_write(&state, &request, &caller).await?;
+    let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
+    let ForkChatRequest { at } = ForkChatRequest::read(&body)?;
+    let source = if at == 0 { None } else { chat_at(&state.sources(), source_id, at).await? };
+    let source = source.ok_or_else(|| Problem::new(Code::VersionNotFound, "the chat has no such version"))?;
+    if source.history.len() > FORK_MESSAGES_MAX {
+        let detail = format!("the history up to there has more than {FORK_MESSAGES_MAX} messages");
+        return Err(Problem::field("/at", detail));
+    }
+    let owner = source.outline.owner.clone();
+    let id = ChatId(Uuid::now_v7());
+    let command = Command::ForkChat(ForkChat { id, source: Arc::new(source) });
+    let answer = run(&state, &request, &caller, id, command, &body).await?;
+    // A replayed key names the chat that was made the first time.
+    let chat_id = answer.outcome.chat_id;
+    state.owners.put(chat_id, &owner);
     let outline = as_of(&state, &answer).await?;
     let default_model = state.default_model();
     Ok(answered(&state, &answer, StatusCode::CREATED)

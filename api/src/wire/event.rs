@@ -40,6 +40,15 @@ pub struct EventView<'a> {
     pub data: EventData<'a>,
 }
 
+/// Where a fork's first messages are from: `{chat_id, version}`.
+#[derive(Debug, Serialize)]
+pub struct ForkView {
+    /// The other chat.
+    pub chat_id: ChatId,
+    /// Its version then.
+    pub version: Version,
+}
+
 impl<'a> EventView<'a> {
     /// The event, the chat's status after it, and the turn that was under way after it or that it ended.
     pub fn of(recorded: &'a Recorded, status: Status, turn_id: Option<TurnId>) -> EventView<'a> {
@@ -61,7 +70,7 @@ impl<'a> EventView<'a> {
 #[serde(untagged)]
 #[allow(missing_docs, reason = "the variants are the shapes of the events they are made from")]
 pub enum EventData<'a> {
-    /// `chat_created {owner, parent?, root, title, model?, effort?, labels, tools?, plan_mode?, workspace?}`
+    /// `chat_created {owner, parent?, root, title, model?, effort?, labels, tools?, plan_mode?, workspace?, forked_from?}`
     Created {
         owner: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +88,8 @@ pub enum EventData<'a> {
         plan_mode: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         workspace: Option<&'a WorkspaceBinding>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        forked_from: Option<ForkView>,
     },
     /// `message_committed`: the message.
     Message(MessageView<'a>),
@@ -226,6 +237,9 @@ impl<'a> EventData<'a> {
                 tools: &created.tools,
                 plan_mode: created.plan_mode,
                 workspace: created.workspace.as_ref(),
+                forked_from: created
+                    .forked_from
+                    .map(|origin| ForkView { chat_id: origin.chat_id, version: origin.version }),
             },
             Event::MessageCommitted(message) => EventData::Message(MessageView::committed(recorded, message, turn_id)),
             Event::MessagesWithdrawn(withdrawn) => {

@@ -169,6 +169,16 @@ impl Object {
         string(errors, &self.pointer(name), value)
     }
 
+    /// A whole number that must be there.
+    pub fn need_number(&mut self, errors: &mut Errors, name: &str) -> Option<u64> {
+        let value = self.need(errors, name)?;
+        let number = value.as_u64();
+        if number.is_none() {
+            wrong_type(errors, &self.pointer(name), "a whole number, 0 or more", &value);
+        }
+        number
+    }
+
     /// A boolean member.
     pub fn boolean(&mut self, errors: &mut Errors, name: &str) -> Option<bool> {
         match self.take(errors, name)? {

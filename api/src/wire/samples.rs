@@ -39,6 +39,7 @@ pub fn created() -> Event {
         labels: [("team".to_owned(), "engines".to_owned())].into(),
         workspace: None,
         plan_mode: false,
+        forked_from: None,
     })
 }
 

@@ -71,7 +71,7 @@ words! {
     /// What a waiting call needs: its result from a client that runs it, or somebody's approval.
     CallNeed = event::CallNeed: Result, Approval;
     /// What a turn is for.
-    TurnReason = event::TurnReason: Message, Edit, Promotion, Compaction;
+    TurnReason = event::TurnReason: Message, Edit, Promotion, Compaction, Fork;
     /// How a turn ended.
     TurnOutcome = event::TurnOutcome: Complete, StopAfterTool, MaxSteps, NoOutput, Interrupted, Failed;
     /// What an attempt does.

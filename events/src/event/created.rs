@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ids::ChatId;
+use crate::ids::{ChatId, Digest, Version};
 
 /// A tool that a client runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -106,4 +106,19 @@ pub struct ChatCreated {
     /// Plan mode is on.
     #[serde(default)]
     pub plan_mode: bool,
+    /// The chat whose history it begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked_from: Option<ForkOrigin>,
+}
+
+/// Where a chat's first messages are from: another chat, as it was after one of its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForkOrigin {
+    /// The other chat.
+    pub chat_id: ChatId,
+    /// Its version then.
+    pub version: Version,
+    /// The hash of that event: what was copied can be held against it.
+    pub hash: Digest,
 }

@@ -9,7 +9,7 @@ mod tool;
 mod turn;
 
 pub use context::{CompactionRequested, CompactionSource, ContextCleared, ContextCompacted};
-pub use created::{ChatCreated, TitleSource, ToolDefinition, ToolPolicy, WorkspaceBinding};
+pub use created::{ChatCreated, ForkOrigin, TitleSource, ToolDefinition, ToolPolicy, WorkspaceBinding};
 pub use message::{
     MessageCommitted, MessageQueued, MessagesWithdrawn, PromotedTo, QueuedMessageDeleted, QueuedMessagePromoted,
     WithdrawalReason,

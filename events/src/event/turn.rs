@@ -22,6 +22,8 @@ pub enum TurnReason {
     Promotion,
     /// A manual compaction.
     Compaction,
+    /// Messages that another chat had; it began and ended with the chat.
+    Fork,
 }
 
 /// A turn began. Its user message, if it has one, follows in the same append.

@@ -32,6 +32,7 @@ fn chat(history: impl IntoIterator<Item = Message>) -> Chat {
         labels: Default::default(),
         workspace: None,
         plan_mode: false,
+        forked_from: None,
     };
     let recorded = Recorded {
         position: 1,

@@ -28,6 +28,7 @@ fn chat(parts: Vec<Part>) -> Chat {
         labels: Default::default(),
         workspace: None,
         plan_mode: false,
+        forked_from: None,
     };
     let said = MessageCommitted {
         role: Role::User,

@@ -26,6 +26,7 @@ fn outline(number: u128) -> Arc<Outline> {
         labels: BTreeMap::new(),
         workspace: None,
         plan_mode: false,
+        forked_from: None,
     };
     let recorded = Recorded {
         position: 1,

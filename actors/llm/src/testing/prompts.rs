@@ -60,6 +60,7 @@ fn chat(has_tools: bool) -> Chat {
         labels: Default::default(),
         workspace: None,
         plan_mode: false,
+        forked_from: None,
     };
     let recorded = Recorded {
         position: 1,

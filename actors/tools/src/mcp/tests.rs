@@ -40,6 +40,7 @@ fn chat(servers: &[&str]) -> Chat {
         labels: BTreeMap::new(),
         workspace: None,
         plan_mode: false,
+        forked_from: None,
     };
     let recorded = Recorded {
         position: 1,

@@ -62,6 +62,7 @@ fn chat(change: impl FnOnce(&mut ChatCreated)) -> Chat {
         labels: BTreeMap::new(),
         workspace: None,
         plan_mode: false,
+        forked_from: None,
     };
     change(&mut created);
     let recorded = Recorded {

@@ -42,6 +42,23 @@ pub(super) fn all() -> Vec<Operation> {
             .answers(200, "The chat right after the change.", schema_ref("Chat"))
             .changes()
             .fails(CHAT_WRITE),
+        Operation::new(
+            "post",
+            api("/chats/{chat}/fork"),
+            "forkChat",
+            "chats",
+            "Go on from an earlier point in another chat",
+        )
+        .about(
+            "Makes a new chat of the same owner and settings whose history is what this one's was at a version. \
+                 Calls that were open then are answered with an error; the workspace stays with this chat.",
+        )
+        .takes([path::chat()])
+        .body("ForkChat", true)
+        .answers(201, "The new chat.", schema_ref("Chat"))
+        .with_header("Location", "Where the chat is.", true)
+        .changes()
+        .fails(&[Code::ChatNotFound, Code::VersionNotFound, Code::Erased]),
         Operation::new("get", api("/chats/{chat}/children"), "listChildren", "chats", "Find a chat's children")
             .takes([path::chat(), query::limit(), query::cursor()])
             .answers(200, "A page of chats.", page_of(schema_ref("Chat")))

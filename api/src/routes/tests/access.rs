@@ -44,6 +44,7 @@ fn rows() -> Vec<Row> {
         ("GET", "/chats/*/queue", none.clone(), Reading, "200"),
         ("DELETE", "/chats/*/queue/7", none.clone(), Writing, "queued_message_not_found"),
         ("POST", "/chats/*/queue/7/promote", none.clone(), Writing, "queued_message_not_found"),
+        ("POST", "/chats/*/fork", json!({"at": 1}), Writing, "201"),
         ("POST", "/chats/*/interrupt", none.clone(), Writing, "not_allowed"),
         ("POST", "/chats/*/clear", none.clone(), Writing, "nothing_to_clear"),
         ("POST", "/chats/*/tool-results", json!({}), Writing, "invalid_request"),

@@ -188,3 +188,47 @@ async fn prompts_are_what_users_said_the_newest_first() {
     assert_eq!(texts(&now), ["rather this", "number 1"]);
     world.stop().await;
 }
+
+#[actix_web::test]
+async fn a_fork_goes_on_from_an_earlier_point_and_leaves_the_other_chat_alone() {
+    let world = World::start().await;
+    let [ada, eve] = ["ada", "eve"].map(|key| world.client(key));
+    let body =
+        json!({"title": "Engines", "system_prompt": "Be brief.", "content": "[[say one]]", "labels": {"a": "b"}});
+    let id = id_of(&ada.post("/chats", body).await.expect(201));
+    until_rested(&ada, &id).await;
+    let at = ada.get(&format!("/chats/{id}")).await.expect(200).number("version");
+    ada.post(&format!("/chats/{id}/messages"), json!({"content": "[[say two]]"})).await.expect(202);
+    until_rested(&ada, &id).await;
+    let before = ada.get(&format!("/chats/{id}")).await.expect(200).body;
+
+    let path = format!("/chats/{id}/fork");
+    let key = [(support::http::IDEMPOTENCY_KEY, "once")];
+    let fork = ada.call(Method::POST, &path, Some(&json!({"at": at})), &key).await.expect(201);
+    let forked = id_of(&fork);
+    assert_eq!(fork.header("location"), Some(&*format!("/api/v1/chats/{forked}")));
+    assert_eq!(
+        (&fork.body["title"], &fork.body["labels"], &fork.body["status"]),
+        (&json!("Engines"), &json!({"a": "b"}), &json!("waiting"))
+    );
+    assert_eq!((&fork.body["owner"], &fork.body["root"]), (&json!("ada"), &json!(forked)));
+    let again = ada.call(Method::POST, &path, Some(&json!({"at": at})), &key).await.expect(201);
+    assert_eq!(id_of(&again), forked, "the same key makes one fork");
+    let events = eve.get(&format!("/chats/{forked}/events")).await.expect(200);
+    let origin = &events.items()[0]["data"]["forked_from"];
+    assert_eq!((&origin["chat_id"], &origin["version"]), (&json!(id), &json!(at)));
+
+    ada.post(&format!("/chats/{forked}/messages"), json!({"content": "[[say another]]"})).await.expect(202);
+    until_rested(&ada, &forked).await;
+    let messages = ada.get(&format!("/chats/{forked}/messages")).await.expect(200);
+    let said: Vec<_> = messages.items().iter().map(|message| &message["content"][0]["text"]).collect();
+    assert_eq!(said, ["[[say one]]", "one", "[[say another]]", "another"]);
+    assert_eq!(ada.get(&format!("/chats/{id}")).await.expect(200).body, before);
+    for nothing in [0, 9999] {
+        ada.post(&path, json!({"at": nothing})).await.expect_problem(404, "version_not_found");
+    }
+    for wrong in [json!({}), json!({"at": "1"}), json!({"at": -1}), json!({"at": 1, "more": 1})] {
+        ada.post(&path, wrong).await.expect_problem(400, "invalid_request");
+    }
+    world.stop().await;
+}

@@ -86,6 +86,23 @@ impl SendMessageRequest {
     }
 }
 
+/// `POST /chats/{c}/fork`
+#[derive(Debug, PartialEq)]
+pub struct ForkChatRequest {
+    /// The version at which the new chat's history ends.
+    pub at: u64,
+}
+
+impl ForkChatRequest {
+    /// Reads and checks the body.
+    pub fn read(body: &[u8]) -> Result<ForkChatRequest, Problem> {
+        read(body, Null::IsAbsent, |errors, object| ForkChatRequest {
+            at: object.need_number(errors, "at").unwrap_or_default(),
+        })
+        .and_then(|(request, errors, object)| done(request, errors, object))
+    }
+}
+
 /// `PATCH /chats/{c}/messages/{id}`
 #[derive(Debug, PartialEq)]
 #[allow(missing_docs, reason = "the fields are those of `verbatim_events::command::EditMessage`")]

@@ -19,11 +19,7 @@ pub(super) fn create_chat(
     command: &'static str,
     context: Context<'_>,
 ) -> Result<Vec<Event>, Rejection> {
-    match state {
-        Some(chat) if chat.outline.erased => return Err(Rejection::Erased),
-        Some(_) => return Err(Rejection::ChatExists),
-        None => {}
-    }
+    refuse_existing(state)?;
     if !create.content.is_empty() {
         require_content(&create.content)?;
     }
@@ -47,6 +43,7 @@ pub(super) fn create_chat(
         labels: create.labels.clone(),
         workspace: create.workspace.clone(),
         plan_mode: create.plan_mode,
+        forked_from: None,
     };
     let mut draft = Draft::begin(create.id, Event::ChatCreated(created), command, context)?;
     if !create.content.is_empty() {
@@ -59,6 +56,15 @@ pub(super) fn create_chat(
         draft.begin_turn(TurnReason::Message, prompt)?;
     }
     Ok(draft.finish())
+}
+
+/// Refuses to begin a chat that was begun before.
+pub(super) fn refuse_existing(state: Option<&Chat>) -> Result<(), Rejection> {
+    match state {
+        Some(chat) if chat.outline.erased => Err(Rejection::Erased),
+        Some(_) => Err(Rejection::ChatExists),
+        None => Ok(()),
+    }
 }
 
 /// The first words of what is said.

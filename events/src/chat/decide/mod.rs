@@ -9,6 +9,7 @@ mod create;
 mod draft;
 mod edit;
 mod erase;
+mod fork;
 mod interrupt;
 mod moves;
 mod queue;
@@ -31,6 +32,9 @@ pub fn decide(state: Option<&Chat>, command: &Command, context: Context<'_>) -> 
     if let Command::CreateChat(create) = command {
         return create::create_chat(state, create, command.name(), context);
     }
+    if let Command::ForkChat(fork) = command {
+        return fork::fork_chat(state, fork, command.name(), context);
+    }
     let chat = state.ok_or(Rejection::ChatNotFound)?;
     if chat.outline.erased {
         return Err(Rejection::Erased);
@@ -40,7 +44,7 @@ pub fn decide(state: Option<&Chat>, command: &Command, context: Context<'_>) -> 
     }
     let mut draft = Draft::new(chat, command, context);
     match command {
-        Command::CreateChat(_) => return Err(Rejection::ChatExists),
+        Command::CreateChat(_) | Command::ForkChat(_) => return Err(Rejection::ChatExists),
         Command::SendMessage(send) => send::send_message(&mut draft, send)?,
         Command::EditMessage(edit) => edit::edit_message(&mut draft, edit)?,
         Command::RequestCompaction => context::request_compaction(&mut draft)?,

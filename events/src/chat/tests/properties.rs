@@ -1,6 +1,7 @@
 //! What holds for every chat, whatever is done to it: random commands, sensible and senseless ones, in any order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -8,15 +9,17 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use super::compaction::summary;
 use super::support::*;
 use crate::chat::{
-    Effect, NextAction, Outline, StateName, Status, decide, evolve, open_calls, pending, sort_open_calls,
+    Chat, Effect, NextAction, Outline, StateName, Status, decide, evolve, open_calls, pending, sort_open_calls,
 };
-use crate::command::{Busy, Command, Context, Step, SubmittedResult};
+use crate::command::{Busy, Command, Context, ForkChat, Step, SubmittedResult};
+use crate::envelope::{Actor, Cause};
 use crate::event::*;
 use crate::ids::{ChatId, Digest};
 use crate::message::Role;
 use crate::part::Part;
+use crate::prompt::assemble;
 use crate::rejection::Rejection;
-use crate::snapshot;
+use crate::{snapshot, wire};
 
 /// One thing that is done: which, and two numbers that choose among what is there.
 #[derive(Clone, Copy, Debug)]
@@ -321,6 +324,34 @@ fn check_replay(story: &Story, page_sizes: &[usize]) {
     assert_eq!(outline.as_ref(), story.chat.as_ref().map(|chat| &chat.outline));
 }
 
+/// A fork rests, says what the chat said, and asks its model what the chat would have asked.
+fn check_fork(story: &Story) {
+    let Some(source) = story.chat.as_ref().filter(|chat| !chat.outline.erased) else { return };
+    let id = ChatId(uuid::Uuid::from_u128(0xf0));
+    let command = Command::ForkChat(ForkChat { id, source: Arc::new(source.clone()) });
+    let context = Context { now: story.now, limits: &story.limits };
+    let events = decide(None, &command, context).expect("every chat can be forked");
+    let cause = Cause { actor: Actor::System, command_id: uuid::Uuid::nil(), causation_id: None, trace_id: None };
+    let sealed = wire::seal(id, 0, Digest::ZERO, events, &cause, story.now, &mut uuid::Uuid::nil);
+    let fork = sealed.into_iter().fold(None, |chat, (_, event)| Some(evolve(chat, &event).expect("a legal event")));
+    let fork = fork.expect("a fork has events");
+    assert_eq!(StateName::of(&fork.outline), Some(StateName::W));
+    assert_eq!((&fork.config, &fork.outline.title), (&source.config, &source.outline.title));
+    assert_eq!(fork.outline.usage, Default::default(), "what was paid there is not paid again");
+    let said = |chat: &Chat| chat.history.iter().map(|message| message.parts.clone()).collect::<Vec<_>>();
+    let (there, here) = (said(source), said(&fork));
+    let answered = usize::from(!open_calls(source).is_empty());
+    assert_eq!(here.len(), there.len() + answered, "open calls are answered");
+    assert_eq!(here[..there.len()], there);
+    if answered == 0 {
+        let asked = |chat: &Chat| {
+            let prompt = assemble(chat, &Offer::default());
+            prompt.messages.iter().map(|message| (message.role, message.parts.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(asked(&fork), asked(source));
+    }
+}
+
 /// From here on only the server acts, and the model answers without calls: the chat comes to rest and every message that
 /// waited was said.
 fn check_comes_to_rest(mut story: Story) {
@@ -372,6 +403,7 @@ fn live_through(deeds: &[Deed], page_sizes: &[usize]) -> Story {
     }
     check_log(&story);
     check_replay(&story, page_sizes);
+    check_fork(&story);
     story
 }
 

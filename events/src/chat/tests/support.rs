@@ -289,6 +289,7 @@ fn shown_event(event: &Event) -> String {
             TurnReason::Edit => "TurnStarted(edit)",
             TurnReason::Promotion => "TurnStarted(promotion)",
             TurnReason::Compaction => "TurnStarted(compaction)",
+            TurnReason::Fork => "TurnStarted(fork)",
         },
         Event::ActionResolved(resolved) => match resolved.resolution {
             ActionResolution::Submitted => "ActionResolved(submitted)",

@@ -140,7 +140,7 @@ fn names_of_values_are_frozen() {
         EffectClass: Idempotent Resumable AtMostOnce;
         WithdrawalReason: Edited;
         PromotedTo: History Head;
-        TurnReason: Message Edit Promotion Compaction;
+        TurnReason: Message Edit Promotion Compaction Fork;
         AttemptAction: Generate RunTools Compact LoadContext;
         AbandonCause: Crash OwnershipLost;
         CallNeed: Result Approval;
@@ -162,7 +162,7 @@ fn names_of_values_are_frozen() {
         r#"EffectClass ["idempotent","resumable","at_most_once"]"#,
         r#"WithdrawalReason ["edited"]"#,
         r#"PromotedTo ["history","head"]"#,
-        r#"TurnReason ["message","edit","promotion","compaction"]"#,
+        r#"TurnReason ["message","edit","promotion","compaction","fork"]"#,
         r#"AttemptAction ["generate","run_tools","compact","load_context"]"#,
         r#"AbandonCause ["crash","ownership_lost"]"#,
         r#"CallNeed ["result","approval"]"#,

@@ -147,6 +147,7 @@ pub fn full() -> Vec<Event> {
             labels: labels(),
             workspace: Some(workspace()),
             plan_mode: true,
+            forked_from: Some(ForkOrigin { chat_id: chat_id(2), version: 41, hash: Digest([0xab; 32]) }),
         }),
         Event::MessageCommitted(MessageCommitted {
             role: Role::Assistant,
@@ -297,6 +298,7 @@ pub fn minimal() -> Vec<Event> {
             labels: BTreeMap::new(),
             workspace: None,
             plan_mode: false,
+            forked_from: None,
         }),
         Event::MessageCommitted(MessageCommitted {
             role: Role::User,
