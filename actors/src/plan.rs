@@ -145,7 +145,7 @@ pub(crate) fn plan(
                 preparation = Some(work);
                 break;
             }
-            Some(FollowUp::Command(command, work)) => (command, work),
+            Some(FollowUp::Command(command, work)) => (*command, work),
         };
         let events = match draft.decide(&command) {
             Ok(events) => events,
@@ -176,7 +176,7 @@ enum FollowUp {
     /// It waits until the tools are ready.
     Prepare(BoxFuture<'static, ()>),
     /// It gives itself a command, with the work of the attempt that the command records.
-    Command(Command, Option<Work>),
+    Command(Box<Command>, Option<Work>),
 }
 
 fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) -> FollowUp {
@@ -215,7 +215,7 @@ fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) ->
             "This version of the server cannot summarise a conversation. Clear the context or begin a new chat.",
         )),
     };
-    FollowUp::Command(command, work)
+    FollowUp::Command(Box::new(command), work)
 }
 
 fn record(deps: &Deps, action: AttemptAction) -> RecordAttempt {

@@ -31,7 +31,7 @@ use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::Catalog;
 use crate::state::{AUDITS_MAX, AppState, Owners};
 use crate::telemetry::metrics;
-use crate::tools::{self, Access};
+use crate::tools::{Access, Tools};
 use crate::watch::follower::{Sources, follower};
 
 /// What a start may add to the settings.
@@ -95,6 +95,7 @@ pub struct Server {
     storage: Storage,
     reads: ReadModels,
     handle: Handle,
+    tools: Arc<Tools>,
     limit: Duration,
     /// Ends streams.
     streams: CancellationToken,
@@ -148,13 +149,14 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let limits = Arc::new(settings.limits.clone());
         let access = Access::new(settings.node_name.clone());
+        let tools = Arc::new(Tools::new(&settings, environment, &access, &models, &workspaces, runtime.clone()));
         let handle = Node::start(NodeOptions {
             log: storage.log(),
             journal: storage.journal(),
             snapshots: Arc::new(reads.clone()),
             clock: Arc::clone(&clock),
             models: Arc::clone(&models),
-            tools: Arc::new(tools::registry(&settings, &access, &models, &workspaces)),
+            tools: tools.tool_box(),
             limits: Arc::clone(&limits),
             node_name: settings.node_name.clone(),
             runtime: runtime.clone(),
@@ -192,6 +194,7 @@ impl Server {
             log: storage.log(),
             reads: reads.clone(),
             models,
+            tools: Arc::clone(&tools),
             keys,
             rates: Rates::new(&settings.http),
             http: Arc::new(settings.http.clone()),
@@ -212,6 +215,7 @@ impl Server {
             storage,
             reads,
             handle,
+            tools,
             limit: stop_limit(settings.limits.shutdown_ms),
             streams,
             background,
@@ -287,6 +291,7 @@ impl Server {
             http.handle.stop(true).await;
         }
         self.handle.shutdown().await;
+        self.tools.close().await;
         self.background.cancel();
         for (task, name) in [(self.recovery, "recovery"), (self.projections, "the read models")] {
             if let Err(error) = task.await {

@@ -19,6 +19,7 @@ use crate::compose::WorkspaceHome;
 use crate::config::HttpSettings;
 use crate::error::Problem;
 use crate::stream::story::Sources;
+use crate::tools::Tools;
 use crate::watch::follower::Watchers;
 
 /// Audits of the whole log that a server does at once.
@@ -35,6 +36,8 @@ pub struct AppState {
     pub reads: ReadModels,
     /// The models that are configured now.
     pub models: Arc<dyn ModelCatalog>,
+    /// What the server's tools are made of.
+    pub tools: Arc<Tools>,
     /// The keys.
     pub keys: Keys,
     /// How often each key asks.

@@ -113,7 +113,6 @@ fn dependencies_run_one_way() {
         ("verbatim-events-sql", &["verbatim-events"]),
         ("verbatim-actors", &["verbatim-events"]),
         ("verbatim-llm", &["verbatim-events"]),
-        ("verbatim-tools", &["verbatim-events"]),
         ("verbatim-projections", &["verbatim-events"]),
         ("verbatim-tools", &["verbatim-events"]),
         (

@@ -9,7 +9,9 @@ use verbatim_events::limits::{
 
 use super::operation::schema_ref;
 use crate::auth::Role;
-use crate::wire::request::{KEY_NAME_MAX_BYTES, NAME_MAX_BYTES, TOOL_NAME_MAX_BYTES, TOOL_POLICY_MAX};
+use crate::wire::request::{
+    KEY_NAME_MAX_BYTES, MCP_SERVERS_MAX, NAME_MAX_BYTES, SERVER_TOOLS_MAX, TOOL_NAME_MAX_BYTES, TOOL_POLICY_MAX,
+};
 use crate::wire::words::busy_words;
 
 /// Text that says something, without U+0000, which databases cannot keep.
@@ -161,10 +163,17 @@ fn create_chat() -> Value {
         "maxLength": SYSTEM_PROMPT_MAX_BYTES,
         "description": "What the model is told before everything else.",
     });
+    let mcp_servers = json!({
+        "type": "array",
+        "maxItems": MCP_SERVERS_MAX,
+        "description": "Names of configured MCP servers whose tools the chat may use.",
+        "items": {"type": "string", "minLength": 1, "maxLength": NAME_MAX_BYTES, "pattern": CLEAN},
+    });
     let server_tools = json!({
         "type": "array",
-        "description": "The server's tools that the chat may use: all (`[\"*\"]`, or nothing said) or none (`[]`).",
-        "items": {"const": "*"},
+        "maxItems": SERVER_TOOLS_MAX,
+        "description": "Names of the server's tools that the chat may use; all for `\"*\"` or without it.",
+        "items": {"type": "string", "minLength": 1, "maxLength": NAME_MAX_BYTES, "pattern": CLEAN},
     });
     body(
         "A new chat.",
@@ -180,9 +189,12 @@ fn create_chat() -> Value {
             ("server_tools", server_tools),
             ("tool_policy", tool_policy()),
             ("parent", json!({"type": "string", "format": "uuid", "description": "The chat that it belongs to."})),
-            ("mcp_servers", not_yet(json!({"type": "array", "maxItems": 0}))),
+            ("mcp_servers", mcp_servers),
             ("workspace", not_yet(json!({"enum": [false]}))),
-            ("plan_mode", not_yet(json!({"enum": [false]}))),
+            (
+                "plan_mode",
+                json!({"type": "boolean", "description": "Nothing is done yet: the model may look, ask and plan."}),
+            ),
         ],
         json!({
             "content": [{"type": "text", "text": "How is the weather in Prague?"}],
@@ -209,7 +221,10 @@ fn change_chat() -> Value {
             ("model", name("A configured model.")),
             ("effort", name("The reasoning effort.")),
             ("archived", json!({"type": "boolean", "description": "Out of the way, with its family."})),
-            ("plan_mode", not_yet(json!({"enum": [false, null]}))),
+            (
+                "plan_mode",
+                json!({"type": "boolean", "description": "Nothing is done: the model may look, ask and plan."}),
+            ),
         ],
         json!({"title": "Weather in Prague", "pinned": true}),
     )

@@ -46,8 +46,11 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
         tools,
         server_tools,
         tool_policy,
+        mcp_servers,
+        plan_mode,
         parent,
     } = wanted;
+    state.tools.check_mcp("/mcp_servers", &mcp_servers)?;
     let command = Command::CreateChat(Box::new(CreateChat {
         id,
         owner: family.owner.clone(),
@@ -60,11 +63,11 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
         system_prompt,
         tools,
         server_tools,
-        mcp_servers: Vec::new(),
+        mcp_servers,
         tool_policy,
         labels,
         workspace: None,
-        plan_mode: false,
+        plan_mode,
         content,
     }));
     let answer = run(&state, &request, &caller, id, command, &body).await?;
@@ -123,7 +126,7 @@ async fn family(state: &AppState, caller: &Caller, parent: Option<ChatId>) -> Re
 pub async fn patch(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
     let chat_id = chat_to_write(&state, &request, &caller).await?;
     let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
-    let PatchChatRequest { title, labels, pinned, model, effort, archived } = PatchChatRequest::read(&body)?;
+    let PatchChatRequest { title, labels, pinned, model, effort, plan_mode, archived } = PatchChatRequest::read(&body)?;
     state.check_model("/model", model.as_deref())?;
     let patch = SettingsChanged {
         title: title.map(|title| TitleChange { title, source: TitleSource::User }),
@@ -131,6 +134,7 @@ pub async fn patch(state: Data<AppState>, request: HttpRequest, caller: Caller, 
         pinned,
         model,
         effort,
+        plan_mode,
         ..SettingsChanged::default()
     };
     let answer = run(&state, &request, &caller, chat_id, Command::ChangeSettings { patch, archived }, &body).await?;

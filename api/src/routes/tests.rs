@@ -27,7 +27,6 @@ use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
 use verbatim_events::memory::{MemoryJournal, MemoryLog};
 use verbatim_events::model::ModelSettings;
-use verbatim_events::tool::NoTools;
 use verbatim_events_sql::KeyStore;
 use verbatim_llm::Demo;
 use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
@@ -35,8 +34,9 @@ use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
 use crate::app::serve;
 use crate::auth::{KeyRing, Keys, Principal, Rates, Role};
 use crate::compose::WorkspaceHome;
-use crate::config::HttpSettings;
+use crate::config::{Environment, Flags, HttpSettings, Settings};
 use crate::state::{AppState, Owners};
+use crate::tools::{Access, Tools};
 use crate::watch::follower::{Sources, follower};
 
 /// The demo model and nothing else.
@@ -88,16 +88,21 @@ impl World {
         });
         let (clock, limits) = (ManualClock::default(), Arc::new(Limits::default()));
         let models: Arc<dyn ModelCatalog> = Arc::new(OnlyDemo(Arc::new(Demo::new())));
+        let access = Access::new("test".to_owned());
+        let environment = Environment::default();
+        let settings = Settings::load(&Flags::default(), &environment).unwrap();
+        let tools =
+            Arc::new(Tools::new(&settings, &environment, &access, &models, &WorkspaceHome::none(), runtime.clone()));
         let handle = Node::start(NodeOptions {
             log: Arc::clone(&log),
             journal: Arc::new(MemoryJournal::default()),
             snapshots: Arc::new(reads.clone()),
             clock: Arc::new(clock.clone()),
             models: Arc::clone(&models),
-            tools: Arc::new(NoTools),
+            tools: tools.tool_box(),
             limits: Arc::clone(&limits),
             node_name: "test".into(),
-            runtime,
+            runtime: runtime.clone(),
             arbiters: 1,
         });
         let ring = KeyRing::with_admin("admin");
@@ -116,6 +121,7 @@ impl World {
         });
         actix_web::rt::spawn(follow);
         let state = AppState {
+            tools,
             handle,
             log,
             reads,

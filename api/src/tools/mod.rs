@@ -5,32 +5,71 @@ mod access;
 use std::sync::Arc;
 
 use verbatim_actors::ports::ModelCatalog;
+use verbatim_events::tool::ToolBox;
 use verbatim_tools::conversation::{Advisor, AdvisorSettings, ConversationTools};
+use verbatim_tools::mcp::McpServers;
 use verbatim_tools::workspace::WorkspaceTools;
 use verbatim_tools::{Registry, ToolFamily};
 
 pub use access::Access;
 
 use crate::compose::WorkspaceHome;
-use crate::config::Settings;
+use crate::config::{Environment, Settings};
+use crate::error::Problem;
 
-/// The registry of all tools that this server has.
-pub fn registry(
-    settings: &Settings,
-    access: &Arc<Access>,
-    models: &Arc<dyn ModelCatalog>,
-    workspaces: &WorkspaceHome,
-) -> Registry {
-    let advisor = settings.advisor.as_ref().map(|configured| {
-        let (models, name) = (Arc::clone(models), configured.model.clone());
-        let find_model = move || {
-            let model = models.resolve(Some(&name)).map_err(|error| error.message)?;
-            Ok((model.provider, model.settings))
-        };
-        Advisor::new(find_model, AdvisorSettings { uses_max: configured.uses_max })
-    });
-    let conversation = ConversationTools::new(Arc::clone(access) as _, advisor);
-    let workspaces = WorkspaceTools::new(Arc::clone(&workspaces.spaces), Arc::clone(access) as _);
-    let families: Vec<Arc<dyn ToolFamily>> = vec![Arc::new(conversation), Arc::new(workspaces)];
-    Registry::new(families)
+/// What the server's tools are made of.
+pub struct Tools {
+    registry: Arc<Registry>,
+    mcp: Arc<McpServers>,
+}
+
+impl Tools {
+    /// Puts together what is configured. Nothing is connected or started yet.
+    pub fn new(
+        settings: &Settings,
+        environment: &Environment,
+        access: &Arc<Access>,
+        models: &Arc<dyn ModelCatalog>,
+        workspaces: &WorkspaceHome,
+        runtime: tokio::runtime::Handle,
+    ) -> Tools {
+        let advisor = settings.advisor.as_ref().map(|configured| {
+            let (models, name) = (Arc::clone(models), configured.model.clone());
+            let find_model = move || {
+                let model = models.resolve(Some(&name)).map_err(|error| error.message)?;
+                Ok((model.provider, model.settings))
+            };
+            Advisor::new(find_model, AdvisorSettings { uses_max: configured.uses_max })
+        });
+        let conversation = ConversationTools::new(Arc::clone(access) as _, advisor);
+        let environment = environment.clone();
+        let lookup = move |name: &str| environment.get(name).map(str::to_owned);
+        let mcp = Arc::new(McpServers::new(settings.mcp.clone(), lookup, runtime));
+        let workspaces = WorkspaceTools::new(Arc::clone(&workspaces.spaces), Arc::clone(access) as _);
+        let families: Vec<Arc<dyn ToolFamily>> =
+            vec![Arc::new(conversation), Arc::new(workspaces), Arc::clone(&mcp) as _];
+        Tools { registry: Arc::new(Registry::new(families)), mcp }
+    }
+
+    /// For the actors.
+    pub fn tool_box(&self) -> Arc<dyn ToolBox> {
+        Arc::clone(&self.registry) as _
+    }
+
+    /// Refuses names of MCP servers that are not configured; `pointer` is where the request names them.
+    pub fn check_mcp(&self, pointer: &str, names: &[String]) -> Result<(), Problem> {
+        let unknown = names.iter().position(|name| self.mcp.names().all(|known| known != name));
+        match unknown {
+            None => Ok(()),
+            Some(index) => {
+                let problem = format!("no MCP server named {:?} is configured", names[index]);
+                Err(Problem::field(&format!("{pointer}/{index}"), problem))
+            }
+        }
+    }
+
+    /// Ends what the tools keep open: connections and the programs behind them. What outlives the server stays.
+    pub async fn close(&self) {
+        self.mcp.close().await;
+    }
 }

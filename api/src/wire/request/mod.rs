@@ -16,8 +16,8 @@ pub(crate) use self::fields::NAME_MAX_BYTES;
 use self::fields::{content, labels, name, needed_content, parent, system_prompt, title};
 pub(crate) use self::keys::NAME_MAX_BYTES as KEY_NAME_MAX_BYTES;
 pub use self::keys::{check_name, read_new_key};
-pub(crate) use self::tools::{TOOL_NAME_MAX_BYTES, TOOL_POLICY_MAX};
-use self::tools::{server_tools, tool_policy, tools};
+pub(crate) use self::tools::{MCP_SERVERS_MAX, SERVER_TOOLS_MAX, TOOL_NAME_MAX_BYTES, TOOL_POLICY_MAX};
+use self::tools::{mcp_servers, server_tools, tool_policy, tools};
 use super::reader::{Errors, Null, Object, parse};
 use crate::error::Problem;
 
@@ -34,6 +34,8 @@ pub struct CreateChatRequest {
     pub tools: Vec<ToolDefinition>,
     pub server_tools: Option<Vec<String>>,
     pub tool_policy: BTreeMap<String, ToolPolicy>,
+    pub mcp_servers: Vec<String>,
+    pub plan_mode: bool,
     pub parent: Option<ChatId>,
 }
 
@@ -50,12 +52,12 @@ impl CreateChatRequest {
             tools: tools(errors, object),
             server_tools: server_tools(errors, object),
             tool_policy: tool_policy(errors, object),
+            mcp_servers: mcp_servers(errors, object),
+            plan_mode: object.boolean(errors, "plan_mode").unwrap_or(false),
             parent: parent(errors, object),
         })
         .and_then(|(request, mut errors, mut object)| {
-            object.refuse(&mut errors, "mcp_servers", "MCP servers are");
             object.refuse(&mut errors, "workspace", "workspaces are");
-            object.refuse(&mut errors, "plan_mode", "plan mode is");
             done(request, errors, object)
         })
     }
@@ -133,6 +135,7 @@ pub struct PatchChatRequest {
     pub pinned: Option<bool>,
     pub model: Option<String>,
     pub effort: Option<String>,
+    pub plan_mode: Option<bool>,
     pub archived: Option<bool>,
 }
 
@@ -145,12 +148,10 @@ impl PatchChatRequest {
             pinned: object.boolean(errors, "pinned"),
             model: name(errors, object, "model"),
             effort: name(errors, object, "effort"),
+            plan_mode: object.boolean(errors, "plan_mode"),
             archived: object.boolean(errors, "archived"),
         })
-        .and_then(|(request, mut errors, mut object)| {
-            object.refuse(&mut errors, "plan_mode", "plan mode is");
-            done(request, errors, object)
-        })
+        .and_then(|(request, errors, object)| done(request, errors, object))
     }
 }
 

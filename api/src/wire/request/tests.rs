@@ -44,7 +44,9 @@ fn a_chat_takes_all_it_is_given() {
         "system_prompt": "be brief",
         "labels": {"team/name": "engines"},
         "tools": [{"name": "look", "description": "looks", "parameters": {"type": "object"}}],
-        "server_tools": [],
+        "server_tools": ["read_file"],
+        "mcp_servers": ["files", "web", "files"],
+        "plan_mode": true,
         "tool_policy": {"look": "ask", "*": "deny"},
         "parent": "01890000-0000-7000-8000-000000000001",
     }))
@@ -63,7 +65,9 @@ fn a_chat_takes_all_it_is_given() {
                 description: "looks".into(),
                 parameters: json!({"type": "object"}),
             }],
-            server_tools: Some(Vec::new()),
+            server_tools: Some(vec!["read_file".to_owned()]),
+            mcp_servers: vec!["files".to_owned(), "web".to_owned()],
+            plan_mode: true,
             tool_policy: [("look".to_owned(), ToolPolicy::Ask), ("*".to_owned(), ToolPolicy::Deny)].into(),
             parent: Some("01890000-0000-7000-8000-000000000001".parse().unwrap()),
         }
@@ -72,17 +76,14 @@ fn a_chat_takes_all_it_is_given() {
 
 #[test]
 fn what_has_no_engine_is_named() {
-    for (field, value) in
-        [("workspace", json!({"template_id": "blank"})), ("mcp_servers", json!(["files"])), ("plan_mode", json!(true))]
-    {
-        assert_eq!(pointers(create(json!({field: value}))), [format!("/{field}")]);
-    }
-    assert_eq!(pointers(create(json!({"server_tools": ["execute"]}))), ["/server_tools/0"]);
+    assert_eq!(pointers(create(json!({"workspace": {"template_id": "blank"}}))), ["/workspace"]);
     assert_eq!(pointers(create(json!({"parent": "nobody"}))), ["/parent"]);
 }
 
 #[test]
 fn bounds_are_checked_where_they_enter() {
+    assert_eq!(pointers(create(json!({"server_tools": ["", 1]}))), ["/server_tools/0", "/server_tools/1"]);
+    assert_eq!(pointers(create(json!({"mcp_servers": vec!["a"; 33]}))), ["/mcp_servers"]);
     let many = |count: usize| -> Value {
         (0..count).map(|index| (format!("k{index}"), json!("v"))).collect::<serde_json::Map<_, _>>().into()
     };
@@ -205,11 +206,12 @@ fn a_patch_tells_leaving_out_from_emptying() {
             pinned: Some(true),
             model: Some("m".into()),
             effort: Some("low".into()),
+            plan_mode: Some(false),
             archived: Some(false),
         }
     );
     assert_eq!(pointers(patch(json!({"title": null}))), ["/title"]);
-    assert_eq!(pointers(patch(json!({"plan_mode": true}))), ["/plan_mode"]);
+    assert_eq!(pointers(patch(json!({"plan_mode": 1}))), ["/plan_mode"]);
     assert_eq!(pointers(patch(json!({"status": "waiting"}))), ["/status"]);
 }
 

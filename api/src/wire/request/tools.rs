@@ -12,6 +12,12 @@ use crate::wire::reader::{Errors, Null, Object, below, string, wrong_type};
 /// The longest name of a client tool, in bytes; what every provider accepts.
 pub(crate) const TOOL_NAME_MAX_BYTES: usize = 64;
 
+/// Names of server tools that a chat may give.
+pub(crate) const SERVER_TOOLS_MAX: usize = 512;
+
+/// MCP servers that a chat may name.
+pub(crate) const MCP_SERVERS_MAX: usize = 32;
+
 /// Entries of a tool policy.
 pub(crate) const TOOL_POLICY_MAX: usize = CLIENT_TOOLS_MAX;
 
@@ -66,20 +72,36 @@ fn check_tool_schema(errors: &mut Errors, pointer: &str, schema: &Value) {
     }
 }
 
-/// All of the server's tools (`["*"]`, or nothing said), or none (`[]`): this server has none that a name could mean.
+/// Names of the server's tools that the chat may use; nothing said, or `"*"` among them, means all. A name that the server
+/// does not know (any more) is no mistake: tools of MCP servers come and go.
 pub(super) fn server_tools(errors: &mut Errors, object: &mut Object) -> Option<Vec<String>> {
-    let pointer = object.pointer("server_tools");
-    let values = object.array(errors, "server_tools")?;
-    let mut all = false;
+    let names = names(errors, object, "server_tools", SERVER_TOOLS_MAX)?;
+    if names.iter().any(|name| name == "*") { None } else { Some(names) }
+}
+
+/// Names of configured MCP servers; whether there are such is checked where they are known.
+pub(super) fn mcp_servers(errors: &mut Errors, object: &mut Object) -> Vec<String> {
+    names(errors, object, "mcp_servers", MCP_SERVERS_MAX).unwrap_or_default()
+}
+
+fn names(errors: &mut Errors, object: &mut Object, member: &str, max: usize) -> Option<Vec<String>> {
+    let pointer = object.pointer(member);
+    let values = object.array(errors, member)?;
+    if values.len() > max {
+        errors.add(&pointer, format!("must hold at most {max} names"));
+        return None;
+    }
+    let mut names: Vec<String> = Vec::with_capacity(values.len());
     for (index, value) in values.into_iter().enumerate() {
         let pointer = format!("{pointer}/{index}");
-        match string(errors, &pointer, value).as_deref() {
-            Some("*") => all = true,
-            Some(name) => errors.add(pointer, format!("the server has no tool named {name:?}")),
-            None => {}
+        let Some(name) = string(errors, &pointer, value) else { continue };
+        if name.is_empty() || name.len() > NAME_MAX_BYTES || name.contains('\0') {
+            errors.add(&pointer, format!("must be a name of 1 to {NAME_MAX_BYTES} bytes"));
+        } else if !names.contains(&name) {
+            names.push(name);
         }
     }
-    if all { None } else { Some(Vec::new()) }
+    Some(names)
 }
 
 pub(super) fn tool_policy(errors: &mut Errors, object: &mut Object) -> BTreeMap<String, ToolPolicy> {
