@@ -24,3 +24,4 @@ mod telemetry;
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_verbatim");
+mod workspaces;
