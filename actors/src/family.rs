@@ -218,7 +218,7 @@ async fn archiving(
     let mut waiting: Vec<ChatId> = target.outline.children.clone();
     while let Some(member_id) = waiting.pop() {
         if shares.len() >= FAMILY_MAX {
-            return Err(SendError::Busy { retry_after_ms: BUSY_RETRY_AFTER_MS });
+            return Err(SendError::FamilyTooLarge { max: FAMILY_MAX });
         }
         let member = state(supervisor, member_id).await?;
         waiting.extend(member.outline.children.iter().copied());

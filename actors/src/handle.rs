@@ -65,6 +65,12 @@ pub enum SendError {
     /// The key was used for something else.
     #[error("the idempotency key was used for another request")]
     KeyReused,
+    /// The chat's family is larger than one append covers; its branches can be archived one by one.
+    #[error("the chat's family has more than {max} chats; archive or unarchive its branches one by one")]
+    FamilyTooLarge {
+        /// The bound.
+        max: usize,
+    },
     /// Too much waits already.
     #[error("the server is busy; try again in {retry_after_ms} ms")]
     Busy {

@@ -232,6 +232,7 @@ pub(crate) fn result_name(answer: &Result<Answer, SendError>) -> &'static str {
         Ok(_) => "done",
         Err(SendError::Rejected(_)) => "rejected",
         Err(SendError::KeyReused) => "key_reused",
+        Err(SendError::FamilyTooLarge { .. }) => "rejected",
         Err(SendError::Busy { .. }) => "busy",
         Err(SendError::LogUnavailable { .. }) => "log_unavailable",
         Err(SendError::Damaged { .. }) => "damaged",

@@ -91,6 +91,8 @@ problem_codes! {
     NotAllowed: "not_allowed", 409, "Not allowed in the chat's state";
     /// The chat, or its family, is archived.
     Archived: "archived", 409, "The chat is archived";
+    /// The chat's family is larger than one change covers.
+    FamilyTooLarge: "family_too_large", 409, "The chat's family is too large";
     /// There is nothing to summarise.
     NothingToCompact: "nothing_to_compact", 409, "There is nothing to compact";
     /// There is nothing to forget.
@@ -288,6 +290,7 @@ impl From<SendError> for Problem {
                 Code::IdempotencyMismatch,
                 "this idempotency key was used for another request; use a fresh one",
             ),
+            SendError::FamilyTooLarge { .. } => Problem::new(Code::FamilyTooLarge, error.to_string()),
             SendError::Busy { retry_after_ms } => {
                 Problem::new(Code::Busy, "too many commands wait already; try again later")
                     .retry_after_ms(retry_after_ms)

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use support::chat::ChatClient;
 use support::http::{Answer, Client, IDEMPOTENCY_KEY};
-use support::server::TestServer;
+use support::server::{ServerOptions, TestServer};
 
 use crate::PROGRAM;
 
@@ -115,4 +115,31 @@ async fn duplicates_at_the_same_moment_are_one() {
         chat.history().await.into_iter().filter(|(role, _)| role == "assistant").map(|(_, text)| text).collect();
     assert_eq!(said, ["x", "0", "1", "2", "3", "4"]);
     assert_eq!(client.get("/chats").await.items().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_is_told_its_first_answer_though_the_model_is_gone() {
+    let with = "[providers.own]\nkind = \"demo\"\n[models.passing]\nprovider = \"own\"\n";
+    let mut server = TestServer::start_with(PROGRAM, ServerOptions::with_config(with)).await;
+    let new = json!({ "content": "[[say x]]", "model": "passing" });
+    let created = call(server.client(), Method::POST, "/chats", &new, "create").await.expect(201);
+    let chat = ChatClient::of(server.client(), &created.text_of("id"));
+    chat.rest().await;
+    let more = json!({ "content": "[[say y]]", "model": "passing" });
+    let sent = call(server.client(), Method::POST, &chat.path("/messages"), &more, "send").await.expect(202);
+    chat.rest().await;
+    assert!(server.terminate().await.unwrap().success());
+    std::fs::write(server.home().join("verbatim.toml"), "").unwrap();
+    server.start_again().await.unwrap();
+    let client = server.client();
+    for (path, body, key, first) in
+        [("/chats".to_owned(), &new, "create", &created), (chat.path("/messages"), &more, "send", &sent)]
+    {
+        let again = call(client, Method::POST, &path, body, key).await;
+        assert!(replayed(&again), "{again:?}");
+        assert_eq!((again.status, &again.text), (first.status, &first.text));
+        call(client, Method::POST, &path, body, "fresh").await.expect_problem(400, "invalid_request");
+        let other = json!({ "content": "else", "model": "passing" });
+        call(client, Method::POST, &path, &other, key).await.expect_problem(422, "idempotency_mismatch");
+    }
 }

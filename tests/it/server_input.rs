@@ -290,7 +290,7 @@ async fn an_archived_chat_is_read_and_not_written_to() {
     let version = chat.version().await;
     chat.send("more").await.expect_problem(409, "archived");
     client.patch(&chat.path("/messages/3"), json!({ "content": "x" })).await.expect_problem(409, "archived");
-    for path in ["/interrupt", "/clear", "/queue/5/promote"] {
+    for path in ["/interrupt", "/compact", "/clear", "/queue/5/promote"] {
         chat.post(path, json!({})).await.expect_problem(409, "archived");
     }
     client.delete(&chat.path("/queue/5")).await.expect_problem(409, "archived");

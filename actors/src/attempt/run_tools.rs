@@ -155,6 +155,7 @@ async fn recorded(scope: &Scope, command: Command) -> Option<()> {
             Err(
                 SendError::Rejected(_)
                 | SendError::KeyReused
+                | SendError::FamilyTooLarge { .. }
                 | SendError::Damaged { .. }
                 | SendError::Died
                 | SendError::GivenUp

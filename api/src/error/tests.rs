@@ -30,6 +30,7 @@ const TABLE: &str = "\
 405 method_not_allowed
 409 not_allowed
 409 archived
+409 family_too_large
 409 nothing_to_compact
 409 nothing_to_clear
 409 already_running

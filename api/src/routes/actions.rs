@@ -1,4 +1,4 @@
-//! Commands on a chat as it is: stop, clear, answer what it waits for.
+//! Commands on a chat as it is: stop, compact, clear, answer what it waits for.
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Payload};
@@ -14,6 +14,11 @@ use crate::wire::request::{ApprovalsRequest, ToolResultsRequest, read_nothing};
 /// `POST /chats/{chat}/interrupt`
 pub async fn interrupt(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
     without_words(state, request, caller, payload, Command::Interrupt).await
+}
+
+/// `POST /chats/{chat}/compact`
+pub async fn compact(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
+    without_words(state, request, caller, payload, Command::RequestCompaction).await
 }
 
 /// `POST /chats/{chat}/clear`

@@ -14,7 +14,7 @@ use verbatim_events::ids::ChatId;
 use verbatim_projections::{ChatFilter, Parent};
 
 use super::access::{chat_to_read, chat_to_write, settle};
-use super::commands::{answered, run};
+use super::commands::{answered, check_model, run};
 use super::query::Query;
 use super::{API, Answered, body};
 use crate::auth::Caller;
@@ -33,7 +33,7 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
     caller.check_create()?;
     let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
     let wanted = CreateChatRequest::read(&body)?;
-    state.check_model("/model", wanted.model.as_deref())?;
+    check_model(&state, &request, &caller, &body, wanted.model.as_deref()).await?;
     let id = ChatId(Uuid::now_v7());
     let family = family(&state, &caller, wanted.parent).await?;
     let CreateChatRequest {
@@ -127,7 +127,7 @@ pub async fn patch(state: Data<AppState>, request: HttpRequest, caller: Caller, 
     let chat_id = chat_to_write(&state, &request, &caller).await?;
     let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
     let PatchChatRequest { title, labels, pinned, model, effort, plan_mode, archived } = PatchChatRequest::read(&body)?;
-    state.check_model("/model", model.as_deref())?;
+    check_model(&state, &request, &caller, &body, model.as_deref()).await?;
     let patch = SettingsChanged {
         title: title.map(|title| TitleChange { title, source: TitleSource::User }),
         labels,

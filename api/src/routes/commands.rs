@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
-use verbatim_actors::handle::{Answer, Meta};
+use verbatim_actors::handle::{Answer, Meta, SendError};
 use verbatim_events::chat::Status;
 use verbatim_events::command::Command;
 use verbatim_events::envelope::Actor;
@@ -36,6 +36,21 @@ pub async fn run(
     };
     // Concerns the whole family where the command does, else the chat alone.
     Ok(state.handle.send_family(chat_id, command, meta).await?)
+}
+
+/// Refuses a model that is not configured, unless the request was answered before: a key that is told again says what it
+/// said first, whatever has become of the model.
+pub async fn check_model(
+    state: &AppState,
+    request: &HttpRequest,
+    caller: &Caller,
+    body: &[u8],
+    model: Option<&str>,
+) -> Result<(), Problem> {
+    let Err(problem) = state.check_model("/model", model) else { return Ok(()) };
+    let Some(key) = key_of(request, &caller.owner, body)? else { return Err(problem) };
+    let receipt = state.log.receipt(&key.owner, &key.key).await.map_err(SendError::from)?;
+    if receipt.is_some() { Ok(()) } else { Err(problem) }
 }
 
 /// An answer to a mutation, with its position and whether it was only told again.

@@ -7,7 +7,7 @@ use verbatim_events::ids::MessageId;
 use verbatim_projections::MessageQuery;
 
 use super::access::{chat_to_read, chat_to_write, number};
-use super::commands::{accepted, accepted_edit, run};
+use super::commands::{accepted, accepted_edit, check_model, run};
 use super::query::Query;
 use super::{Answered, body};
 use crate::auth::Caller;
@@ -22,7 +22,7 @@ pub async fn send(state: Data<AppState>, request: HttpRequest, caller: Caller, p
     let chat_id = chat_to_write(&state, &request, &caller).await?;
     let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
     let SendMessageRequest { content, busy, model, effort } = SendMessageRequest::read(&body)?;
-    state.check_model("/model", model.as_deref())?;
+    check_model(&state, &request, &caller, &body, model.as_deref()).await?;
     let command =
         Command::SendMessage(SendMessage { parts: content, author: caller.owner.clone(), busy, model, effort });
     let answer = run(&state, &request, &caller, chat_id, command, &body).await?;
@@ -35,7 +35,7 @@ pub async fn edit(state: Data<AppState>, request: HttpRequest, caller: Caller, p
     let message_id = number(&request, "message", Code::MessageNotFound, "there is no such message")?;
     let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
     let EditMessageRequest { content, model, effort } = EditMessageRequest::read(&body)?;
-    state.check_model("/model", model.as_deref())?;
+    check_model(&state, &request, &caller, &body, model.as_deref()).await?;
     let command =
         Command::EditMessage(EditMessage { message_id, parts: content, author: caller.owner.clone(), model, effort });
     let answer = run(&state, &request, &caller, chat_id, command, &body).await?;

@@ -50,6 +50,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(only("/{chat}/queue/{queued}/promote", "POST").route(web::post().to(queue::promote)))
         .service(only("/{chat}/fork", "POST").route(web::post().to(chats::fork)))
         .service(only("/{chat}/interrupt", "POST").route(web::post().to(actions::interrupt)))
+        .service(only("/{chat}/compact", "POST").route(web::post().to(actions::compact)))
         .service(only("/{chat}/clear", "POST").route(web::post().to(actions::clear)))
         .service(only("/{chat}/tool-results", "POST").route(web::post().to(actions::tool_results)))
         .service(only("/{chat}/approvals", "POST").route(web::post().to(actions::approvals)))

@@ -173,7 +173,7 @@ async fn another_owner_sees_nothing_and_an_auditor_everything_but_writes_nothing
     for rest in ["", "/messages", "/queue", "/turns", "/events", "/events?follow=true", "/stream", "/children"] {
         bob.get(&format!("/chats/{id}{rest}")).await.expect_problem(404, "chat_not_found");
     }
-    for rest in ["/messages", "/interrupt", "/clear", "/tool-results", "/queue/7/promote"] {
+    for rest in ["/messages", "/interrupt", "/compact", "/clear", "/tool-results", "/queue/7/promote"] {
         let path = format!("/chats/{id}{rest}");
         bob.post(&path, json!({"content": "hello"})).await.expect_problem(404, "chat_not_found");
         eve.post(&path, json!({"content": "hello"})).await.expect_problem(403, "forbidden");

@@ -4,7 +4,6 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use actix_web::error::PayloadError;
 use actix_web::web::{Data, Payload};
@@ -15,6 +14,7 @@ use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
+use verbatim_actors::clock::Clock;
 
 use crate::error::Problem;
 use crate::state::AppState;
@@ -27,7 +27,7 @@ const FRAME_MAX_BYTES: usize = 4096;
 const UNHEARD_MAX_BYTES: usize = 256 * 1024;
 
 /// How long a client may take to read one frame before it is cut; it resumes by its last id.
-const SEND_TIMEOUT: Duration = Duration::from_secs(15);
+const SEND_TIMEOUT_MS: u64 = 15 * 1000;
 
 #[derive(Serialize)]
 struct Envelope<'a> {
@@ -58,7 +58,7 @@ pub fn open(
         if let Some((code, reason)) = farewell {
             let reason = CloseReason { code, description: Some(reason.to_owned()) };
             // Whoever is gone already needs no farewell, and nobody waits for one that cannot be sent.
-            let _ = tokio::time::timeout(SEND_TIMEOUT, session.close(Some(reason))).await;
+            sent(&*state.clock, session.close(Some(reason))).await;
         }
     });
     Ok(response)
@@ -91,7 +91,7 @@ async fn tell(
             () = revoked.cancelled() => return Some((CloseCode::Policy, "the key was revoked")),
             message = messages.next() => match message {
                 None | Some(Ok(Message::Close(_))) => return Some((CloseCode::Normal, "")),
-                Some(Ok(Message::Ping(bytes))) => sent(session.pong(&bytes)).await?,
+                Some(Ok(Message::Ping(bytes))) => sent(&*state.clock, session.pong(&bytes)).await?,
                 Some(Ok(_)) => {}
                 Some(Err(error)) => {
                     tracing::debug!(%error, "A WebSocket said something that is none of its protocol.");
@@ -102,7 +102,7 @@ async fn tell(
                 // The stream has ended: the reader was too slow, or the log did not answer.
                 None => return Some((CloseCode::Again, "come back with the last id")),
                 Some(bytes) => for text in envelopes(&bytes) {
-                    sent(session.text(text)).await?;
+                    sent(&*state.clock, session.text(text)).await?;
                 },
             },
         }
@@ -110,8 +110,12 @@ async fn tell(
 }
 
 /// Whether something went out in time. A client that does not read is left without a word: it would not read that either.
-async fn sent(sending: impl Future<Output = Result<(), actix_ws::Closed>>) -> Option<()> {
-    tokio::time::timeout(SEND_TIMEOUT, sending).await.ok()?.ok()
+async fn sent(clock: &dyn Clock, sending: impl Future<Output = Result<(), actix_ws::Closed>>) -> Option<()> {
+    tokio::select! {
+        biased;
+        sent = sending => sent.ok(),
+        () = clock.sleep_ms(SEND_TIMEOUT_MS) => None,
+    }
 }
 
 /// Server-sent events as JSON texts.
@@ -128,8 +132,24 @@ fn envelope(frame: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::poll;
+    use support::clock::ManualClock;
+
     use super::*;
     use crate::stream::frames;
+
+    #[actix_web::test]
+    async fn a_client_that_does_not_read_is_left_in_time() {
+        let clock = ManualClock::default();
+        let mut waits = std::pin::pin!(sent(&clock, std::future::pending()));
+        assert!(poll!(&mut waits).is_pending());
+        clock.advance_ms(SEND_TIMEOUT_MS - 1);
+        assert!(poll!(&mut waits).is_pending(), "it may take all of its time");
+        clock.advance_ms(1);
+        assert_eq!(waits.await, None);
+        assert_eq!(sent(&clock, async { Ok(()) }).await, Some(()));
+        assert_eq!(sent(&clock, async { Err(actix_ws::Closed) }).await, None);
+    }
 
     #[test]
     fn frames_are_the_same_as_json() {

@@ -79,6 +79,23 @@ fn a_family_is_archived_and_brought_back_whole() {
 }
 
 #[test]
+fn a_family_that_one_append_cannot_hold_is_refused_in_words() {
+    run(async {
+        let world = World::default();
+        let handle = world.node("n1", &ScriptedModel::new(Vec::new()));
+        let (root, _) = create(&handle, "").await;
+        let (branch, _) = child(&handle, root, root, "").await.expect("the child is made");
+        for _ in 0..1000 {
+            child(&handle, branch, root, "").await.expect("the child is made");
+        }
+        let refused = handle.send_family(root, Command::Archive, Meta::user("ann")).await;
+        assert_eq!(refused.map(|_| ()), Err(SendError::FamilyTooLarge { max: 1000 }));
+        assert!(!archived(&handle, root).await && !archived(&handle, branch).await);
+        handle.shutdown().await;
+    });
+}
+
+#[test]
 fn one_busy_member_keeps_the_whole_family_out_of_the_archive() {
     run(async {
         let world = World::default();

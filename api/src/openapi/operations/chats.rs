@@ -41,7 +41,8 @@ pub(super) fn all() -> Vec<Operation> {
             .body("ChangeChat", false)
             .answers(200, "The chat right after the change.", schema_ref("Chat"))
             .changes()
-            .fails(CHAT_WRITE),
+            .fails(CHAT_WRITE)
+            .fails(&[Code::FamilyTooLarge]),
         Operation::new(
             "post",
             api("/chats/{chat}/fork"),

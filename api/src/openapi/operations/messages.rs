@@ -70,6 +70,9 @@ pub(super) fn all() -> Vec<Operation> {
             .fails(&[Code::QueuedMessageNotFound]),
         command("post", "/interrupt", "interrupt", "actions", "Stop the turn", NOTHING)
             .about("What was said so far is kept."),
+        command("post", "/compact", "compactContext", "actions", "Summarise the history", NOTHING)
+            .about("The model goes on from a summary of what was said; the transcript stays readable.")
+            .fails(&[Code::NothingToCompact]),
         command("post", "/clear", "clearContext", "actions", "Forget the history", NOTHING)
             .about("The model begins anew; the transcript stays readable.")
             .fails(&[Code::NothingToClear]),

@@ -46,6 +46,7 @@ fn rows() -> Vec<Row> {
         ("POST", "/chats/*/queue/7/promote", none.clone(), Writing, "queued_message_not_found"),
         ("POST", "/chats/*/fork", json!({"at": 1}), Writing, "201"),
         ("POST", "/chats/*/interrupt", none.clone(), Writing, "not_allowed"),
+        ("POST", "/chats/*/compact", none.clone(), Writing, "nothing_to_compact"),
         ("POST", "/chats/*/clear", none.clone(), Writing, "nothing_to_clear"),
         ("POST", "/chats/*/tool-results", json!({}), Writing, "invalid_request"),
         ("POST", "/chats/*/approvals", json!({}), Writing, "invalid_request"),
