@@ -7,6 +7,7 @@ mod log_contract;
 mod mcp;
 mod process;
 mod read_models;
+mod readme;
 mod repository;
 mod server_agents;
 mod server_continues;
@@ -19,6 +20,7 @@ mod server_provider;
 mod server_start;
 mod server_states;
 mod server_stream;
+mod server_watch;
 mod shell;
 mod telemetry;
 
