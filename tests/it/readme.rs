@@ -81,7 +81,7 @@ async fn a_first_chat_by_curl() {
     let output = run("sh", &format!("{CURL}{}", placed(&sample, &server)), &server).await;
     assert!(output.status.success(), "{output:?}");
     let told = text(&output);
-    for word in ["event: chat_created", "event: part", "event: turn_finished", "\"message_id\":"] {
+    for word in ["event: chat_created", "event: message_committed", "event: turn_finished", "\"message_id\":"] {
         assert!(told.contains(word), "{word}: {output:?}");
     }
 }
