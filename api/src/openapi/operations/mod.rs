@@ -17,6 +17,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("streams", "What happens, as it happens."),
     ("audit", "The whole log, for those who may read all of it."),
     ("keys", "Who may do what; administrators alone."),
+    ("workspaces", "Where chats work, and what that is made from."),
     ("projections", "The read models' own state."),
     ("server", "The server itself."),
 ];
