@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use verbatim_events::chat::Outline;
-use verbatim_events::envelope::{Recorded, Stored};
+use verbatim_events::envelope::{Encoding, Recorded, Stored};
 use verbatim_events::ids::{ChatId, Position, TurnId, Version};
 use verbatim_events::snapshot::Encoded;
 use verbatim_events::wire;
@@ -77,6 +77,9 @@ pub(crate) struct Batch {
     pub(crate) chats: BTreeMap<ChatId, Touched>,
     /// The events that stopped a chat's projection, at most one per chat.
     pub(crate) dead_letters: Vec<DeadLetter>,
+    /// Events that stopped a chat's projection because they are sealed and their key is gone: what they said was erased,
+    /// and nothing is wrong. At most one per chat.
+    pub(crate) sealed: Vec<DeadLetter>,
     /// Events of chats whose projection had stopped before.
     pub(crate) skipped: usize,
     /// The snapshots that came due: what there is to keep of each such chat, if anything.
@@ -137,7 +140,11 @@ impl Batch {
                 Err(problem) => {
                     chat.poisoned = true;
                     chat.current = refold(chat.before.as_deref(), &chat.steps, &batch.steps);
-                    batch.dead_letters.push(DeadLetter::new(stored, problem));
+                    let letter = DeadLetter::new(stored, problem);
+                    match stored.event.encoding {
+                        Encoding::Plain => batch.dead_letters.push(letter),
+                        Encoding::Sealed => batch.sealed.push(letter),
+                    }
                 }
             }
         }

@@ -82,6 +82,8 @@ pub(crate) struct Written {
     /// The chats that it changed, as they are after it.
     pub(crate) outlines: HashMap<ChatId, Arc<Outline>>,
     pub(crate) dead_letters: Vec<DeadLetter>,
+    /// The chats that stopped, whatever the reason.
+    pub(crate) stopped: Vec<ChatId>,
     pub(crate) skipped: usize,
 }
 
@@ -254,6 +256,7 @@ impl Engine {
         let page = Written {
             checkpoint: Checkpoint { position: scanned_to, recorded_at, ..checkpoint.clone() },
             outlines: batch.chats.into_iter().map(|(chat_id, touched)| (chat_id, touched.after)).collect(),
+            stopped: batch.dead_letters.iter().chain(&batch.sealed).map(|letter| letter.chat_id).collect(),
             dead_letters: batch.dead_letters,
             skipped: batch.skipped,
         };
@@ -265,9 +268,9 @@ impl Engine {
         for outline in page.outlines.into_values() {
             self.outlines.put(outline);
         }
-        for letter in &page.dead_letters {
-            // The cache holds sound chats only, so a poisoned one is looked up in the database.
-            self.outlines.forget(letter.chat_id);
+        for chat_id in page.stopped {
+            // The cache holds sound chats only, so a stopped one is looked up in the database.
+            self.outlines.forget(chat_id);
         }
         progress.applied = page.checkpoint.position;
         progress.recorded_at = page.checkpoint.recorded_at;

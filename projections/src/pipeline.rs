@@ -86,10 +86,10 @@ async fn flow(
             }
             checkpoint = prepared.page.checkpoint.clone();
             let next = Writing::begin(engine, prepared, progress, began);
-            if next.page.dead_letters.is_empty() {
+            if next.page.stopped.is_empty() {
                 writing = Some(next);
             } else {
-                // Who is poisoned is looked up in the database, so it has to be there.
+                // Who is stopped is looked up in the database, so it has to be there.
                 told(&next.finish(engine).await?);
             }
         }

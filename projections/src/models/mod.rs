@@ -108,16 +108,15 @@ pub fn projection_names() -> impl Iterator<Item = &'static str> {
 
 /// All statements of a batch, dead letters included.
 pub(crate) fn statements(batch: &Batch, dialect: Dialect) -> Vec<Statement> {
-    let mut statements = dead_letter_statements(&batch.dead_letters);
+    let mut statements = dead_letter_statements(batch.dead_letters.iter().chain(&batch.sealed));
     for projection in ALL {
         statements.extend(projection.apply(batch, dialect));
     }
     statements
 }
 
-fn dead_letter_statements(letters: &[DeadLetter]) -> Vec<Statement> {
+fn dead_letter_statements<'a>(letters: impl Iterator<Item = &'a DeadLetter>) -> Vec<Statement> {
     let rows = letters
-        .iter()
         .map(|letter| {
             vec![
                 id(letter.chat_id),

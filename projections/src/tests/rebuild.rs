@@ -161,6 +161,24 @@ async fn poison_fails_a_rebuild_unless_it_is_told_to_set_it_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sealed_with_a_lost_key_is_no_poison() {
+    let (mut world, place) = (World::new(), Place::new().await);
+    let models = place.open(world.log()).await;
+    let erased = world.begin("ann", "this one is sealed").await;
+    world.seal_away(erased).await;
+    let other = world.begin("ann", "this one lives").await;
+    let progress = models.catch_up().await.unwrap();
+    assert_eq!((progress.dead_letters.len(), progress.applied), (0, progress.head));
+    // It fails no rebuild, and the same rows come of it.
+    let report = models.rebuild(compare()).await.unwrap();
+    assert_eq!((report.dead_letters, report.generation), (0, 2));
+    assert!(models.chat(other).await.unwrap().is_some());
+    world.say(other, "and goes on").await;
+    models.catch_up().await.unwrap();
+    assert_eq!(models.chat(other).await.unwrap(), Some(world.chats[&other].outline.clone()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_are_checked_and_a_second_rebuild_is_refused() {
     let (mut world, place) = (World::new(), Place::new().await);
     let models = place.open_with(world.log(), 1).await;

@@ -145,6 +145,15 @@ impl World {
 
     /// Appends an event to a chat that no program can read. The chat cannot be used after that.
     pub async fn poison(&mut self, chat_id: ChatId) {
+        self.append_unreadable(chat_id, Encoding::Plain).await;
+    }
+
+    /// Appends an event to a chat that was sealed with a key which is gone. The chat cannot be used after that.
+    pub async fn seal_away(&mut self, chat_id: ChatId) {
+        self.append_unreadable(chat_id, Encoding::Sealed).await;
+    }
+
+    async fn append_unreadable(&mut self, chat_id: ChatId, encoding: Encoding) {
         let chat = self.chats.remove(&chat_id).unwrap();
         let event = NewEvent {
             chat_id,
@@ -157,7 +166,7 @@ impl World {
             command_id: self.fresh_id(),
             causation_id: None,
             trace_id: None,
-            encoding: Encoding::Plain,
+            encoding,
             data: b"{\"role\":".to_vec(),
             hash: Digest([7; 32]),
         };
