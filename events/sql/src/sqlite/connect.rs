@@ -4,6 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 
@@ -51,7 +53,27 @@ pub(crate) fn writer_options(path: &Path, synchronous: SqliteSynchronous) -> Sql
 
 /// A reading connection; it can neither write nor make a checkpoint.
 pub(crate) fn reader_options(path: &Path) -> SqliteConnectOptions {
-    common_options(path).read_only(true).pragma("query_only", "1").row_buffer_size(256)
+    let options = common_options(path).read_only(true).pragma("query_only", "1").row_buffer_size(256);
+    if is_frozen(path, may_write(path)) { options.immutable(true) } else { options }
+}
+
+/// Whether nobody can be writing to a database: its folder takes no files, and it was closed in order. Even to read, SQLite
+/// wants to put files beside a database in WAL mode, unless it is told that nothing will change.
+fn is_frozen(path: &Path, may_write: bool) -> bool {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        Path::new(&name).exists()
+    };
+    // What stands in a WAL belongs to the database, and an immutable one is read without it.
+    !may_write && !beside("-wal") && !beside("-shm")
+}
+
+/// Whether this process may make files beside a database. Where that cannot be told, it may.
+fn may_write(path: &Path) -> bool {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let refused = [Errno::ACCESS, Errno::ROFS, Errno::PERM];
+    !access(folder, Access::WRITE_OK).is_err_and(|error| refused.contains(&error))
 }
 
 fn common_options(path: &Path) -> SqliteConnectOptions {
