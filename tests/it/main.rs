@@ -4,6 +4,7 @@ mod chaos;
 mod claim;
 mod keys_postgres;
 mod log_contract;
+mod long_chat;
 mod mcp;
 mod process;
 mod read_models;

@@ -1,9 +1,14 @@
 //! What is remembered under idempotency keys.
 
-use support::chain::{Chain, receipt};
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use parking_lot::Mutex;
+use support::chain::{Chain, receipt, some_moment};
 use support::log_home::LogHome;
 use verbatim_events::ids::{Digest, Position};
 use verbatim_events::log::{Append, AppendError, Appended, Receipt};
+use verbatim_events_sql::LogOptions;
 
 use super::appends::expect_conflict;
 use super::read_everything;
@@ -122,4 +127,35 @@ pub async fn receipts_survive_being_closed(home: LogHome) {
     assert_eq!(open.log().receipt("ada", "k1").await.unwrap(), Some(kept("sent", 1)));
     expect_duplicate(open.log().append(append).await, &kept("sent", 1));
     open.close().await;
+}
+
+/// What a database keeps for a while goes in time, and what is younger stays.
+async fn old_receipts_go(home: LogHome) {
+    let now = Arc::new(Mutex::new(some_moment()));
+    let clock = now.clone();
+    let options = LogOptions { receipts_days: 7, clock: Arc::new(move || *clock.lock()), ..LogOptions::default() };
+    let open = home.open_with(options).await;
+    let log = open.log();
+    let mut chat = Chain::new();
+    log.append(chat.append_with(1, receipt("old", "a"))).await.unwrap();
+    *now.lock() += TimeDelta::days(4);
+    log.append(chat.append_with(1, receipt("young", "b"))).await.unwrap();
+    *now.lock() += TimeDelta::days(4);
+    // The writer prunes after a batch, before it takes the next.
+    log.append(chat.append(1)).await.unwrap();
+    log.append(chat.append(1)).await.unwrap();
+    assert_eq!(log.receipt("ada", "old").await.unwrap(), None);
+    assert!(log.receipt("ada", "young").await.unwrap().is_some());
+    assert_eq!(read_everything(&log, 10).await.len(), 4);
+    open.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_receipts_go_on_sqlite() {
+    old_receipts_go(LogHome::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_receipts_go_on_postgres() {
+    old_receipts_go(LogHome::postgres().await).await;
 }

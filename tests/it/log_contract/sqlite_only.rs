@@ -6,11 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use parking_lot::Mutex;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, SqliteConnection};
-use support::chain::{Chain, receipt, some_moment, verify_chain};
+use support::chain::{Chain, verify_chain};
 use support::log_home::LogHome;
 use tokio::runtime::Handle;
 use verbatim_events::log::{Append, AppendError, EventLog, LogError};
@@ -234,28 +232,6 @@ async fn fill(log: &Arc<dyn EventLog>) {
     let events = read_everything(log, 100).await;
     verify_log(&events);
     assert_eq!(events.len(), written.len());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn old_receipts_go() {
-    let home = LogHome::sqlite().await;
-    let now = Arc::new(Mutex::new(some_moment()));
-    let clock = now.clone();
-    let options = LogOptions { receipts_days: 7, clock: Arc::new(move || *clock.lock()), ..LogOptions::default() };
-    let open = home.open_with(options).await;
-    let log = open.log();
-    let mut chat = Chain::new();
-    log.append(chat.append_with(1, receipt("old", "a"))).await.unwrap();
-    *now.lock() += TimeDelta::days(4);
-    log.append(chat.append_with(1, receipt("young", "b"))).await.unwrap();
-    *now.lock() += TimeDelta::days(4);
-    // The writer prunes after a batch, before it takes the next.
-    log.append(chat.append(1)).await.unwrap();
-    log.append(chat.append(1)).await.unwrap();
-    assert_eq!(log.receipt("ada", "old").await.unwrap(), None);
-    assert!(log.receipt("ada", "young").await.unwrap().is_some());
-    assert_eq!(read_everything(&log, 10).await.len(), 4);
-    open.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
