@@ -190,7 +190,7 @@ fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) ->
     }
     let fail = |error| (Command::FailTurn { attempt_id: None, error, partial: Vec::new() }, None);
     let action = next_action(chat, &ModelFacts::default(), &deps.limits);
-    if matches!(action, NextAction::Generate | NextAction::Compact(_))
+    if matches!(action, NextAction::Generate | NextAction::RunTools(_) | NextAction::Compact(_))
         && !is_prepared
         && let Some(work) = deps.tools.prepare(chat)
     {

@@ -89,7 +89,7 @@ pub trait ToolBox: Send + Sync {
     /// What this chat is offered now. Answers from memory: it is asked before every model call.
     fn offer(&self, chat: &Chat) -> Arc<Offer>;
 
-    /// What must be done before `offer` is complete (servers to connect to, say); `None` where nothing is missing. The
+    /// What must be done before `offer` is complete and calls can be run (servers to connect to, say); `None` where nothing is missing. The
     /// work is bounded in time and always ends well: what cannot be had is left out of the offer.
     fn prepare(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
         let _ = chat;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use support::chat::ChatClient;
+use support::provider::{Provider, Reply};
 use support::server::{ServerOptions, TestServer};
 
 use crate::PROGRAM;
@@ -196,14 +197,32 @@ async fn an_agent_that_is_not_done_in_time_goes_on() {
 
 #[tokio::test]
 async fn advice_is_given_until_the_budget_of_the_turn_is_used_up() {
-    let config = "[advisor]\nmodel = \"demo\"\nuses_max = 1\n";
-    let server = TestServer::start_with(PROGRAM, ServerOptions::with_config(config)).await;
-    let ask = tool("advisor", &json!({ "question": "What now?" }));
-    let chat = ChatClient::begin(server.client(), &ask).await;
+    let provider = Provider::start([Reply::text("Measure twice.")]).await.expect("a provider");
+    let config = format!("{}\n[advisor]\nmodel = \"scripted\"\nuses_max = 1\n", provider.config(""));
+    let options = ServerOptions {
+        environment: vec![("SCRIPTED_KEY".to_owned(), "sk-scripted-secret".to_owned())],
+        ..ServerOptions::with_config(&config)
+    };
+    let server = TestServer::start_with(PROGRAM, options).await;
+    let ask = tool("advisor", &json!({ "question": "Cut now?" }));
+    let chat = ChatClient::create(server.client(), json!({ "model": "demo", "content": ask })).await;
     chat.rest().await;
     let advice = last_result(&chat).await;
-    assert_eq!((&advice["type"], &advice["remaining_uses"]), (&json!("advice"), &json!(0)), "{advice}");
-    assert!(advice["advice"].as_str().is_some_and(|text| !text.is_empty()));
+    let expected = json!({
+        "type": "advice", "advice": "Measure twice.", "advisor_model": "scripted", "remaining_uses": 0,
+    });
+    assert_eq!(advice, expected);
+    let asked = &provider.requests(1).await.expect("the advisor was asked")[0].body;
+    let text = asked["messages"][1]["content"].to_string();
+    assert!(
+        text.contains("Cut now?") && asked["tools"].is_null(),
+        "it reads the conversation and has no tools: {asked}"
+    );
+    // A failure is told and costs nothing of the budget: the provider has no more answers.
+    chat.send(&ask).await.expect(202);
+    chat.rest().await;
+    let failed = last_result(&chat).await;
+    assert_eq!((&failed["type"], &failed["remaining_uses"]), (&json!("error"), &json!(1)), "{failed}");
     let agent = spawn(&chat, &ask).await;
     agent.rest().await;
     let refused = last_result(&agent).await;

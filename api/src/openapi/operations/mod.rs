@@ -16,6 +16,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("actions", "What a chat waits for, and how to stop it."),
     ("streams", "What happens, as it happens."),
     ("audit", "The whole log, for those who may read all of it."),
+    ("workspaces", "Where shells and files are, and what they are made from."),
     ("keys", "Who may do what; administrators alone."),
     ("workspaces", "Where chats work, and what that is made from."),
     ("projections", "The read models' own state."),
