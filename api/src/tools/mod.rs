@@ -63,7 +63,7 @@ impl Tools {
             None => Ok(()),
             Some(index) => {
                 let problem = format!("no MCP server named {:?} is configured", names[index]);
-                Err(Problem::field(&format!("{pointer}/{index}"), problem))
+                Err(Problem::field(format!("{pointer}/{index}"), problem))
             }
         }
     }

@@ -262,7 +262,7 @@ impl Agents {
                 agents.push(chat);
             }
         }
-        agents.sort_by(|one, other| other.outline.updated_at.cmp(&one.outline.updated_at));
+        agents.sort_by_key(|agent| std::cmp::Reverse(agent.outline.updated_at));
         let page: Vec<Value> = agents.iter().skip(offset).take(limit).map(|agent| described(&agent.outline)).collect();
         Ok(ToolAnswer::ok(json!({ "agents": page, "total": agents.len() })))
     }
