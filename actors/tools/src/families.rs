@@ -53,7 +53,16 @@ impl ToolFamily for WorkspaceTools {
     }
 
     fn is_harmless(&self, name: &str) -> bool {
-        matches!(name, "list_templates" | "read_template" | "read_file" | "process_output" | "process_list")
+        matches!(
+            name,
+            "list_templates"
+                | "read_template"
+                | "read_file"
+                | "read_skill"
+                | "read_skill_file"
+                | "process_output"
+                | "process_list"
+        )
     }
 
     fn effect_class(&self, _chat: &Chat, name: &str) -> Option<EffectClass> {

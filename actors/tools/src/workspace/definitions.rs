@@ -10,6 +10,8 @@ use crate::files::CHANGE_FILES_MAX;
 pub(super) enum Needs {
     /// Templates.
     Templates,
+    /// A workspace that the chat has.
+    Workspace,
     /// A shell that may be used.
     Shell,
     /// A place where chats' files are kept.
@@ -48,6 +50,10 @@ fn path() -> Value {
     json!({"type": "string", "description": "Path in the workspace, relative to its root."})
 }
 
+fn skill() -> Value {
+    json!({"type": "string", "description": "The skill's name, which is its directory's: make-tea."})
+}
+
 fn wait_ms() -> Value {
     let description = "How long to wait for the command to end, in ms. Default 10000, at most 14400000 (4 h).";
     json!({"type": "integer", "minimum": 0, "maximum": 14_400_000, "description": description})
@@ -58,7 +64,7 @@ fn process_id() -> Value {
 }
 
 /// All of them, in the order in which the model sees them.
-pub(super) const TOOLS: [Tool; 13] = [
+pub(super) const TOOLS: [Tool; 15] = [
     Tool {
         name: "list_templates",
         effect_class: EffectClass::Idempotent,
@@ -154,6 +160,25 @@ pub(super) const TOOLS: [Tool; 13] = [
             );
             let edits = json!({"type": "array", "items": edit, "minItems": 1, "maxItems": CHANGE_FILES_MAX});
             object(&["edits"], json!({"edits": edits}))
+        },
+    },
+    Tool {
+        name: "read_skill",
+        effect_class: EffectClass::Idempotent,
+        needs: Needs::Workspace,
+        description: "Reads a skill of the workspace: a way of working that is written down in .agents/skills/NAME/SKILL.md. \
+            Do so before the work that it is about; it names the files that belong to it.",
+        parameters: || object(&["name"], json!({"name": skill()})),
+    },
+    Tool {
+        name: "read_skill_file",
+        effect_class: EffectClass::Idempotent,
+        needs: Needs::Workspace,
+        description: "Reads a file that belongs to a skill of the workspace.",
+        parameters: || {
+            let path =
+                json!({"type": "string", "description": "Path in the skill's directory, as read_skill named it."});
+            object(&["name", "path"], json!({"name": skill(), "path": path}))
         },
     },
     Tool {

@@ -16,6 +16,7 @@ pub mod pause;
 pub mod port;
 pub mod settings;
 mod shell;
+mod skills;
 pub mod template;
 mod tools;
 mod workspaces;

@@ -4,6 +4,7 @@ mod contract;
 mod files;
 mod local;
 mod pieces;
+mod skills;
 mod stand_in;
 
 use std::collections::BTreeMap;

@@ -19,6 +19,7 @@ use super::file_tools;
 use super::life;
 use super::port::{ProvisionError, WorkspaceStatus};
 use super::shell::{ExecuteArguments, Shell};
+use super::skills;
 use super::workspaces::{Workspaces, key_of, own_key_of};
 use crate::files::Files;
 
@@ -115,9 +116,12 @@ impl WorkspaceTools {
         WorkspaceTools { inner: Arc::new(inner) }
     }
 
-    /// What a chat is offered: nothing without templates, no shell where none may be used.
-    pub fn definitions(&self, _chat: &Chat) -> Vec<ToolDefinition> {
-        TOOLS.iter().filter(|tool| self.inner.has(tool.needs)).map(|tool| tool.definition()).collect()
+    /// What a chat is offered: nothing without templates, no shell where none may be used, skills where it has a workspace.
+    pub fn definitions(&self, chat: &Chat) -> Vec<ToolDefinition> {
+        let bound = bound_by(chat).is_some();
+        let offered =
+            TOOLS.iter().filter(|tool| self.inner.has(tool.needs) && (bound || tool.needs != Needs::Workspace));
+        offered.map(|tool| tool.definition()).collect()
     }
 
     /// What a crash in the middle of a call means; `None` for what is no tool of these.
@@ -150,7 +154,7 @@ impl Inner {
     fn has(&self, needs: Needs) -> bool {
         self.spaces.has_templates()
             && match needs {
-                Needs::Templates => true,
+                Needs::Templates | Needs::Workspace => true,
                 Needs::Shell => self.spaces.shell().is_some(),
                 Needs::Store => self.store.is_some(),
             }
@@ -195,6 +199,14 @@ impl Inner {
             "edit_files" => {
                 let arguments = arguments(args)?;
                 file_tools::edit(self.files_of(chat_id).await?, key, arguments).await
+            }
+            "read_skill" => {
+                let arguments = arguments(args)?;
+                skills::read(&*self.files_of(chat_id).await?, arguments).await
+            }
+            "read_skill_file" => {
+                let arguments = arguments(args)?;
+                skills::read_file(&*self.files_of(chat_id).await?, arguments).await
             }
             "execute" => self.execute(&call, arguments(args)?, output).await?,
             "process_output" => {

@@ -10,7 +10,7 @@ use super::super::settings::CoderConfig;
 use super::super::template::TemplateConfig;
 use super::chats::Crash;
 use super::stand_in::{AgentMood, StandIn, TOKEN};
-use super::{Hasty, House, bad, contract, files, good};
+use super::{Hasty, House, bad, contract, files, good, skills};
 
 struct CoderHouse {
     house: House,
@@ -67,6 +67,8 @@ keeps! {
     files::files_are_written_read_and_edited;
     files::edits_are_all_or_nothing;
     files::no_path_leads_out;
+    skills::skills_are_bounded;
+    skills::skills_are_read;
 }
 
 #[tokio::test]

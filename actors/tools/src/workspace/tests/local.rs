@@ -9,7 +9,7 @@ use super::super::local::LocalProvisioner;
 use super::super::port::{ProvisionerKind, WorkspaceStatus};
 use super::super::template::TemplateConfig;
 use super::chats::Crash;
-use super::{Hasty, House, bad, contract, files, good};
+use super::{Hasty, House, bad, contract, files, good, skills};
 
 struct LocalHouse {
     house: House,
@@ -67,6 +67,8 @@ keeps! {
     files::files_are_written_read_and_edited;
     files::edits_are_all_or_nothing;
     files::no_path_leads_out;
+    skills::skills_are_bounded;
+    skills::skills_are_read;
 }
 
 #[tokio::test]
