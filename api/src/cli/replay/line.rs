@@ -4,22 +4,29 @@ use chrono::SecondsFormat;
 use serde_json::Value;
 use verbatim_events::envelope::{Actor, Stored};
 use verbatim_events::error::ChatError;
-use verbatim_events::event::{AttemptRecorded, Event, RetryScheduled, TurnFinished};
+use verbatim_events::event::{
+    ApprovalDecision, AttemptRecorded, Event, RetryScheduled, ToolCallFinished, TurnFinished,
+};
 use verbatim_events::message::Role;
 use verbatim_events::part::Part;
 use verbatim_events::wire::decode;
 
+use super::ledger::Ledger;
 use crate::cli::output::{Style, harmless, shortened};
 
 /// Characters of what was said that a line shows.
 const SAID: usize = 100;
 
-/// The event's version, time, type, what matters of it, and who did it.
-pub(super) fn text(stored: &Stored, style: Style) -> String {
+/// The event's version, time, type, what matters of it, and who did it. The ledger has seen the events before it.
+pub(super) fn text(stored: &Stored, ledger: &mut Ledger, style: Style) -> String {
     let event = &stored.event;
     let time = event.recorded_at.to_rfc3339_opts(SecondsFormat::Millis, true);
     let what = match decode(stored) {
-        Ok(recorded) => summary(&recorded.event),
+        Ok(recorded) => {
+            let what = summary(&recorded.event, ledger);
+            ledger.pass(&recorded.event);
+            what
+        }
         Err(error) => style.red(&format!("cannot be read: {}", harmless(&error.problem))),
     };
     let who = match &event.actor {
@@ -31,10 +38,12 @@ pub(super) fn text(stored: &Stored, style: Style) -> String {
     format!("{:>5}  {}  {kind}  {what}  {}\n", event.version, style.dim(&time), style.dim(&format!("({who})")))
 }
 
-fn summary(event: &Event) -> String {
+fn summary(event: &Event, ledger: &Ledger) -> String {
     match event {
         Event::ChatCreated(created) => format!("{} {}", quoted(&created.title), model(created.model.as_deref())),
-        Event::MessageCommitted(message) => format!("{}: {}", role(message.role), said(&message.parts)),
+        Event::MessageCommitted(message) => {
+            format!("{}: {}", role(message.role), told(&message.parts, |call_id| ledger.is_unknown(call_id)))
+        }
         Event::MessagesWithdrawn(withdrawn) => format!("from message {} on", withdrawn.from),
         Event::MessageQueued(queued) => {
             format!("{}{}", said(&queued.parts), if queued.steer { ", for the next step" } else { "" })
@@ -45,21 +54,30 @@ fn summary(event: &Event) -> String {
         }
         Event::TurnStarted(turn) => name(&turn.reason),
         Event::AttemptRecorded(attempt) => attempt_summary(attempt),
-        Event::ToolCallStarted(call) => format!("{} ({})", harmless(&call.name), harmless(&call.call_id)),
-        Event::ToolCallFinished(call) => {
-            let state = if call.is_error { "failed" } else { "done" };
-            format!("{} {state} in {} ms: {}", harmless(&call.name), call.duration_ms, value(&call.result))
+        Event::ToolCallStarted(call) => {
+            format!("{} ({}), {}", harmless(&call.name), harmless(&call.call_id), name(&call.effect_class))
         }
+        Event::ToolCallFinished(call) => finished_summary(call),
         Event::RetryScheduled(retry) => retry_summary(retry),
         Event::AttemptAbandoned(abandoned) => format!("attempt {}: {}", abandoned.attempt_id, name(&abandoned.cause)),
         Event::ActionRequired(action) => {
-            let calls: Vec<String> = action.calls.iter().map(|call| harmless(&call.name)).collect();
+            let calls = action.calls.iter();
+            let calls: Vec<String> = calls
+                .map(|call| {
+                    format!(
+                        "{} ({}) waits for its {}",
+                        harmless(&call.name),
+                        harmless(&call.call_id),
+                        name(&call.needs)
+                    )
+                })
+                .collect();
             format!("{} until {}", calls.join(", "), action.deadline.to_rfc3339_opts(SecondsFormat::Secs, true))
         }
         Event::ActionResolved(resolved) => name(&resolved.resolution),
         Event::ApprovalsDecided(decided) => {
-            let approved = decided.decisions.iter().filter(|decision| decision.approved).count();
-            format!("{approved} of {} approved by {}", decided.decisions.len(), harmless(&decided.by))
+            let decisions: Vec<String> = decided.decisions.iter().map(decision).collect();
+            format!("{} by {}", decisions.join(", "), harmless(&decided.by))
         }
         Event::InterruptRequested(interrupt) => name(&interrupt.cause),
         Event::TurnFinished(turn) => turn_summary(turn),
@@ -89,6 +107,20 @@ fn attempt_summary(attempt: &AttemptRecorded) -> String {
         None => String::new(),
     };
     format!("{} {}, {}{digest}", name(&attempt.action), attempt.number, model(attempt.model.as_deref()))
+}
+
+fn finished_summary(call: &ToolCallFinished) -> String {
+    let state = if call.is_error { "failed" } else { "done" };
+    let files: Vec<String> = call.attachments.iter().map(|file| said(std::slice::from_ref(file))).collect();
+    let files = if files.is_empty() { String::new() } else { format!(", with {}", files.join(", ")) };
+    let (tool, call_id) = (harmless(&call.name), harmless(&call.call_id));
+    format!("{tool} ({call_id}) {state} in {} ms: {}{files}", call.duration_ms, value(&call.result))
+}
+
+fn decision(decision: &ApprovalDecision) -> String {
+    let verdict = if decision.approved { "approved" } else { "denied" };
+    let reason = decision.reason.as_deref().map_or_else(String::new, |why| format!(" {}", quoted(why)));
+    format!("{} {verdict}{reason}", harmless(&decision.call_id))
 }
 
 fn retry_summary(retry: &RetryScheduled) -> String {
@@ -131,14 +163,24 @@ fn value(value: &Value) -> String {
 
 /// What a message's parts say, in short.
 pub(super) fn said(parts: &[Part]) -> String {
+    told(parts, |_| false)
+}
+
+/// The same, where it is known of which calls nobody knows whether they did their work.
+fn told(parts: &[Part], is_unknown: impl Fn(&str) -> bool) -> String {
     let said: Vec<String> = parts
         .iter()
         .map(|part| match part {
             Part::Text { text } => quoted(text),
             Part::Reasoning { text, .. } => format!("thinks {}", quoted(text)),
             Part::ToolCall { name, args, .. } => format!("calls {} {}", harmless(name), value(args)),
-            Part::ToolResult { name, result, is_error, .. } => {
-                format!("{} {} {}", harmless(name), if *is_error { "failed" } else { "answered" }, value(result))
+            Part::ToolResult { call_id, name, result, is_error, .. } => {
+                let state = match is_error {
+                    _ if is_unknown(call_id) => "(outcome unknown)",
+                    true => "failed",
+                    false => "answered",
+                };
+                format!("{} {state} {}", harmless(name), value(result))
             }
             Part::Source { url, .. } => format!("cites {}", shortened(url, SAID)),
             Part::File { name, .. } => format!("file {}", quoted(name)),
@@ -158,26 +200,4 @@ fn name(variant: &impl serde::Serialize) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use verbatim_events::event::{PromotedTo, TurnReason};
-
-    use super::*;
-
-    #[test]
-    fn parts_are_said_in_short() {
-        let call = Part::ToolCall {
-            call_id: "c".to_owned(),
-            name: "weather".to_owned(),
-            args: serde_json::json!({"city": "Bern"}),
-            provider_executed: false,
-            metadata: None,
-        };
-        assert_eq!(said(&[Part::text("Let me\nsee."), call]), r#""Let me see.", calls weather {"city":"Bern"}"#);
-    }
-
-    #[test]
-    fn variants_have_the_log_s_names() {
-        assert_eq!(name(&TurnReason::Promotion), "promotion");
-        assert_eq!(name(&PromotedTo::Head), "head");
-    }
-}
+mod tests;

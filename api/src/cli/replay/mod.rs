@@ -1,6 +1,7 @@
 //! `verbatim replay`: one chat, from its log.
 
 mod diff;
+mod ledger;
 mod line;
 mod state;
 
@@ -107,6 +108,7 @@ pub(super) fn run(context: &Context, args: ReplayArgs) -> anyhow::Result<ExitCod
 fn show(events: &[Stored], as_json: bool, timeline: Uuid) -> anyhow::Result<ExitCode> {
     let style = Style::of_stdout();
     let (mut outline, mut previous) = (None, Digest::ZERO);
+    let mut ledger = ledger::Ledger::default();
     for stored in events {
         if as_json {
             // The audit form of the HTTP face: what one has read, a program for the other understands.
@@ -117,7 +119,7 @@ fn show(events: &[Stored], as_json: bool, timeline: Uuid) -> anyhow::Result<Exit
             put(&format!("{}\n", serde_json::to_string(&view)?))?;
             previous = stored.event.hash;
         } else {
-            put(&line::text(stored, style))?;
+            put(&line::text(stored, &mut ledger, style))?;
         }
     }
     Ok(ExitCode::SUCCESS)
