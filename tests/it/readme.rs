@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use serde_json::json;
+use support::chat::ChatClient;
 use support::server::{ServerOptions, TestServer};
 use tokio::process::Command;
 
@@ -84,6 +86,69 @@ async fn a_first_chat_by_curl() {
     for word in ["event: chat_created", "event: message_committed", "event: turn_finished", "\"message_id\":"] {
         assert!(told.contains(word), "{word}: {output:?}");
     }
+}
+
+/// The server that the samples on tools are written for.
+async fn with_templates() -> TestServer {
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates/blank");
+    let config = format!("[templates.blank]\nprovisioner = \"local\"\npath = {template:?}\n");
+    TestServer::start_with(PROGRAM, ServerOptions::with_config(&config)).await
+}
+
+/// `verbatim` as a command that means this server.
+fn verbatim(server: &TestServer) -> String {
+    let data_dir = server.data_dir();
+    let (url, data_dir) = (server.client().url(), data_dir.display());
+    format!(
+        "verbatim() {{\n    case $1 in\n    chat) {PROGRAM} \"$@\" --server {url} --key \"$KEY\" ;;\n    \
+         *) {PROGRAM} \"$@\" --data-dir {data_dir} ;;\n    esac\n}}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_chat_that_works() {
+    let sample = samples("sh").into_iter().find(|sample| sample.contains("create_workspace")).expect("the sample");
+    let server = with_templates().await;
+    let output = run("sh", &format!("{}{}", verbatim(&server), placed(&sample, &server)), &server).await;
+    assert!(output.status.success(), "{output:?}");
+    let told = text(&output);
+    for word in [
+        "create_workspace answered: {\"agent_status\":\"ready\",\"created\":true",
+        "write_file answered: {\"bytes\":42,\"path\":\"count.sh\"}",
+        "\"output\":\"1\\n2\\n3\\n\"",
+        "\"content\":\"1\\t1\\n2\\t2\\n3\\t3\"",
+        "You said: Yes.",
+        "), resumable",
+        "stop_after_tool, 2 steps",
+    ] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_approved() {
+    let sample = samples("sh").into_iter().find(|sample| sample.contains("tool_policy")).expect("the sample");
+    let server = with_templates().await;
+    let making = sample.split("\n\n").next().unwrap_or_default();
+    let output = run("sh", &format!("{}\necho \"$CHAT\"\n", placed(making, &server)), &server).await;
+    assert!(output.status.success(), "{output:?}");
+    let chat = ChatClient::of(server.client(), text(&output).trim());
+    chat.until_status("requires_action").await;
+    let waiting = chat.get("").await.expect(200).body;
+    assert_eq!(
+        (&waiting["status"], &waiting["action"]["calls"][0]["needs"]),
+        (&json!("requires_action"), &json!("approval"))
+    );
+    let call_id = waiting["action"]["calls"][0]["call_id"].clone();
+    let asking = format!("CHAT={}\nKEY=$(cat verbatim-data/admin.key)\n{}", chat.id, &sample[making.len()..]);
+    let output = run("sh", &placed(&asking, &server), &server).await;
+    assert_eq!(text(&output).trim(), format!("\"call_id\":{call_id}"), "{output:?}");
+    let decisions = json!({"decisions": [{"call_id": call_id, "decision": "approve"}]});
+    server.client().post(&chat.path("/approvals"), decisions).await.expect(202);
+    let rested = chat.rest().await;
+    assert_eq!(rested["status"], "waiting", "{rested}");
+    let ran = chat.get("/messages").await.expect(200);
+    assert!(ran.text.contains("\"created\":true"), "{ran:?}");
 }
 
 #[tokio::test]
