@@ -6,12 +6,16 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-use verbatim_events::chat::{CallToRun, Chat, Effect, ModelFacts, NextAction, decide, next_action, pending};
+use verbatim_events::chat::{
+    CallToRun, Chat, Effect, ModelFacts, NextAction, context_tokens, decide, next_action, pending, stricter_window,
+    threshold_percent,
+};
 use verbatim_events::command::{Command, Context, RecordAttempt};
 use verbatim_events::envelope::{Actor, Cause, NewEvent};
 use verbatim_events::error::{ChatError, ErrorKind};
-use verbatim_events::event::{AttemptAction, Event};
+use verbatim_events::event::{AttemptAction, CompactionSource, Event, Offer};
 use verbatim_events::ids::{AttemptId, Digest};
+use verbatim_events::limits::Limits;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::message::Origin;
 use verbatim_events::model::EncodedRequest;
@@ -33,6 +37,8 @@ const FOLLOW_UPS_MAX: usize = 64;
 pub(crate) enum Work {
     /// Calls the model.
     Generate(Box<ModelCall>),
+    /// Summarises the history.
+    Compact(Box<SummaryCall>),
     /// Answers calls.
     RunTools(Vec<CallToRun>),
     /// Finds no context files, and says so.
@@ -44,6 +50,7 @@ impl Work {
     pub(crate) fn action(&self) -> AttemptAction {
         match self {
             Work::Generate(_) => AttemptAction::Generate,
+            Work::Compact(_) => AttemptAction::Compact,
             Work::RunTools(_) => AttemptAction::RunTools,
             Work::LoadContext => AttemptAction::LoadContext,
         }
@@ -54,6 +61,17 @@ impl Work {
 pub(crate) struct ModelCall {
     pub(crate) model: ResolvedModel,
     pub(crate) request: EncodedRequest,
+}
+
+/// A model call that asks for a summary, and what the log will say of it.
+pub(crate) struct SummaryCall {
+    pub(crate) call: ModelCall,
+    pub(crate) source: CompactionSource,
+    /// The model was told of tools.
+    pub(crate) has_tools: bool,
+    pub(crate) context_tokens: u64,
+    pub(crate) window_tokens: Option<u64>,
+    pub(crate) threshold_percent: u8,
 }
 
 /// An attempt that starts once its record is durable.
@@ -189,7 +207,8 @@ fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) ->
         return FollowUp::Nothing;
     }
     let fail = |error| (Command::FailTurn { attempt_id: None, error, partial: Vec::new() }, None);
-    let action = next_action(chat, &ModelFacts::default(), &deps.limits);
+    let models = Models::of(deps, chat);
+    let action = next_action(chat, &models.facts(&deps.limits), &deps.limits);
     if matches!(action, NextAction::Generate | NextAction::RunTools(_) | NextAction::Compact(_))
         && !is_prepared
         && let Some(work) = deps.tools.prepare(chat)
@@ -197,7 +216,11 @@ fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) ->
         return FollowUp::Prepare(work);
     }
     let (command, work) = match action {
-        NextAction::Generate => match prepare_generate(deps, chat) {
+        NextAction::Generate => match prepare_generate(deps, chat, models) {
+            Ok((record, work)) => (Command::RecordAttempt(record), Some(work)),
+            Err(error) => fail(error),
+        },
+        NextAction::Compact(source) => match prepare_compact(deps, chat, models, source) {
             Ok((record, work)) => (Command::RecordAttempt(record), Some(work)),
             Err(error) => fail(error),
         },
@@ -210,10 +233,6 @@ fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) ->
         NextAction::RequireAction => (Command::RequireAction, None),
         NextAction::Finish(outcome) => (Command::FinishTurn { attempt_id: None, outcome, usage: None }, None),
         NextAction::Fail(error) => fail(error),
-        NextAction::Compact(_) => fail(ChatError::terminal(
-            ErrorKind::Config,
-            "This version of the server cannot summarise a conversation. Clear the context or begin a new chat.",
-        )),
     };
     FollowUp::Command(Box::new(command), work)
 }
@@ -222,24 +241,97 @@ fn record(deps: &Deps, action: AttemptAction) -> RecordAttempt {
     RecordAttempt { action, model: None, prompt_digest: None, request: None, offer: None, node: deps.node_name.clone() }
 }
 
+/// The models that a chat's next step may call.
+struct Models {
+    /// The one that answers.
+    answering: Result<ResolvedModel, ChatError>,
+    /// With this effort.
+    effort: Option<String>,
+    /// The one that writes summaries, if it is another one.
+    summarising: Option<ResolvedModel>,
+}
+
+impl Models {
+    fn of(deps: &Deps, chat: &Chat) -> Models {
+        let asked = chat.history.iter().rev().find(|message| message.origin == Origin::User);
+        let name = asked.and_then(|message| message.model.as_deref()).or(chat.outline.model.as_deref());
+        let effort = asked.and_then(|message| message.effort.as_deref()).or(chat.outline.effort.as_deref());
+        Models {
+            answering: deps.models.resolve(name),
+            effort: effort.map(str::to_owned),
+            summarising: deps.models.summariser(),
+        }
+    }
+
+    fn facts(&self, limits: &Limits) -> ModelFacts {
+        let answering = self.answering.as_ref().ok().and_then(|model| model.settings.context_window);
+        let summarising = self.summarising.as_ref().and_then(|model| model.settings.context_window);
+        ModelFacts { context_window: stricter_window(answering, summarising, limits) }
+    }
+}
+
 /// The model call that comes next, in the exact bytes that will be sent.
-fn prepare_generate(deps: &Deps, chat: &Chat) -> Result<(RecordAttempt, Work), ChatError> {
-    let asked = chat.history.iter().rev().find(|message| message.origin == Origin::User);
-    let name = asked.and_then(|message| message.model.as_deref()).or(chat.outline.model.as_deref());
-    let effort = asked.and_then(|message| message.effort.as_deref()).or(chat.outline.effort.as_deref());
-    let model = deps.models.resolve(name)?;
+fn prepare_generate(deps: &Deps, chat: &Chat, models: Models) -> Result<(RecordAttempt, Work), ChatError> {
+    let model = models.answering?;
     let began = Instant::now();
     let offer = deps.tools.offer(chat);
     let prompt = prompt::assemble(chat, &offer);
-    let request = model.provider.encode(&prompt, &model.settings, effort)?;
+    let request = model.provider.encode(&prompt, &model.settings, models.effort.as_deref())?;
     deps.metrics.stage(Stage::Prepare, began);
     deps.metrics.prompt(request.body.len(), prompt.messages.len());
-    let record = RecordAttempt {
+    let record = record_call(deps, AttemptAction::Generate, chat, &model, &request, &offer);
+    Ok((record, Work::Generate(Box::new(ModelCall { model, request }))))
+}
+
+/// The call that asks for a summary, in the exact bytes that will be sent.
+fn prepare_compact(
+    deps: &Deps,
+    chat: &Chat,
+    models: Models,
+    source: CompactionSource,
+) -> Result<(RecordAttempt, Work), ChatError> {
+    let window_tokens = models.facts(&deps.limits).context_window;
+    let (mut model, effort) = match models.summarising {
+        // An effort is chosen for the model that answers.
+        Some(model) => (model, None),
+        None => (models.answering?, models.effort),
+    };
+    if prompt::summary_goes_without_tools(chat) {
+        model.settings.provider_tools.clear();
+    }
+    let began = Instant::now();
+    let offer = deps.tools.offer(chat);
+    let prompt = prompt::summary(chat, &offer);
+    let request = model.provider.encode(&prompt, &model.settings, effort.as_deref())?;
+    deps.metrics.stage(Stage::Prepare, began);
+    deps.metrics.prompt(request.body.len(), prompt.messages.len());
+    let record = record_call(deps, AttemptAction::Compact, chat, &model, &request, &offer);
+    let threshold = window_tokens.and_then(|window| threshold_percent(window, &deps.limits));
+    let work = SummaryCall {
+        source,
+        has_tools: !prompt.tools.is_empty() || !model.settings.provider_tools.is_empty(),
+        context_tokens: context_tokens(chat).unwrap_or(0),
+        window_tokens,
+        threshold_percent: threshold.unwrap_or(deps.limits.compaction_percent),
+        call: ModelCall { model, request },
+    };
+    Ok((record, Work::Compact(Box::new(work))))
+}
+
+/// The record of a model call. An offer is told only where it is not what the chat was offered last.
+fn record_call(
+    deps: &Deps,
+    action: AttemptAction,
+    chat: &Chat,
+    model: &ResolvedModel,
+    request: &EncodedRequest,
+    offer: &Arc<Offer>,
+) -> RecordAttempt {
+    RecordAttempt {
         model: Some(model.settings.name.clone()),
         prompt_digest: Some(request.digest),
         request: Some(request.recipe.clone()),
-        offer: (offer != chat.offer).then(|| offer.as_ref().clone()),
-        ..record(deps, AttemptAction::Generate)
-    };
-    Ok((record, Work::Generate(Box::new(ModelCall { model, request }))))
+        offer: (*offer != chat.offer).then(|| offer.as_ref().clone()),
+        ..record(deps, action)
+    }
 }

@@ -19,4 +19,9 @@ pub trait ModelCatalog: Send + Sync {
     /// The model of this name; the default one where no name is given or the named one is gone.
     /// A `config` error where there is none left.
     fn resolve(&self, name: Option<&str>) -> Result<ResolvedModel, ChatError>;
+
+    /// The model that writes summaries; the chat's own where there is none.
+    fn summariser(&self) -> Option<ResolvedModel> {
+        None
+    }
 }

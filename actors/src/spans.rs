@@ -13,7 +13,7 @@ use verbatim_events::message::{FinishReason, Usage};
 
 use crate::handle::{Answer, Meta, SendError};
 use crate::metrics::{action_name, result_name};
-use crate::plan::{Prepared, Work};
+use crate::plan::{ModelCall, Prepared, Work};
 
 /// The span of a command, below the current one.
 pub(crate) fn command(chat_id: ChatId, command: &Command, meta: &Meta) -> Span {
@@ -51,37 +51,8 @@ pub(crate) fn answered(answer: &Result<Answer, SendError>) {
 pub(crate) fn attempt(parent: &Span, chat_id: ChatId, turn_id: Option<TurnId>, prepared: &Prepared) -> Span {
     let Prepared { attempt_id, tries, work } = prepared;
     match work {
-        Work::Generate(call) => {
-            let (settings, recipe) = (&call.model.settings, &call.request.recipe);
-            tracing::debug_span!(
-                parent: parent,
-                "attempt",
-                otel.name = format!("chat {}", settings.provider_model),
-                otel.kind = "client",
-                chat.id = %chat_id,
-                turn.id = turn_id,
-                attempt.id = *attempt_id,
-                attempt.tries = *tries,
-                attempt.action = action_name(AttemptAction::Generate),
-                attempt.result = Empty,
-                model = settings.name,
-                provider = settings.provider,
-                prompt.size_bytes = call.request.body.len() as u64,
-                first_part_ms = Empty,
-                gen_ai.operation.name = "chat",
-                gen_ai.provider.name = genai_provider(&recipe.protocol),
-                gen_ai.request.model = settings.provider_model,
-                gen_ai.request.max_tokens = recipe.max_output_tokens,
-                gen_ai.conversation.id = %chat_id,
-                gen_ai.response.id = Empty,
-                gen_ai.response.finish_reasons = Empty,
-                gen_ai.usage.input_tokens = Empty,
-                gen_ai.usage.output_tokens = Empty,
-                error.r#type = Empty,
-                http.response.status_code = Empty,
-                otel.status_code = Empty,
-            )
-        }
+        Work::Generate(call) => model_call(parent, chat_id, turn_id, prepared, call),
+        Work::Compact(summary) => model_call(parent, chat_id, turn_id, prepared, &summary.call),
         Work::RunTools(calls) => tracing::debug_span!(
             parent: parent,
             "attempt",
@@ -112,6 +83,39 @@ pub(crate) fn attempt(parent: &Span, chat_id: ChatId, turn_id: Option<TurnId>, p
     }
 }
 
+/// The span of an attempt that calls a model.
+fn model_call(parent: &Span, chat_id: ChatId, turn_id: Option<TurnId>, prepared: &Prepared, call: &ModelCall) -> Span {
+    let (settings, recipe) = (&call.model.settings, &call.request.recipe);
+    tracing::debug_span!(
+        parent: parent,
+        "attempt",
+        otel.name = format!("chat {}", settings.provider_model),
+        otel.kind = "client",
+        chat.id = %chat_id,
+        turn.id = turn_id,
+        attempt.id = prepared.attempt_id,
+        attempt.tries = prepared.tries,
+        attempt.action = action_name(prepared.work.action()),
+        attempt.result = Empty,
+        model = settings.name,
+        provider = settings.provider,
+        prompt.size_bytes = call.request.body.len() as u64,
+        first_part_ms = Empty,
+        gen_ai.operation.name = "chat",
+        gen_ai.provider.name = genai_provider(&recipe.protocol),
+        gen_ai.request.model = settings.provider_model,
+        gen_ai.request.max_tokens = recipe.max_output_tokens,
+        gen_ai.conversation.id = %chat_id,
+        gen_ai.response.id = Empty,
+        gen_ai.response.finish_reasons = Empty,
+        gen_ai.usage.input_tokens = Empty,
+        gen_ai.usage.output_tokens = Empty,
+        error.r#type = Empty,
+        http.response.status_code = Empty,
+        otel.status_code = Empty,
+    )
+}
+
 /// Notes in the current span what its attempt wants done; nothing where it was cancelled.
 pub(crate) fn attempted(wants: Option<&Command>) {
     let span = Span::current();
@@ -128,6 +132,9 @@ pub(crate) fn attempted(wants: Option<&Command>) {
             if let Some(first_part_ms) = answer.first_part_ms {
                 span.record("first_part_ms", first_part_ms);
             }
+        }
+        Some(Command::CommitStep { step: Step::Compacted(summary), .. }) => {
+            finished(&span, FinishReason::Stop, summary.usage.as_ref());
         }
         Some(Command::FinishTurn { usage, .. }) => finished(&span, FinishReason::Stop, usage.as_ref()),
         Some(Command::ScheduleRetry { error, .. } | Command::FailTurn { error, .. }) => {

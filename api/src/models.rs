@@ -15,6 +15,7 @@ pub struct Catalog {
     models: BTreeMap<String, ResolvedModel>,
     providers: BTreeMap<String, Arc<dyn ModelProvider>>,
     default_model: String,
+    compaction_model: Option<String>,
 }
 
 impl Catalog {
@@ -37,7 +38,12 @@ impl Catalog {
             };
             Some((name.clone(), ResolvedModel { settings, provider }))
         });
-        Ok(Catalog { models: models.collect(), default_model: settings.default_model.clone(), providers })
+        Ok(Catalog {
+            models: models.collect(),
+            default_model: settings.default_model.clone(),
+            compaction_model: settings.compaction_model.clone(),
+            providers,
+        })
     }
 
     /// The names a chat may use, in order, with the default one's.
@@ -65,6 +71,10 @@ impl ModelCatalog for Catalog {
         named.or_else(|| self.models.get(&self.default_model).cloned()).ok_or_else(|| {
             ChatError::terminal(ErrorKind::Config, "No model is configured: add one to the settings of the server.")
         })
+    }
+
+    fn summariser(&self) -> Option<ResolvedModel> {
+        self.models.get(self.compaction_model.as_deref()?).cloned()
     }
 }
 

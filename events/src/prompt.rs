@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::chat::Chat;
+use crate::error::ErrorKind;
 use crate::event::{Offer, ToolDefinition};
 use crate::form::FormCell;
 use crate::ids::MessageId;
@@ -25,6 +26,14 @@ pub const OPENING: &str = "(Earlier messages are left out.)";
 /// What a conversation is ended with that would leave nothing to answer.
 pub const CONTINUE: &str = "Continue.";
 
+/// What a summary is asked for with. The digests in the log are of requests that hold it, so another wording makes
+/// those of before incomparable.
+pub const SUMMARY_INSTRUCTION: &str = "Summarise the conversation above, so that it can go on from your summary alone: \
+what stood before it will no longer be seen. Begin with \"Summary of the conversation so far:\". Keep what the user \
+wants and has decided, names, numbers, paths and identifiers exactly as they were, what was done and found, which errors \
+occurred and how they were solved, and what is still to do. Leave out pleasantries and what no longer matters. Answer \
+with the summary and nothing else, and call no tool.";
+
 /// The prompt of the chat's next model call. `offer` is what the server adds to it.
 /// Valid for every provider: each call has its answer directly after it, no answer lacks its call, and the conversation
 /// ends with something to answer.
@@ -39,6 +48,21 @@ pub fn assemble(chat: &Chat, offer: &Offer) -> Prompt {
     }
     let prompt = prompt(chat, offer, messages);
     Prompt { continues: continuation(chat, &prompt.messages), ..prompt }
+}
+
+/// The prompt of the chat's next summary: with the tools of its other prompts, so that the provider's cache holds, unless
+/// it was just refused with them.
+pub fn summary(chat: &Chat, offer: &Offer) -> Prompt {
+    let mut prompt = assemble_summary(chat, offer, SUMMARY_INSTRUCTION);
+    if summary_goes_without_tools(chat) {
+        prompt.tools.clear();
+    }
+    prompt
+}
+
+/// Whether the chat's next summary is asked for without tools: the last try at it was refused as it was.
+pub fn summary_goes_without_tools(chat: &Chat) -> bool {
+    chat.outline.retry.as_ref().is_some_and(|retry| retry.error.kind == ErrorKind::Config)
 }
 
 /// The prompt that asks for a summary of the chat: the prompt of the next model call with the same beginning, so that the

@@ -11,6 +11,7 @@ mod read_models;
 mod readme;
 mod repository;
 mod server_agents;
+mod server_compaction;
 mod server_continues;
 mod server_damage;
 mod server_idempotency;

@@ -1,4 +1,4 @@
-//! Calls the model.
+//! Calls the model: for an answer, and (`call`) for whatever else is to be heard as it comes.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -32,7 +32,24 @@ struct Activity {
     too_much: AtomicBool,
 }
 
-pub(super) async fn run(scope: &Scope, ModelCall { model, request }: ModelCall) -> Option<Command> {
+/// A call that is over.
+pub(super) struct Called {
+    pub(super) model: ResolvedModel,
+    pub(super) ended: Result<ModelFinished, CallError>,
+    /// Milliseconds to the first part, if one came.
+    first_part_ms: Option<u64>,
+}
+
+pub(super) async fn run(scope: &Scope, work: ModelCall) -> Option<Command> {
+    let Called { model, ended, first_part_ms } = call(scope, work).await?;
+    Some(match ended {
+        Ok(finished) => conclude(scope, &model, finished, first_part_ms),
+        Err(failed) => scope.failed(failed.error, failed.retry_after_ms),
+    })
+}
+
+/// Makes the call and sees it through; its parts go to whoever watches and to the journal. `None` where it was cancelled.
+pub(super) async fn call(scope: &Scope, ModelCall { model, request }: ModelCall) -> Option<Called> {
     let clock = Arc::clone(&scope.deps.clock);
     let (started, began) = (clock.now(), Instant::now());
     let activity = Arc::new(Activity {
@@ -42,7 +59,7 @@ pub(super) async fn run(scope: &Scope, ModelCall { model, request }: ModelCall) 
     });
     let identity = CallIdentity { chat_id: scope.chat_id, attempt_id: scope.attempt_id, request_id: Uuid::now_v7() };
     let call = model.provider.call(request, identity, sink(scope, &activity));
-    let ended = attend(scope, call, &activity).await?;
+    let mut ended = attend(scope, call, &activity).await?;
     let metrics = &scope.deps.metrics;
     metrics.stage(Stage::Generate, began);
     let usage = ended.as_ref().ok().and_then(|finished| finished.usage.as_ref());
@@ -55,12 +72,9 @@ pub(super) async fn run(scope: &Scope, ModelCall { model, request }: ModelCall) 
     if activity.too_much.load(Ordering::Acquire) {
         let max = scope.deps.limits.attempt_bytes_max;
         let message = format!("The model's answer grew beyond {max} bytes and was stopped.");
-        return Some(scope.failed(ChatError::terminal(ErrorKind::Generic, message), None));
+        ended = Err(ChatError::terminal(ErrorKind::Generic, message).into());
     }
-    Some(match ended {
-        Ok(finished) => conclude(scope, &model, finished, first_part_ms),
-        Err(failed) => scope.failed(failed.error, failed.retry_after_ms),
-    })
+    Some(Called { model, ended, first_part_ms })
 }
 
 fn sink(scope: &Scope, activity: &Arc<Activity>) -> PartSink {

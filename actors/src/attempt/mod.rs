@@ -1,6 +1,7 @@
 //! Attempts: what a running turn needs from the world. Each runs as its own task on the shared runtime and ends in one
 //! command to its chat, with its own id as the fence.
 
+mod compact;
 mod generate;
 mod journaling;
 mod run_tools;
@@ -16,6 +17,7 @@ use verbatim_events::command::{Command, Step};
 use verbatim_events::episode;
 use verbatim_events::error::{ChatError, ErrorKind};
 use verbatim_events::ids::{AttemptId, ChatId};
+use verbatim_events::limits::Limits;
 use verbatim_events::part::Part;
 use verbatim_events::retry::{Backoff, backoff};
 
@@ -166,6 +168,7 @@ fn log_failure(scope: &Scope, command: &Command) {
 async fn run(scope: &Scope, work: Work) -> Option<Command> {
     match work {
         Work::Generate(call) => generate::run(scope, *call).await,
+        Work::Compact(work) => compact::run(scope, *work).await,
         Work::RunTools(calls) => run_tools::run(scope, calls).await,
         Work::LoadContext => {
             Some(Command::CommitStep { attempt_id: scope.attempt_id, step: Step::ContextLoaded { files: Vec::new() } })
@@ -182,6 +185,11 @@ impl Scope {
 
     /// The command after a failure: another try, if it is worth one.
     pub(crate) fn failed(&self, error: ChatError, retry_after_ms: Option<u64>) -> Command {
+        self.failed_after(self.tries, &self.deps.limits, error, retry_after_ms)
+    }
+
+    /// The command after the failure of so many tries within these bounds.
+    fn failed_after(&self, tries: u32, limits: &Limits, error: ChatError, retry_after_ms: Option<u64>) -> Command {
         let partial = self.shown();
         let attempt_id = self.attempt_id;
         if !error.retryable {
@@ -192,11 +200,11 @@ impl Scope {
             retryable: false,
             ..error.clone()
         };
-        match backoff(self.tries, retry_after_ms, self.seed(), &self.deps.limits) {
+        match backoff(tries, retry_after_ms, self.seed(), limits) {
             Backoff::Wait { delay_ms } => Command::ScheduleRetry { attempt_id, error, delay_ms, partial },
             Backoff::GiveUp => Command::FailTurn {
                 attempt_id: Some(attempt_id),
-                error: final_word(format!("It was tried {} times.", self.tries)),
+                error: final_word(format!("It was tried {tries} times.")),
                 partial,
             },
             Backoff::TooLong { retry_after_ms } => {

@@ -13,7 +13,7 @@ use super::http::HttpSettings;
 use super::mcp::McpLayer;
 
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "listen",
     "database",
     "data_dir",
@@ -28,6 +28,7 @@ pub(super) const KEYS: [&str; 14] = [
     "coder",
     "workspaces",
     "advisor",
+    "compaction",
 ];
 
 /// The whole file.
@@ -48,6 +49,14 @@ pub(super) struct Layer {
     pub coder: Option<CoderConfig>,
     pub workspaces: WorkspaceSettings,
     pub advisor: Option<AdvisorLayer>,
+    pub compaction: CompactionLayer,
+}
+
+/// `[compaction]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct CompactionLayer {
+    pub model: Option<String>,
 }
 
 /// `[advisor]`

@@ -126,6 +126,8 @@ pub struct Settings {
     pub workspaces: WorkspaceSettings,
     /// Who chats may ask for a second opinion; nobody where absent.
     pub advisor: Option<AdvisorConfig>,
+    /// The configured name of the model that writes summaries; the chat's own where absent.
+    pub compaction_model: Option<String>,
     /// What is odd but no error, a sentence each.
     pub warnings: Vec<String>,
 }

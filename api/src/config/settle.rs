@@ -86,8 +86,10 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
         .map_err(|(name, key, problem)| sources.refuse(&["mcp", &name, key], problem))?;
     let unset = mcp::unset_variables(&mcp, sources.environment);
     let advisor = advisor(&layer, &models, &sources)?;
+    let compaction_model = compaction_model(&layer, &models, &sources)?;
     let settings = Settings {
         advisor,
+        compaction_model,
         listen: listen(&layer, &sources)?,
         database: database(&layer, &data_dir, &sources)?,
         node_name: node_name(&layer, &sources)?,
@@ -121,6 +123,19 @@ fn advisor(
         return Err(sources.refuse(&["advisor", "model"], format!("there is no model {model:?}")));
     }
     Ok(Some(AdvisorConfig { model, uses_max: uses_max.unwrap_or(ADVICE_MAX) }))
+}
+
+fn compaction_model(
+    layer: &Layer,
+    models: &BTreeMap<String, Model>,
+    sources: &Sources<'_>,
+) -> Result<Option<String>, ConfigError> {
+    match &layer.compaction.model {
+        Some(model) if !models.contains_key(model) => {
+            Err(sources.refuse(&["compaction", "model"], format!("there is no model {model:?}")))
+        }
+        model => Ok(model.clone()),
+    }
 }
 
 fn data_dir(layer: &Layer, sources: &Sources<'_>) -> PathBuf {

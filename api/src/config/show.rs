@@ -34,6 +34,13 @@ struct View<'a> {
     workspaces: &'a WorkspaceSettings,
     #[serde(skip_serializing_if = "Option::is_none")]
     advisor: Option<&'a AdvisorConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compaction: Option<CompactionView<'a>>,
+}
+
+#[derive(Serialize)]
+struct CompactionView<'a> {
+    model: &'a str,
 }
 
 #[derive(Serialize)]
@@ -124,5 +131,6 @@ fn view(settings: &Settings) -> View<'_> {
         coder: settings.coder.clone().map(|coder| CoderConfig { url: without_password(&coder.url), ..coder }),
         workspaces: &settings.workspaces,
         advisor: settings.advisor.as_ref(),
+        compaction: settings.compaction_model.as_deref().map(|model| CompactionView { model }),
     }
 }

@@ -98,6 +98,7 @@ fn mistakes_in_the_file_are_named_with_their_line() {
         ("[providers.a]\nkind = \"grpc\"\n", 2, "grpc"),
         ("[providers.a]\nkind = \"openai_chat\"\nbase_url = \"localhost\"\n", 3, "absolute"),
         ("[models.m]\nprovider = \"none\"\n", 2, "there is no provider"),
+        ("[compaction]\nmodel = \"none\"\n", 2, "there is no model"),
         ("[models.m]\nmodel = \"x\"\n", 1, "no provider"),
         (
             "[models.a]\nprovider = \"demo\"\ndefault = true\n[models.b]\nprovider = \"demo\"\ndefault = true\n",

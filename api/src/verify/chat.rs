@@ -6,7 +6,7 @@ use verbatim_events::event::{AttemptAction, AttemptRecorded, Event};
 use verbatim_events::ids::{AttemptId, ChatId, Digest};
 use verbatim_events::log::{EventLog, LogError};
 use verbatim_events::model::{EncodedRequest, Prompt};
-use verbatim_events::prompt::assemble;
+use verbatim_events::prompt::{assemble, summary};
 use verbatim_events::wire::decode;
 
 use super::{Finding, PAGE};
@@ -139,13 +139,15 @@ pub struct Rebuilt {
 /// Makes the prompt of an attempt again from the state it was recorded in.
 pub fn rebuild(before: &Chat, attempt: &AttemptRecorded) -> Rebuilt {
     let unknown = |reason: &str| Rebuilt { prompt: None, request: Err(reason.to_owned()) };
-    if attempt.action != AttemptAction::Generate {
-        return unknown("only prompts of answers are made from the chat's state alone");
-    }
     if before.outline.erased {
         return unknown("the content was erased");
     }
-    let prompt = assemble(before, attempt.offer.as_ref().unwrap_or(&before.offer));
+    let offer = attempt.offer.as_ref().unwrap_or(&before.offer);
+    let prompt = match attempt.action {
+        AttemptAction::Generate => assemble(before, offer),
+        AttemptAction::Compact => summary(before, offer),
+        AttemptAction::RunTools | AttemptAction::LoadContext => return unknown("it called no model"),
+    };
     let request = match &attempt.request {
         None => Err("the log does not say how the request was made".to_owned()),
         Some(recipe) => verbatim_llm::encode_with(recipe, &prompt).ok_or_else(|| {

@@ -9,6 +9,9 @@ use crate::message::{Message, Origin, Role};
 /// Windows from here on are large.
 const LARGE_WINDOW_TOKENS: u64 = 500_000;
 
+/// How often a summary is tried before it is left until a user acts.
+pub const COMPACTION_TRIES_MAX: u32 = 3;
+
 /// The share of a large window from which compaction is due, in percent.
 const LARGE_WINDOW_PERCENT: u8 = 30;
 
@@ -19,6 +22,15 @@ pub fn threshold_percent(window_tokens: u64, limits: &Limits) -> Option<u8> {
         percent if window_tokens >= LARGE_WINDOW_TOKENS => Some(percent.min(LARGE_WINDOW_PERCENT)),
         percent => Some(percent),
     }
+}
+
+/// Of two windows the one in which compaction is due first; one that is unknown does not count.
+pub fn stricter_window(one: Option<u64>, other: Option<u64>, limits: &Limits) -> Option<u64> {
+    let due_at = |window: &u64| {
+        let percent = threshold_percent(*window, limits).unwrap_or(100);
+        u128::from(*window) * u128::from(percent)
+    };
+    [one, other].into_iter().flatten().filter(|window| *window > 0).min_by_key(due_at)
 }
 
 /// Tokens of the newest prompt since the boundary, as its provider counted them; `None` before the first answer.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::chat::calls::sort_open_calls;
-use crate::chat::compaction::{answers_since_boundary, is_answer, is_over_threshold};
+use crate::chat::compaction::{answers_since_boundary, is_answer, is_over_threshold, unanswered_messages};
 use crate::chat::tool_rules::stops_turn;
 use crate::chat::{CallRecord, Chat};
 use crate::error::{ChatError, ErrorKind};
@@ -90,8 +90,9 @@ pub fn next_action(chat: &Chat, facts: &ModelFacts, limits: &Limits) -> NextActi
         return NextAction::LoadContext;
     }
     if is_over_threshold(chat, facts.context_window, limits) {
-        // A summary that did not help will not help a second time.
-        if chat.boundary_is_compaction && answers_since_boundary(chat) == 1 {
+        // A summary that did not help will not help a second time, unless a user has spoken since that was said.
+        let said_before = unanswered_messages(chat).len() > 1;
+        if chat.boundary_is_compaction && answers_since_boundary(chat) == 1 && !said_before {
             return NextAction::Fail(ChatError::terminal(ErrorKind::Config, STILL_TOO_LONG));
         }
         return NextAction::Compact(CompactionSource::Automatic);

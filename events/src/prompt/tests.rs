@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::chat::evolve;
+use crate::chat::{PendingRetry, evolve};
 use crate::envelope::Recorded;
+use crate::error::ChatError;
 use crate::event::{ChatCreated, Event, TitleSource};
 use crate::ids::{ChatId, Digest};
 
@@ -381,6 +382,27 @@ fn a_summary_is_asked_for_with_the_same_beginning_and_without_unanswered_message
     assert_eq!(problems(&summary), Vec::<String>::new());
     assert_eq!(summary.messages[..3], next.messages[..3]);
     assert_eq!((&summary.system, &summary.tools), (&next.system, &next.tools));
+}
+
+#[test]
+fn a_summary_that_was_refused_as_it_was_is_asked_for_without_tools() {
+    let retry = |kind| PendingRetry {
+        attempt_id: 4,
+        attempt: 1,
+        delay_ms: 0,
+        retry_at: DateTime::UNIX_EPOCH,
+        error: ChatError::retryable(kind, "It failed."),
+    };
+    let mut chat = chat([user(2, "go"), model(3, "done")]);
+    let with_tools = summary(&chat, &Offer::default());
+    assert_eq!(with_tools.tools, assemble(&chat, &Offer::default()).tools);
+    assert!(!with_tools.tools.is_empty());
+    chat.outline.retry = Some(retry(ErrorKind::Overloaded));
+    assert_eq!(summary(&chat, &Offer::default()), with_tools);
+    chat.outline.retry = Some(retry(ErrorKind::Config));
+    let without = summary(&chat, &Offer::default());
+    assert_eq!(without, Prompt { tools: Vec::new(), ..with_tools });
+    assert_eq!(without.messages.last().map(|last| last.parts.clone()), Some(vec![Part::text(SUMMARY_INSTRUCTION)]));
 }
 
 #[test]

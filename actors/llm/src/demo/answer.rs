@@ -1,6 +1,7 @@
 //! What the demo model says: a function of the conversation alone.
 
 use serde_json::Value;
+use verbatim_events::message::Role;
 use verbatim_events::part::Part;
 
 use super::directive::{Directives, parse};
@@ -34,6 +35,10 @@ const TOPICS_MAX: usize = 5;
 const TOPIC_MIN_CHARACTERS: usize = 4;
 /// A message of no more words that holds "help" asks for it.
 const HELP_WORDS_MAX: usize = 6;
+/// How many of the user's messages a summary tells of.
+const SUMMARY_MESSAGES_MAX: usize = 5;
+/// How much it tells of each.
+const SUMMARY_WORDS_MAX: usize = 12;
 /// How much of a tool's result is told, in characters.
 const RESULT_MAX_CHARACTERS: usize = 500;
 
@@ -68,6 +73,33 @@ pub(super) fn plan(turn: &[Line], number: usize) -> Plan {
     let text = directives.tokens.filter(|_| !text.is_empty()).map_or(text.clone(), |count| of_length(&text, count));
     let reasoning = directives.reasoning.then(|| thought(&said));
     Plan { directives, reasoning, text, calls }
+}
+
+/// The summary of what was said, from its beginnings and ends; what a user told the model to do is no part of it.
+pub(super) fn summary(lines: &[Line]) -> String {
+    let said: Vec<String> = lines
+        .iter()
+        .filter(|line| line.role == Role::User)
+        .map(|line| parse(&text_of(&line.parts)).1)
+        .filter(|said| !said.is_empty())
+        .collect();
+    let newest = &said[said.len().saturating_sub(SUMMARY_MESSAGES_MAX)..];
+    let told: Vec<String> = newest.iter().map(|said| format!("- {}", shortened(said))).collect();
+    format!(
+        "Summary of the conversation so far: there were {} messages, {} of them from the user, who said, among other \
+         things:\n{}",
+        lines.len(),
+        said.len(),
+        told.join("\n")
+    )
+}
+
+/// The first words of a text.
+fn shortened(said: &str) -> String {
+    let mut words = said.split_whitespace();
+    let first: Vec<&str> = words.by_ref().take(SUMMARY_WORDS_MAX).collect();
+    let more = if words.next().is_some() { " …" } else { "" };
+    format!("{}{more}", first.join(" "))
 }
 
 fn told(part: &Part) -> Option<String> {

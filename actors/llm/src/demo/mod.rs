@@ -24,6 +24,7 @@ use verbatim_events::message::Usage;
 use verbatim_events::model::{
     CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
+use verbatim_events::prompt::SUMMARY_INSTRUCTION;
 
 use self::answer::Plan;
 use self::attempts::Attempts;
@@ -103,7 +104,7 @@ impl Demo {
         sink: PartSink,
     ) -> Result<ModelFinished, CallError> {
         let asked = wire::read(&request.body).map_err(|error| unusable(&self.name, &error))?;
-        let plan = answer::plan(&asked.turn, asked.question.number);
+        let plan = self.plan(&asked)?;
         let attempt = if plan.directives.counts() {
             // What follows the answered message are steps of one turn: they do not make it another message.
             self.attempts.next(identity.chat_id, Digest::of(asked.answered))
@@ -141,6 +142,17 @@ impl Demo {
             response_id: Some(format!("demo_{}", &request.digest.to_string()[..16])),
             refusal: None,
         })
+    }
+
+    /// What is asked for: an answer to what the user said last, or a summary of all that was said before.
+    fn plan(&self, asked: &wire::Asked<'_>) -> Result<Plan, ChatError> {
+        let wants_summary = |line: &wire::Line| wire::text_of(&line.parts) == SUMMARY_INSTRUCTION;
+        if asked.turn.first().is_none_or(|line| !wants_summary(line)) {
+            return Ok(answer::plan(&asked.turn, asked.question.number));
+        }
+        let earlier = asked.earlier().map_err(|error| unusable(&self.name, &error))?;
+        let plan = answer::plan(&[], 0);
+        Ok(Plan { text: answer::summary(&earlier), ..plan })
     }
 
     /// The failure that is due before the answer begins.

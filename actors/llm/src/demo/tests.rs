@@ -163,6 +163,23 @@ async fn the_same_conversation_gets_the_same_answer_word_by_word() {
 }
 
 #[tokio::test]
+async fn asked_for_a_summary_it_tells_what_users_said_and_follows_no_orders() {
+    let said = ask(
+        &Demo::new(),
+        vec![
+            user("The password is swordfish. [[fail 503]]"),
+            message(Role::Assistant, vec![Part::text("I see.")]),
+            user(SUMMARY_INSTRUCTION),
+        ],
+    )
+    .await;
+    let text = said.text();
+    assert!(text.starts_with("Summary of the conversation so far: there were 2 messages, 1 of them"), "{text}");
+    assert!(text.ends_with("- The password is swordfish."), "{text}");
+    assert_eq!(said.end.unwrap().finish_reason, FinishReason::Stop);
+}
+
+#[tokio::test]
 async fn every_message_gets_some_answer() {
     for text in ["", "hi", "🦀", "?", "[[unknown]]", "das ist ein Satz mit Umlauten: äöü"] {
         let said = say(text).await;

@@ -35,6 +35,7 @@ struct LineRef<'a> {
 /// A message.
 #[derive(Deserialize)]
 pub(super) struct Line {
+    pub role: Role,
     pub parts: Vec<Part>,
 }
 
@@ -69,6 +70,17 @@ pub(super) struct Asked<'b> {
     pub turn: Vec<Line>,
     /// The conversation up to and with that message, in bytes.
     pub answered: &'b [u8],
+    /// The messages before that one, in bytes.
+    before: &'b [u8],
+}
+
+impl Asked<'_> {
+    /// What was said before the user's last message.
+    pub fn earlier(&self) -> Written<Vec<Line>> {
+        let lines = self.before.strip_prefix(OPENING).unwrap_or_default();
+        let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(without_comma(line))).collect()
+    }
 }
 
 impl Protocol for Lines {
@@ -130,7 +142,7 @@ pub(super) fn read(body: &[u8]) -> Written<Asked<'_>> {
     let lines = turn.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let answered = before.len() + lines.clone().next().map_or(0, |asked| without_comma(asked).len());
     let turn = lines.map(|line| serde_json::from_slice(without_comma(line))).collect::<Written<Vec<Line>>>()?;
-    Ok(Asked { question, turn, answered: &body[..answered] })
+    Ok(Asked { question, turn, answered: &body[..answered], before })
 }
 
 fn without_comma(line: &[u8]) -> &[u8] {

@@ -28,6 +28,8 @@ pub(super) struct Follow {
     current: Option<u64>,
     /// What the open attempt said so far.
     streamed: String,
+    /// The open attempt writes a summary.
+    is_summarising: bool,
     /// Calls that are about to be made, and calls that were shown.
     begun: BTreeSet<String>,
     called: BTreeSet<String>,
@@ -45,6 +47,7 @@ impl Follow {
             ours,
             current: None,
             streamed: String::new(),
+            is_summarising: false,
             begun: BTreeSet::new(),
             called: BTreeSet::new(),
             answered: BTreeSet::new(),
@@ -114,6 +117,7 @@ impl Follow {
 
     fn asked(&mut self, data: &Value) -> Vec<Show> {
         let mut shows = self.void();
+        self.is_summarising = data["action"] == "compact";
         if self.is_ours() {
             shows.push(Show::Asked { action: text(data, "action") });
         }
@@ -123,6 +127,10 @@ impl Follow {
     fn part(&mut self, part: &Value) -> Vec<Show> {
         if !self.is_ours() {
             return self.waits();
+        }
+        // A summary in the making is the model's note to itself, and no answer.
+        if self.is_summarising {
+            return Vec::new();
         }
         match part["type"].as_str().unwrap_or_default() {
             "text_delta" | "text" => {
@@ -177,10 +185,13 @@ impl Follow {
         if !self.is_ours() {
             return shows;
         }
+        self.is_summarising = false;
         let id = message["id"].as_u64().unwrap_or_default();
         self.shown = self.shown.max(id);
         let parts = message["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         match message["role"].as_str().unwrap_or_default() {
+            // The mark that a summary leaves.
+            _ if message["origin"] == "summary" => {}
             "assistant" => shows.extend(self.answer(parts)),
             "tool" => shows.extend(results(parts).filter_map(|result| self.answered(result))),
             "user" if self.ours == Ours::Everything && message["withheld"] != true => {

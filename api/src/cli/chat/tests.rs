@@ -36,6 +36,20 @@ fn an_answer_is_streamed_and_then_final() {
 }
 
 #[test]
+fn a_summary_in_the_making_is_no_answer() {
+    let mut follow = Follow::new(Ours::Turn(2));
+    event(&mut follow, "turn_started", 2, json!({ "reason": "message" }));
+    let asked = Show::Asked { action: "compact".to_owned() };
+    assert_eq!(event(&mut follow, "attempt_recorded", 4, json!({ "attempt": 1, "action": "compact" })), [asked]);
+    assert_eq!(text(&mut follow, "Summary of"), []);
+    let call = json!({ "type": "tool_call", "call_id": "c", "name": "chat_summarized", "args": {} });
+    let mark = json!({ "id": 7, "role": "assistant", "origin": "summary", "turn_id": 2, "content": [call] });
+    assert_eq!(event(&mut follow, "message_committed", 7, mark), []);
+    event(&mut follow, "attempt_recorded", 8, json!({ "attempt": 1, "action": "generate" }));
+    assert_eq!(text(&mut follow, "Hel"), [Show::Text("Hel".to_owned())]);
+}
+
+#[test]
 fn a_retry_makes_what_was_shown_void() {
     let mut follow = begun();
     text(&mut follow, "Hel");

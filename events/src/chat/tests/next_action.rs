@@ -2,7 +2,7 @@
 
 use super::compaction::compact;
 use super::support::*;
-use crate::chat::{NextAction, threshold_percent};
+use crate::chat::{NextAction, stricter_window, threshold_percent};
 use crate::command::{Busy, Command, CreateChat};
 use crate::error::ErrorKind;
 use crate::event::{AttemptAction, CompactionSource, SettingsChanged, ToolPolicy, TurnOutcome, WorkspaceBinding};
@@ -221,6 +221,20 @@ fn a_summary_is_followed_by_an_answer_and_one_that_did_not_help_fails_the_turn()
         panic!("compacting again would loop");
     };
     assert_eq!((error.kind, error.retryable), (ErrorKind::Config, false));
+    story.fail();
+    story.send("Go on.", Busy::Queue);
+    let again = NextAction::Compact(CompactionSource::Automatic);
+    assert_eq!(story.next_action_within(Some(1000)), again, "the user acted: the chat is not stuck");
+}
+
+#[test]
+fn the_window_in_which_a_summary_is_due_first_is_the_one_that_counts() {
+    let limits = Limits::default();
+    assert_eq!(stricter_window(Some(1000), Some(800), &limits), Some(800));
+    assert_eq!(stricter_window(Some(1000), None, &limits), Some(1000));
+    assert_eq!(stricter_window(Some(0), Some(800), &limits), Some(800), "no window is no bound");
+    assert_eq!(stricter_window(None, None, &limits), None);
+    assert_eq!(stricter_window(Some(500_000), Some(400_000), &limits), Some(500_000), "a large one is due earlier");
 }
 
 #[test]
