@@ -22,6 +22,7 @@ mod server_provider;
 mod server_start;
 mod server_states;
 mod server_stream;
+mod server_tools_kill;
 mod server_watch;
 mod shell;
 mod telemetry;
