@@ -27,11 +27,12 @@ pub use workspaces::WorkspaceHome;
 use crate::app;
 use crate::auth::{KeyRing, Keys, KeysError, Rates};
 use crate::config::{Database, Environment, Settings};
+use crate::files::FileHome;
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::Catalog;
 use crate::state::{AUDITS_MAX, AppState, Owners};
 use crate::telemetry::metrics;
-use crate::tools::{Access, Tools};
+use crate::tools::{Access, ToolSources, Tools};
 use crate::watch::follower::{Sources, follower};
 
 /// What a start may add to the settings.
@@ -149,7 +150,9 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let limits = Arc::new(settings.limits.clone());
         let access = Access::new(settings.node_name.clone());
-        let tools = Arc::new(Tools::new(&settings, environment, &access, &models, &workspaces, runtime.clone()));
+        let files = FileHome::at(settings.data_dir.join("files"), runtime.clone());
+        let sources = ToolSources { models: &models, workspaces: &workspaces, files: &files, clock: &clock };
+        let tools = Arc::new(Tools::new(&settings, environment, &access, sources, runtime.clone()));
         let handle = Node::start(NodeOptions {
             log: storage.log(),
             journal: storage.journal(),
@@ -202,6 +205,7 @@ impl Server {
             limits,
             clock,
             workspaces: workspaces.clone(),
+            files,
             owners: Owners::default(),
             runtime: runtime.clone(),
             audits: Arc::new(Semaphore::new(AUDITS_MAX)),

@@ -81,6 +81,8 @@ problem_codes! {
     ProjectionNotFound: "projection_not_found", 404, "There is no such projection";
     /// There is no such key.
     KeyNotFound: "key_not_found", 404, "There is no such key";
+    /// There is no such file, or it is somebody else's.
+    FileNotFound: "file_not_found", 404, "There is no such file";
     /// There is no such template.
     TemplateNotFound: "template_not_found", 404, "There is no such template";
     /// There is no such workspace.
@@ -103,7 +105,7 @@ problem_codes! {
     Erased: "erased", 410, "The chat's content was erased";
     /// The body is over the limit.
     BodyTooLarge: "body_too_large", 413, "The body is too large";
-    /// The body is not JSON.
+    /// The body is not JSON, or a file of a kind that is not kept.
     UnsupportedMediaType: "unsupported_media_type", 415, "The media type is not supported";
     /// The idempotency key was used for another request.
     IdempotencyMismatch: "idempotency_mismatch", 422, "The idempotency key belongs to another request";

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod compose;
 pub mod config;
 pub mod error;
+pub mod files;
 pub mod idempotency;
 pub mod locate;
 pub mod models;

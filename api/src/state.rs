@@ -18,6 +18,7 @@ use crate::auth::{Keys, Rates};
 use crate::compose::WorkspaceHome;
 use crate::config::HttpSettings;
 use crate::error::Problem;
+use crate::files::FileHome;
 use crate::stream::story::Sources;
 use crate::tools::Tools;
 use crate::watch::follower::Watchers;
@@ -52,6 +53,8 @@ pub struct AppState {
     pub clock: Arc<dyn Clock>,
     /// Where chats work.
     pub workspaces: WorkspaceHome,
+    /// The files of chats.
+    pub files: FileHome,
     /// Who owns which chat.
     pub owners: Owners,
     /// Where work goes on that is too heavy for the threads that answer requests.

@@ -135,6 +135,14 @@ impl Operation {
         self.fails(&[Code::InvalidRequest, Code::BodyTooLarge, Code::UnsupportedMediaType])
     }
 
+    /// Takes bytes of one of these media types.
+    pub fn body_of(mut self, media_types: &[&str]) -> Operation {
+        let content: Map<String, Value> =
+            media_types.iter().map(|media_type| ((*media_type).to_owned(), json!({"schema": {}}))).collect();
+        self.body = Some(json!({"required": true, "content": content}));
+        self.fails(&[Code::InvalidRequest, Code::BodyTooLarge, Code::UnsupportedMediaType])
+    }
+
     /// Answers JSON.
     pub fn answers(self, status: u16, about: &'static str, schema: Value) -> Operation {
         self.answers_as(status, about, "application/json", json!({"schema": schema}))

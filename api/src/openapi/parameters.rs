@@ -64,6 +64,11 @@ pub mod path {
         part("key", "The key's id.", json!({"type": "string", "format": "uuid"}))
     }
 
+    /// A file.
+    pub fn file() -> Parameter {
+        part("file", "The file's id.", json!({"type": "string", "format": "uuid"}))
+    }
+
     /// A template.
     pub fn template() -> Parameter {
         part("template", "The template's id.", json!({"type": "string", "minLength": 1}))
@@ -109,6 +114,11 @@ pub mod query {
     /// Where a page begins.
     pub fn cursor() -> Parameter {
         query("cursor", "The `next_cursor` of the page before.", json!({"type": "string"}))
+    }
+
+    /// A file's name.
+    pub fn name() -> Parameter {
+        query("name", "The file's name; directories in it are left out.", json!({"type": "string", "minLength": 1}))
     }
 
     /// Words to search.
@@ -208,6 +218,16 @@ pub mod header {
     pub fn idempotency_key() -> Parameter {
         let schema = json!({"type": "string", "maxLength": IDEMPOTENCY_KEY_MAX_BYTES, "pattern": "^[!-~]+$"});
         header("Idempotency-Key", "The same key with the same request is done once, however often it is sent.", schema)
+    }
+
+    /// What a file is called.
+    pub fn content_disposition() -> Parameter {
+        header("Content-Disposition", "Says the file's name in `filename`.", json!({"type": "string"}))
+    }
+
+    /// What the caller has.
+    pub fn if_none_match() -> Parameter {
+        header("If-None-Match", "The `ETag` of what the caller has.", json!({"type": "string"}))
     }
 
     /// A position to wait for.

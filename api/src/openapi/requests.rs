@@ -124,19 +124,32 @@ fn not_yet(mut schema: Value) -> Value {
 
 /// What is said.
 fn content() -> Value {
+    let text = json!({
+        "type": "object",
+        "required": ["type", "text"],
+        "properties": {"type": {"const": "text"}, "text": {"type": "string", "pattern": SPEAKING}},
+        "additionalProperties": false,
+    });
+    let told = || json!({"type": ["string", "null"], "pattern": CLEAN, "description": "What counts is what is kept."});
+    let file = json!({
+        "type": "object",
+        "required": ["type", "file_id"],
+        "properties": {
+            "type": {"const": "file"},
+            "file_id": {"type": "string", "pattern": CLEAN, "description": "A file of the chat's owner."},
+            "media_type": told(),
+            "name": told(),
+        },
+        "additionalProperties": false,
+    });
     json!({
-        "description": "What is said: a string, or parts of type `text`. Kept word for word.",
+        "description": "What is said: a string, or parts of text and files. Kept word for word.",
         "oneOf": [
             {"type": "string", "pattern": SPEAKING},
             {
                 "type": "array",
                 "minItems": 1,
-                "items": {
-                    "type": "object",
-                    "required": ["type", "text"],
-                    "properties": {"type": {"const": "text"}, "text": {"type": "string", "pattern": SPEAKING}},
-                    "additionalProperties": false,
-                },
+                "items": {"oneOf": [text, file]},
             },
         ],
     })

@@ -16,6 +16,7 @@ use crate::watch::notices::NoticeView;
 use crate::wire::attempt::AttemptPromptView;
 use crate::wire::chat::ChatView;
 use crate::wire::event::{DecisionView, SettingsView};
+use crate::wire::file::FileView;
 use crate::wire::key::KeyView;
 use crate::wire::message::{MessageView, QueuedView};
 use crate::wire::raw::RawView;
@@ -35,6 +36,7 @@ fn add<T: ToSchema>(named: &mut Named) {
 pub fn all() -> Map<String, Value> {
     let mut named = Named::new();
     add::<KeyView>(&mut named);
+    add::<FileView>(&mut named);
     add::<NoticeView>(&mut named);
     add::<ChatView>(&mut named);
     add::<MessageView>(&mut named);

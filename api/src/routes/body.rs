@@ -1,4 +1,4 @@
-//! Request bodies: bounded, and JSON where they say what they are.
+//! Request bodies: bounded; JSON, unless they are files.
 
 use std::time::Duration;
 
@@ -18,6 +18,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads a JSON body of at most `max_bytes`. An empty one needs no media type.
 pub async fn read(request: &HttpRequest, payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {
+    let body = read_raw(request, payload, max_bytes).await?;
+    if !body.is_empty() && !is_json(request) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json"));
+    }
+    Ok(body)
+}
+
+/// Reads a body of at most `max_bytes`, whatever it is.
+pub async fn read_raw(request: &HttpRequest, payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {
     if encoded(request) {
         return Err(Problem::new(Code::UnsupportedMediaType, "send the body as it is, without a content-encoding"));
     }
@@ -25,13 +34,9 @@ pub async fn read(request: &HttpRequest, payload: Payload, max_bytes: usize) -> 
     if announced_bytes(request).is_some_and(|bytes| bytes > max_bytes.saturating_add(DRAIN_MAX_BYTES) as u64) {
         return Err(too_large(max_bytes));
     }
-    let body = tokio::time::timeout(PATIENCE, collect(payload, max_bytes))
+    tokio::time::timeout(PATIENCE, collect(payload, max_bytes))
         .await
-        .map_err(|_| Problem::invalid("the body did not arrive in time"))??;
-    if !body.is_empty() && !is_json(request) {
-        return Err(Problem::new(Code::UnsupportedMediaType, "send the body as application/json"));
-    }
-    Ok(body)
+        .map_err(|_| Problem::invalid("the body did not arrive in time"))?
 }
 
 async fn collect(mut payload: Payload, max_bytes: usize) -> Result<Bytes, Problem> {

@@ -1,5 +1,6 @@
 //! Chats: make, list, read, change.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
@@ -15,6 +16,7 @@ use verbatim_projections::{ChatFilter, Parent};
 
 use super::access::{chat_to_read, chat_to_write, settle};
 use super::commands::{answered, check_model, run};
+use super::files::{Content, attach};
 use super::query::Query;
 use super::{API, Answered, body};
 use crate::auth::Caller;
@@ -37,7 +39,7 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
     let id = ChatId(Uuid::now_v7());
     let family = family(&state, &caller, wanted.parent).await?;
     let CreateChatRequest {
-        content,
+        mut content,
         model,
         effort,
         title,
@@ -50,6 +52,8 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
         plan_mode,
         parent,
     } = wanted;
+    let said = Content { owner: &family.owner, shown: BTreeSet::new() };
+    attach(&state, &request, &caller, &body, said, &mut content).await?;
     state.tools.check_mcp("/mcp_servers", &mcp_servers)?;
     let command = Command::CreateChat(Box::new(CreateChat {
         id,

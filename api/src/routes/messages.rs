@@ -8,6 +8,7 @@ use verbatim_projections::MessageQuery;
 
 use super::access::{chat_to_read, chat_to_write, number};
 use super::commands::{accepted, accepted_edit, check_model, run};
+use super::files::attach_to;
 use super::query::Query;
 use super::{Answered, body};
 use crate::auth::Caller;
@@ -21,8 +22,9 @@ use crate::wire::request::{EditMessageRequest, SendMessageRequest};
 pub async fn send(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
     let chat_id = chat_to_write(&state, &request, &caller).await?;
     let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
-    let SendMessageRequest { content, busy, model, effort } = SendMessageRequest::read(&body)?;
+    let SendMessageRequest { mut content, busy, model, effort } = SendMessageRequest::read(&body)?;
     check_model(&state, &request, &caller, &body, model.as_deref()).await?;
+    attach_to(&state, &request, &caller, &body, chat_id, &mut content).await?;
     let command =
         Command::SendMessage(SendMessage { parts: content, author: caller.owner.clone(), busy, model, effort });
     let answer = run(&state, &request, &caller, chat_id, command, &body).await?;
@@ -34,8 +36,9 @@ pub async fn edit(state: Data<AppState>, request: HttpRequest, caller: Caller, p
     let chat_id = chat_to_write(&state, &request, &caller).await?;
     let message_id = number(&request, "message", Code::MessageNotFound, "there is no such message")?;
     let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
-    let EditMessageRequest { content, model, effort } = EditMessageRequest::read(&body)?;
+    let EditMessageRequest { mut content, model, effort } = EditMessageRequest::read(&body)?;
     check_model(&state, &request, &caller, &body, model.as_deref()).await?;
+    attach_to(&state, &request, &caller, &body, chat_id, &mut content).await?;
     let command =
         Command::EditMessage(EditMessage { message_id, parts: content, author: caller.owner.clone(), model, effort });
     let answer = run(&state, &request, &caller, chat_id, command, &body).await?;

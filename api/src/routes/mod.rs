@@ -9,6 +9,7 @@ mod chats;
 pub(crate) mod commands;
 mod contract;
 mod events;
+mod files;
 pub mod head;
 pub(crate) mod health;
 mod keys;
@@ -78,6 +79,8 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(only("/watch/ws", "GET").route(web::get().to(ws::watched)))
                 .service(only("/log", "GET").route(web::get().to(audit::log)))
                 .service(only("/audit/verify", "POST").route(web::post().to(audit::verify)))
+                .service(only("/files", "POST").route(web::post().to(files::create)))
+                .service(only("/files/{file}", "GET").route(web::get().to(files::read)))
                 .service(only("/templates", "GET").route(web::get().to(workspaces::templates)))
                 .service(only("/templates/{template}", "GET").route(web::get().to(workspaces::template)))
                 .service(only("/workspaces", "GET").route(web::get().to(workspaces::list)))

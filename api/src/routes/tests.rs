@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod files;
 mod gates;
 mod sockets;
 mod streams;
@@ -19,6 +20,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use verbatim_actors::clock::Clock;
 use verbatim_actors::node::{Node, NodeOptions};
 use verbatim_actors::ports::{ModelCatalog, ResolvedModel};
 use verbatim_events::error::{ChatError, ErrorKind};
@@ -35,8 +37,9 @@ use crate::app::serve;
 use crate::auth::{KeyRing, Keys, Principal, Rates, Role};
 use crate::compose::WorkspaceHome;
 use crate::config::{Environment, Flags, HttpSettings, Settings};
+use crate::files::FileHome;
 use crate::state::{AppState, Owners};
-use crate::tools::{Access, Tools};
+use crate::tools::{Access, ToolSources, Tools};
 use crate::watch::follower::{Sources, follower};
 
 /// The demo model and nothing else.
@@ -91,8 +94,10 @@ impl World {
         let access = Access::new("test".to_owned());
         let environment = Environment::default();
         let settings = Settings::load(&Flags::default(), &environment).unwrap();
-        let tools =
-            Arc::new(Tools::new(&settings, &environment, &access, &models, &WorkspaceHome::none(), runtime.clone()));
+        let files = FileHome::at(directory.path().join("files"), runtime.clone());
+        let (workspaces, now): (_, Arc<dyn Clock>) = (WorkspaceHome::none(), Arc::new(clock.clone()));
+        let sources = ToolSources { models: &models, workspaces: &workspaces, files: &files, clock: &now };
+        let tools = Arc::new(Tools::new(&settings, &environment, &access, sources, runtime.clone()));
         let handle = Node::start(NodeOptions {
             log: Arc::clone(&log),
             journal: Arc::new(MemoryJournal::default()),
@@ -133,6 +138,7 @@ impl World {
             limits,
             clock: Arc::new(clock.clone()),
             workspaces: WorkspaceHome::none(),
+            files,
             owners: Owners::default(),
             runtime: Runtime::current(),
             audits: Arc::new(tokio::sync::Semaphore::new(crate::state::AUDITS_MAX)),

@@ -1,9 +1,11 @@
 //! The server's tools as configured, put together.
 
 mod access;
+mod files;
 
 use std::sync::Arc;
 
+use verbatim_actors::clock::Clock;
 use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::tool::ToolBox;
 use verbatim_tools::conversation::{Advisor, AdvisorSettings, ConversationTools};
@@ -12,10 +14,25 @@ use verbatim_tools::workspace::WorkspaceTools;
 use verbatim_tools::{Registry, ToolFamily};
 
 pub use access::Access;
+use files::ToolFiles;
 
 use crate::compose::WorkspaceHome;
 use crate::config::{Environment, Settings};
 use crate::error::Problem;
+use crate::files::FileHome;
+
+/// What tools work with.
+#[derive(Clone, Copy)]
+pub struct ToolSources<'a> {
+    /// The models, for advice.
+    pub models: &'a Arc<dyn ModelCatalog>,
+    /// Where chats work.
+    pub workspaces: &'a WorkspaceHome,
+    /// Where what they attach is kept.
+    pub files: &'a FileHome,
+    /// The clock.
+    pub clock: &'a Arc<dyn Clock>,
+}
 
 /// What the server's tools are made of.
 pub struct Tools {
@@ -29,10 +46,10 @@ impl Tools {
         settings: &Settings,
         environment: &Environment,
         access: &Arc<Access>,
-        models: &Arc<dyn ModelCatalog>,
-        workspaces: &WorkspaceHome,
+        sources: ToolSources<'_>,
         runtime: tokio::runtime::Handle,
     ) -> Tools {
+        let ToolSources { models, workspaces, files, clock } = sources;
         let advisor = settings.advisor.as_ref().map(|configured| {
             let (models, name) = (Arc::clone(models), configured.model.clone());
             let find_model = move || {
@@ -45,7 +62,9 @@ impl Tools {
         let environment = environment.clone();
         let lookup = move |name: &str| environment.get(name).map(str::to_owned);
         let mcp = Arc::new(McpServers::new(settings.mcp.clone(), lookup, runtime));
-        let workspaces = WorkspaceTools::new(Arc::clone(&workspaces.spaces), Arc::clone(access) as _);
+        let store = ToolFiles::new(files.clone(), Arc::clone(access) as _, Arc::clone(clock));
+        let workspaces =
+            WorkspaceTools::new(Arc::clone(&workspaces.spaces), Arc::clone(access) as _).with_store(Arc::new(store));
         let families: Vec<Arc<dyn ToolFamily>> =
             vec![Arc::new(conversation), Arc::new(workspaces), Arc::clone(&mcp) as _];
         Tools { registry: Arc::new(Registry::new(families)), mcp }

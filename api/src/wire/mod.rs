@@ -4,6 +4,7 @@
 pub(crate) mod attempt;
 pub mod chat;
 pub mod event;
+pub mod file;
 pub mod key;
 pub mod message;
 pub mod page;

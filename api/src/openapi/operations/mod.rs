@@ -1,6 +1,7 @@
 //! Every route of the contract, one file per kind of resource.
 
 mod chats;
+mod files;
 mod messages;
 mod server;
 mod streams;
@@ -16,7 +17,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("actions", "What a chat waits for, and how to stop it."),
     ("streams", "What happens, as it happens."),
     ("audit", "The whole log, for those who may read all of it."),
-    ("workspaces", "Where shells and files are, and what they are made from."),
+    ("files", "What is sent beside words, and what chats show."),
     ("keys", "Who may do what; administrators alone."),
     ("workspaces", "Where chats work, and what that is made from."),
     ("projections", "The read models' own state."),
@@ -25,7 +26,7 @@ pub const TAGS: &[(&str, &str)] = &[
 
 /// All operations.
 pub fn all() -> Vec<Operation> {
-    [chats::all(), messages::all(), streams::all(), server::all()].into_iter().flatten().collect()
+    [chats::all(), messages::all(), streams::all(), files::all(), server::all()].into_iter().flatten().collect()
 }
 
 /// A path of the interface.

@@ -64,6 +64,8 @@ fn rows() -> Vec<Row> {
         ("GET", "/keys", none.clone(), Administering, "200"),
         ("POST", "/keys", json!({}), Administering, "invalid_request"),
         ("DELETE", "/keys/+", none.clone(), Administering, "204"),
+        ("POST", "/files", none.clone(), Making, "unsupported_media_type"),
+        ("GET", "/files/nothing", none.clone(), Everybody, "file_not_found"),
         ("GET", "/templates", none.clone(), Everybody, "200"),
         ("GET", "/templates/nothing", none.clone(), Everybody, "template_not_found"),
         ("GET", "/workspaces", none.clone(), Administering, "200"),

@@ -18,7 +18,8 @@ pub(super) fn needed_content(errors: &mut Errors, object: &mut Object) -> Vec<Pa
     object.need(errors, "content").map(|value| content(errors, value)).unwrap_or_default()
 }
 
-/// A message's content: a string, or text parts. Kept word for word, blanks at the ends included.
+/// A message's content: a string, or parts of text and files. Text is kept word for word, blanks at the ends included. Of a file
+/// only the id counts here: what it is called, and whether there is such a file, the store knows.
 pub(super) fn content(errors: &mut Errors, value: Value) -> Vec<Part> {
     let values = match value {
         Value::String(_) => return text_part(errors, "/content", value).into_iter().collect(),
@@ -40,9 +41,19 @@ pub(super) fn content(errors: &mut Errors, value: Value) -> Vec<Part> {
                 parts.extend(text.and_then(|text| text_part(errors, &part.pointer("text"), text)));
                 part.finish(errors);
             }
+            Some("file") => {
+                let file_id = part.need_string(errors, "file_id");
+                let (media_type, name) = (part.string(errors, "media_type"), part.string(errors, "name"));
+                parts.extend(file_id.map(|file_id| Part::File {
+                    file_id,
+                    media_type: media_type.unwrap_or_default(),
+                    name: name.unwrap_or_default(),
+                }));
+                part.finish(errors);
+            }
             Some(other) => {
                 let pointer = part.pointer("type");
-                errors.add(pointer, format!("parts of type {other:?} cannot be sent; send parts of type \"text\""));
+                errors.add(pointer, format!("parts of type {other:?} cannot be sent; send \"text\" or \"file\""));
             }
             None => {}
         }

@@ -1,0 +1,107 @@
+//! The directory of the files. Everything in it was written beside its place, synced and renamed, so it is whole or not there.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+use verbatim_events::ids::Digest;
+
+use super::{FileError, StoredFile};
+
+/// Only the server's user reads and writes.
+const PRIVATE_FILE: u32 = 0o600;
+/// Only the server's user enters.
+const PRIVATE_FOLDER: u32 = 0o700;
+
+/// The directory.
+#[derive(Debug)]
+pub struct Disk {
+    root: PathBuf,
+}
+
+impl Disk {
+    /// The directory at `root`, which need not exist.
+    pub fn at(root: PathBuf) -> Disk {
+        Disk { root }
+    }
+
+    /// What is known of a file.
+    pub fn about(&self, id: Uuid) -> Result<Option<StoredFile>, FileError> {
+        let bytes = match std::fs::read(self.about_path(id)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let damaged = |problem: String| FileError::Damaged { id, problem };
+        let file: StoredFile = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if file.id != id { Err(damaged("it says it is another".to_owned())) } else { Ok(Some(file)) }
+    }
+
+    /// What stands in the file `id`, by its digest.
+    pub fn content(&self, id: Uuid, digest: &Digest) -> Result<Vec<u8>, FileError> {
+        let bytes = std::fs::read(self.content_path(digest))?;
+        if Digest::of(&bytes) != *digest {
+            return Err(FileError::Damaged { id, problem: "its content has another SHA-256".to_owned() });
+        }
+        Ok(bytes)
+    }
+
+    /// Writes a file: what stands in it first, so that no file is without.
+    pub fn keep(&self, file: &StoredFile, content: &[u8]) -> Result<(), FileError> {
+        let place = self.content_path(&file.digest);
+        // A damaged copy of the same content is replaced by a good one.
+        if !self.content(file.id, &file.digest).is_ok_and(|kept| kept == content) {
+            self.write(&place, content)?;
+        }
+        let about = serde_json::to_vec(file).map_err(io::Error::other)?;
+        Ok(self.write(&self.about_path(file.id), &about)?)
+    }
+
+    fn content_path(&self, digest: &Digest) -> PathBuf {
+        let name = digest.to_string();
+        self.root.join("contents").join(&name[..2]).join(name)
+    }
+
+    fn about_path(&self, id: Uuid) -> PathBuf {
+        // The end is the random part of an id that begins with the time.
+        let name = id.simple().to_string();
+        self.root.join("about").join(&name[name.len() - 2..]).join(format!("{name}.json"))
+    }
+
+    fn write(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
+        let Some(folder) = place.parent() else { return Err(io::Error::other("a file lies in a folder")) };
+        self.folder(folder)?;
+        // Two may write the same content at once; each beside it, the last one stays.
+        let beside = folder.join(format!(".{}", Uuid::now_v7().simple()));
+        let written = write_beside(&beside, bytes).and_then(|()| std::fs::rename(&beside, place));
+        if written.is_err() {
+            // What is left of it is in nobody's way; the first error says why.
+            let _ = std::fs::remove_file(&beside);
+        }
+        written?;
+        File::open(folder)?.sync_all()
+    }
+
+    /// Makes a folder that lasts: with its name in its parents.
+    fn folder(&self, folder: &Path) -> io::Result<()> {
+        if folder.is_dir() {
+            return Ok(());
+        }
+        DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(folder)?;
+        for parent in folder.ancestors().skip(1) {
+            File::open(parent)?.sync_all()?;
+            if Some(parent) == self.root.parent() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE_FILE).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

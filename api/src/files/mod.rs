@@ -1,0 +1,185 @@
+//! Files that people send and that chats show: what stands in them by its SHA-256, what they are called beside it.
+//!
+//! They lie outside the log, in `files` of the data directory: `contents/ab/<sha-256>` once for all files that hold the same,
+//! `about/ab/<id>.json` for each file. **Invariant:** a file has an id only once its content is on the disk. A file never changes.
+
+mod disk;
+mod kinds;
+mod links;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use uuid::Uuid;
+use verbatim_events::ids::{ChatId, Digest};
+use verbatim_events::part::Part;
+
+use self::disk::Disk;
+pub use self::kinds::{Kind, KindError, MEDIA_TYPES};
+pub use self::links::linked;
+
+/// The largest file, in bytes.
+pub const FILE_MAX_BYTES: usize = 10 * 1024 * 1024;
+/// Files that a chat may show.
+pub const CHAT_FILES_MAX: usize = 50;
+/// The longest name of a file, in bytes.
+pub const NAME_MAX_BYTES: usize = 200;
+/// Files that are received or given out at once: each is held in memory meanwhile.
+const OPEN_MAX: usize = 32;
+
+/// Why a file is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The disk refuses.
+    #[error("the files cannot be read or written: {0}")]
+    Disk(#[from] io::Error),
+    /// What lies on the disk is not what was written.
+    #[error("file {id} is damaged: {problem}")]
+    Damaged {
+        /// Which file.
+        id: Uuid,
+        /// In what way.
+        problem: String,
+    },
+    /// A file of this id exists and is another one.
+    #[error("file {0} is another one")]
+    Different(Uuid),
+}
+
+/// What is known of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredFile {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub owner: String,
+    /// The chat whose workspace it was taken from; none for what people send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_id: Option<ChatId>,
+    /// Its media type, as its content was checked against it.
+    pub media_type: String,
+    /// Its name, without a directory.
+    pub name: String,
+    /// How long it is.
+    pub size_bytes: u64,
+    /// SHA-256 of what stands in it.
+    pub digest: Digest,
+    /// When it was kept; UTC.
+    pub created_at: DateTime<Utc>,
+}
+
+impl StoredFile {
+    /// The file as a part of a message.
+    pub fn part(&self) -> Part {
+        Part::File { file_id: self.id.to_string(), media_type: self.media_type.clone(), name: self.name.clone() }
+    }
+
+    /// Both are the same file, whenever they were kept.
+    fn is_same(&self, other: &StoredFile) -> bool {
+        *self == StoredFile { created_at: self.created_at, ..other.clone() }
+    }
+}
+
+/// What was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The file.
+    pub file: StoredFile,
+    /// It was there before.
+    pub again: bool,
+}
+
+/// The files of a server. Cheap to clone.
+#[derive(Clone)]
+pub struct FileHome {
+    disk: Arc<Disk>,
+    runtime: tokio::runtime::Handle,
+    open: Arc<Semaphore>,
+}
+
+impl FileHome {
+    /// The files in this directory, which is made with the first one.
+    pub fn at(directory: impl Into<PathBuf>, runtime: tokio::runtime::Handle) -> FileHome {
+        FileHome { disk: Arc::new(Disk::at(directory.into())), runtime, open: Arc::new(Semaphore::new(OPEN_MAX)) }
+    }
+
+    /// The right to hold a file in memory; none while too many are held.
+    pub fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        self.open.try_acquire().ok()
+    }
+
+    /// Keeps a file. On the disk once this returns. The same file under the same id again is no error.
+    pub async fn keep(&self, file: StoredFile, content: impl AsRef<[u8]> + Send + 'static) -> Result<Kept, FileError> {
+        self.blocking(move |disk| {
+            if let Some(known) = disk.about(file.id)? {
+                return if known.is_same(&file) {
+                    Ok(Kept { file: known, again: true })
+                } else {
+                    Err(FileError::Different(file.id))
+                };
+            }
+            disk.keep(&file, content.as_ref())?;
+            Ok(Kept { file, again: false })
+        })
+        .await
+    }
+
+    /// What is known of a file; none where there is no such file.
+    pub async fn about(&self, id: Uuid) -> Result<Option<StoredFile>, FileError> {
+        self.blocking(move |disk| disk.about(id)).await
+    }
+
+    /// What stands in a file.
+    pub async fn content(&self, file: &StoredFile) -> Result<Vec<u8>, FileError> {
+        let (id, digest) = (file.id, file.digest);
+        self.blocking(move |disk| disk.content(id, &digest)).await
+    }
+
+    /// Puts what the store knows of an owner's files into the parts that name them. The error is the place of a part whose
+    /// file there is not.
+    pub async fn resolve(&self, owner: &str, parts: &mut [Part]) -> Result<Result<(), usize>, FileError> {
+        for (index, part) in parts.iter_mut().enumerate() {
+            let Part::File { file_id, .. } = part else { continue };
+            let found = match file_id.parse() {
+                Ok(id) => self.about(id).await?,
+                Err(_) => None,
+            };
+            match found.filter(|file| file.owner == owner) {
+                Some(file) => *part = file.part(),
+                None => return Ok(Err(index)),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Disk) -> Result<T, FileError> + Send + 'static,
+    ) -> Result<T, FileError> {
+        let disk = Arc::clone(&self.disk);
+        let done = self.runtime.spawn_blocking(move || work(&disk)).await;
+        done.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+    }
+}
+
+/// A file's name as it is kept: without directories, without control characters. None where nothing is left or it is too long.
+pub fn file_name(text: &str) -> Option<String> {
+    let name = text.rsplit(['/', '\\']).next()?.trim();
+    let fits = !name.is_empty() && name.len() <= NAME_MAX_BYTES && !name.chars().any(char::is_control);
+    (fits && name != "." && name != "..").then(|| name.to_owned())
+}
+
+/// More files than a chat may show: those it shows already with those that come.
+pub fn too_many(mut shown: BTreeSet<String>, coming: &[Part]) -> bool {
+    shown.extend(coming.iter().filter_map(links::file_id));
+    shown.len() > CHAT_FILES_MAX
+}
+
+#[cfg(test)]
+mod tests;

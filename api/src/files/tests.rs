@@ -1,0 +1,151 @@
+//! The files on a disk, and what may be one.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use tempfile::TempDir;
+use uuid::Uuid;
+use verbatim_events::ids::Digest;
+use verbatim_events::part::Part;
+
+use super::*;
+
+struct Shelf {
+    directory: TempDir,
+    home: FileHome,
+}
+
+fn shelf() -> Shelf {
+    let directory = tempfile::tempdir().unwrap();
+    let home = FileHome::at(directory.path().join("files"), tokio::runtime::Handle::current());
+    Shelf { directory, home }
+}
+
+fn file(owner: &str, name: &str, content: &[u8]) -> StoredFile {
+    StoredFile {
+        id: Uuid::now_v7(),
+        owner: owner.to_owned(),
+        chat_id: None,
+        media_type: "text/plain".to_owned(),
+        name: name.to_owned(),
+        size_bytes: content.len() as u64,
+        digest: Digest::of(content),
+        created_at: chrono::DateTime::UNIX_EPOCH,
+    }
+}
+
+fn all_files(folder: &std::path::Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.append(&mut all_files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_file_is_there_again_after_a_restart_and_equal_contents_are_kept_once() {
+    let Shelf { directory, home } = shelf();
+    let (first, second) = (file("ada", "a.txt", b"same"), file("bob", "b.txt", b"same"));
+    for one in [&first, &second] {
+        assert_eq!(home.keep(one.clone(), *b"same").await.unwrap(), Kept { file: one.clone(), again: false });
+    }
+    let reopened = FileHome::at(directory.path().join("files"), tokio::runtime::Handle::current());
+    assert_eq!(reopened.about(first.id).await.unwrap().as_ref(), Some(&first));
+    assert_eq!(reopened.content(&second).await.unwrap(), b"same");
+    assert_eq!(reopened.about(Uuid::now_v7()).await.unwrap(), None);
+    let kept = all_files(directory.path());
+    assert_eq!(kept.len(), 3, "two files, one content, nothing half written: {kept:?}");
+    for path in kept {
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_one_file_for_ever() {
+    let home = shelf().home;
+    let first = file("ada", "a.txt", b"one");
+    home.keep(first.clone(), *b"one").await.unwrap();
+    let later = StoredFile { created_at: chrono::Utc::now(), ..first.clone() };
+    assert_eq!(home.keep(later, *b"one").await.unwrap(), Kept { file: first.clone(), again: true });
+    let other = StoredFile { id: first.id, ..file("ada", "a.txt", b"two") };
+    assert!(matches!(home.keep(other, *b"two").await, Err(FileError::Different(id)) if id == first.id));
+}
+
+#[tokio::test]
+async fn damage_is_told_and_mended_by_who_brings_the_content_again() {
+    let Shelf { directory, home } = shelf();
+    let first = file("ada", "a.txt", b"whole");
+    home.keep(first.clone(), *b"whole").await.unwrap();
+    let content = all_files(&directory.path().join("files/contents")).remove(0);
+    std::fs::write(content, b"wh").unwrap();
+    assert!(matches!(home.content(&first).await, Err(FileError::Damaged { id, .. }) if id == first.id));
+    home.keep(file("ada", "b.txt", b"whole"), *b"whole").await.unwrap();
+    assert_eq!(home.content(&first).await.unwrap(), b"whole");
+    let about = all_files(&directory.path().join("files/about"));
+    let about = about.iter().find(|path| path.ends_with(format!("{}.json", first.id.simple()))).unwrap();
+    std::fs::write(about, b"{}").unwrap();
+    assert!(matches!(home.about(first.id).await, Err(FileError::Damaged { id, .. }) if id == first.id));
+}
+
+#[tokio::test]
+async fn a_part_says_what_the_store_knows_and_names_the_owners_files_alone() {
+    let home = shelf().home;
+    let mine = file("ada", "mine.txt", b"mine");
+    home.keep(mine.clone(), *b"mine").await.unwrap();
+    let named = |file_id: String| Part::File { file_id, media_type: "image/png".into(), name: "liar".into() };
+    let mut parts = vec![Part::text("see"), named(mine.id.to_string())];
+    assert_eq!(home.resolve("ada", &mut parts).await.unwrap(), Ok(()));
+    assert_eq!(parts[1], mine.part());
+    assert_eq!(home.resolve("bob", &mut parts).await.unwrap(), Err(1));
+    for nothing in [Uuid::now_v7().to_string(), "../../admin.key".to_owned()] {
+        assert_eq!(home.resolve("ada", &mut [named(nothing)]).await.unwrap(), Err(0));
+    }
+}
+
+#[test]
+fn a_content_is_held_against_its_media_type() {
+    let samples: [(&str, &[u8]); 9] = [
+        ("image/png", b"\x89PNG\r\n\x1a\n..."),
+        ("image/jpeg", b"\xff\xd8\xff\xe0..."),
+        ("image/gif", b"GIF89a..."),
+        ("image/webp", b"RIFF\x04\0\0\0WEBPVP8 "),
+        ("application/pdf", b"%PDF-1.7"),
+        ("text/plain", "žluť".as_bytes()),
+        ("text/csv", b"a,b\n1,2\n"),
+        ("text/markdown", b"# Head"),
+        ("application/json", b"{\"a\": [1, 2]}"),
+    ];
+    assert_eq!(samples.map(|(media_type, _)| media_type), MEDIA_TYPES);
+    for (media_type, content) in samples {
+        let kind = Kind::of(&format!(" {}; charset=utf-8", media_type.to_uppercase())).unwrap();
+        assert_eq!(kind.check(content), Ok(()), "{media_type}");
+        assert_eq!(kind.check(b""), Err(KindError::Empty));
+        assert_eq!(kind.check(b"\0\xff<html>"), Err(KindError::SomethingElse(media_type)));
+    }
+    assert_eq!(Kind::of("application/json").unwrap().check(b"{"), Err(KindError::SomethingElse("application/json")));
+    for other in ["text/html", "image/svg+xml", "application/octet-stream", ""] {
+        assert_eq!(Kind::of(other), Err(KindError::NotKept(other.to_owned())));
+    }
+}
+
+#[test]
+fn names_are_bare() {
+    for (text, name) in
+        [("a.txt", Some("a.txt")), ("../../etc/passwd", Some("passwd")), ("C:\\x\\y.csv", Some("y.csv"))]
+    {
+        assert_eq!(file_name(text).as_deref(), name);
+    }
+    for nothing in ["", " ", "a/", "..", "a\nb", "a\0", &"x".repeat(NAME_MAX_BYTES + 1)] {
+        assert_eq!(file_name(nothing), None, "{nothing:?}");
+    }
+}
+
+#[test]
+fn files_are_counted_once() {
+    let part =
+        |number: usize| Part::File { file_id: number.to_string(), media_type: String::new(), name: String::new() };
+    let shown = |count: usize| (0..count).map(|number| number.to_string()).collect();
+    assert!(!too_many(shown(CHAT_FILES_MAX), &[part(0), Part::text("a")]), "it is shown already");
+    assert!(!too_many(shown(CHAT_FILES_MAX - 1), &[part(CHAT_FILES_MAX), part(CHAT_FILES_MAX)]));
+    assert!(too_many(shown(CHAT_FILES_MAX), &[part(CHAT_FILES_MAX)]));
+}
