@@ -116,10 +116,29 @@ fn tool_policy() -> Value {
     })
 }
 
-/// A field that asks for something that this version does not have: it may stand there as long as it asks for nothing.
-fn not_yet(mut schema: Value) -> Value {
-    schema["description"] = "Not available in this version of the server.".into();
-    schema
+/// What a new chat works in.
+fn workspace() -> Value {
+    let existing = json!({
+        "type": "object",
+        "required": ["id"],
+        "properties": {"id": name("A workspace that was made for a chat of the same owner.")},
+        "additionalProperties": false,
+    });
+    let parameters = json!({"type": "object", "description": "By name, as the template has them."});
+    let made = json!({
+        "type": "object",
+        "required": ["template_id"],
+        "properties": {
+            "template_id": name("A template."),
+            "name": name("The name that it is to have."),
+            "parameters": parameters,
+        },
+        "additionalProperties": false,
+    });
+    json!({
+        "description": "What the chat works in: a workspace, or a template that one is made from when it is needed.",
+        "oneOf": [existing, made],
+    })
 }
 
 /// What is said.
@@ -203,7 +222,7 @@ fn create_chat() -> Value {
             ("tool_policy", tool_policy()),
             ("parent", json!({"type": "string", "format": "uuid", "description": "The chat that it belongs to."})),
             ("mcp_servers", mcp_servers),
-            ("workspace", not_yet(json!({"enum": [false]}))),
+            ("workspace", workspace()),
             (
                 "plan_mode",
                 json!({"type": "boolean", "description": "Nothing is done yet: the model may look, ask and plan."}),

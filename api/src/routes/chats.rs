@@ -18,6 +18,7 @@ use super::access::{chat_to_read, chat_to_write, settle};
 use super::commands::{answered, check_model, run};
 use super::files::{Content, attach};
 use super::query::Query;
+use super::workspaces::binding;
 use super::{API, Answered, body};
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
@@ -51,9 +52,11 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
         mcp_servers,
         plan_mode,
         parent,
+        workspace,
     } = wanted;
     let said = Content { owner: &family.owner, shown: BTreeSet::new() };
     attach(&state, &request, &caller, &body, said, &mut content).await?;
+    let workspace = binding(&state, &request, &caller, &body, workspace, &family.owner).await?;
     state.tools.check_mcp("/mcp_servers", &mcp_servers)?;
     let command = Command::CreateChat(Box::new(CreateChat {
         id,
@@ -70,7 +73,7 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
         mcp_servers,
         tool_policy,
         labels,
-        workspace: None,
+        workspace,
         plan_mode,
         content,
     }));

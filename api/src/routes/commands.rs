@@ -48,9 +48,19 @@ pub async fn check_model(
     model: Option<&str>,
 ) -> Result<(), Problem> {
     let Err(problem) = state.check_model("/model", model) else { return Ok(()) };
-    let Some(key) = key_of(request, &caller.owner, body)? else { return Err(problem) };
+    if was_answered(state, request, caller, body).await? { Ok(()) } else { Err(problem) }
+}
+
+/// Whether a request's idempotency key was answered before: then what it says is judged by that answer alone.
+pub async fn was_answered(
+    state: &AppState,
+    request: &HttpRequest,
+    caller: &Caller,
+    body: &[u8],
+) -> Result<bool, Problem> {
+    let Some(key) = key_of(request, &caller.owner, body)? else { return Ok(false) };
     let receipt = state.log.receipt(&key.owner, &key.key).await.map_err(SendError::from)?;
-    if receipt.is_some() { Ok(()) } else { Err(problem) }
+    Ok(receipt.is_some())
 }
 
 /// An answer to a mutation, with its position and whether it was only told again.

@@ -6,10 +6,10 @@ use actix_web::http::header::{
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
-use verbatim_actors::handle::SendError;
 use verbatim_events::ids::Digest;
 use verbatim_events::part::Part;
 
+use super::commands::was_answered;
 use super::query::Query;
 use super::{API, Answered, body};
 use crate::auth::Caller;
@@ -157,9 +157,7 @@ pub async fn attach(
         }
         Ok(()) => return Ok(()),
     };
-    let Some(key) = key_of(request, &caller.owner, body)? else { return Err(problem) };
-    let receipt = state.log.receipt(&key.owner, &key.key).await.map_err(SendError::from)?;
-    if receipt.is_some() { Ok(()) } else { Err(problem) }
+    if was_answered(state, request, caller, body).await? { Ok(()) } else { Err(problem) }
 }
 
 /// The same for a chat that exists. Nothing is looked up for content without files.

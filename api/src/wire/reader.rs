@@ -244,20 +244,6 @@ impl Object {
         found
     }
 
-    /// A member that this version has no engine for. Absent, false and empty are fine: they ask for nothing.
-    pub fn refuse(&mut self, errors: &mut Errors, name: &str, what: &str) {
-        #[cfg(test)]
-        known::note(self.pointer(name));
-        let asks = match self.members.remove(name) {
-            None | Some(Value::Null | Value::Bool(false)) => false,
-            Some(Value::Array(values)) => !values.is_empty(),
-            Some(_) => true,
-        };
-        if asks {
-            errors.add(self.pointer(name), format!("{what} not available in this version of the server"));
-        }
-    }
-
     /// Whatever nobody asked for is unknown.
     pub fn finish(self, errors: &mut Errors) {
         for name in self.members.keys() {

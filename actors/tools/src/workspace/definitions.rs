@@ -95,9 +95,12 @@ pub(super) const TOOLS: [Tool; 15] = [
             has one that works, that one is returned (created: false).",
         parameters: || {
             object(
-                &["template_id"],
+                &[],
                 json!({
-                    "template_id": {"type": "string", "description": "From list_templates."},
+                    "template_id": {
+                        "type": "string",
+                        "description": "From list_templates; left out, the template that this chat was made with.",
+                    },
                     "name": {"type": "string", "description": "Letters, digits and single dashes; at most 32."},
                     "parameters": {"type": "object", "description": "By name, as read_template shows them."},
                 }),

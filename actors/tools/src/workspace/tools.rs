@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use verbatim_events::chat::Chat;
-use verbatim_events::event::{EffectClass, ToolDefinition};
+use verbatim_events::event::{EffectClass, ToolDefinition, WorkspaceBinding};
 use verbatim_events::ids::ChatId;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::part::Part;
@@ -82,7 +82,7 @@ struct TemplateArguments {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CreateArguments {
-    template_id: String,
+    template_id: Option<String>,
     name: Option<String>,
     #[serde(default)]
     parameters: Option<Map<String, Value>>,
@@ -174,6 +174,9 @@ impl Inner {
             }
             "create_workspace" => {
                 let CreateArguments { template_id, name, parameters } = arguments(args)?;
+                let Some(template_id) = template_id else {
+                    return self.create_own(&call, name, parameters).await;
+                };
                 let wish = Wish { template_id, name, parameters: parameters.unwrap_or_default() };
                 let creation = self.creation(chat_id, key, call.reattach);
                 creation.run(wish).await.map_or_else(ToolAnswer::error, answers::created)
@@ -269,11 +272,7 @@ impl Inner {
         if let Some(id) = &binding.id {
             return Ok(id.clone());
         }
-        let wish = Wish {
-            template_id: binding.template_id.clone().ok_or_else(none)?,
-            name: binding.name.clone(),
-            parameters: binding.parameters.as_ref().and_then(Value::as_object).cloned().unwrap_or_default(),
-        };
+        let wish = wish_of(binding).ok_or_else(none)?;
         // The binding is the wish: whoever comes first grants it, and may have begun before a crash.
         let creation = self.creation(chat_id, own_key_of(chat_id), true);
         let created = creation.run(wish).await.map_err(ToolAnswer::error)?;
@@ -281,6 +280,41 @@ impl Inner {
             WorkspaceStatus::Running => Ok(created.view.id),
             _ => Err(answers::created(created)),
         }
+    }
+
+    /// Makes the workspace that the chat was made with, where the call names no template.
+    async fn create_own(
+        &self,
+        call: &ToolInvocation,
+        name: Option<String>,
+        parameters: Option<Map<String, Value>>,
+    ) -> Result<ToolAnswer, ToolAnswer> {
+        let none = || ToolAnswer::error("give a template_id; list_templates lists them");
+        let chat_id = call.key.chat_id;
+        let look = self.access.look(chat_id).await.map_err(|error| ToolAnswer::error(error.to_string()))?;
+        let chat = look.ok_or_else(none)?;
+        let binding = bound_by(&chat).ok_or_else(none)?;
+        let bound = wish_of(binding);
+        let created = match (&binding.id, name, parameters) {
+            (None, None, None) => {
+                let creation = self.creation(chat_id, own_key_of(chat_id), true);
+                creation.run(bound.ok_or_else(none)?).await
+            }
+            // There is one, or the call wants it otherwise than the chat does.
+            (id, name, parameters) => {
+                let template_id = match (bound.as_ref(), id) {
+                    (Some(bound), _) => bound.template_id.clone(),
+                    (None, Some(_)) => String::new(),
+                    (None, None) => return Err(none()),
+                };
+                let bound = bound.map(|wish| wish.parameters);
+                let parameters = parameters.or(bound).unwrap_or_default();
+                self.creation(chat_id, key_of(&call.key), call.reattach)
+                    .run(Wish { template_id, name, parameters })
+                    .await
+            }
+        };
+        Ok(created.map_or_else(ToolAnswer::error, answers::created))
     }
 
     async fn files_of(&self, chat_id: ChatId) -> Result<Arc<dyn Files>, ToolAnswer> {
@@ -306,6 +340,15 @@ impl Inner {
         let part = Part::File { file_id, media_type: media_type.to_owned(), name };
         Ok(ToolAnswer { result, is_error: false, attachments: vec![part] })
     }
+}
+
+/// What a chat was made to have; none where it was given a workspace that no template is known of.
+fn wish_of(binding: &WorkspaceBinding) -> Option<Wish> {
+    Some(Wish {
+        template_id: binding.template_id.clone()?,
+        name: binding.name.clone(),
+        parameters: binding.parameters.as_ref().and_then(Value::as_object).cloned().unwrap_or_default(),
+    })
 }
 
 /// The media type of a file that may be attached, by the end of its name.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use verbatim_events::ids::ChatId;
 use verbatim_events::tool::CallKey;
 
@@ -13,7 +14,7 @@ use super::port::{
     WorkspaceView,
 };
 use super::shell::Shell;
-use super::template::TemplateConfig;
+use super::template::{TemplateConfig, complete};
 
 /// All workspaces, and of which provisioners they could not be had, with the reason.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,6 +101,17 @@ impl Workspaces {
     pub(super) fn maker_of(&self, workspace_id: &str) -> Result<&Arc<dyn Provisioner>, ProvisionError> {
         let unknown = || ProvisionError::NotFound(format!("there is no workspace {workspace_id:?}"));
         self.provisioner(ProvisionerKind::of_workspace(workspace_id).ok_or_else(unknown)?)
+    }
+
+    /// Checks what a chat is to be made with: the template exists and takes these parameters. The inner error says in words
+    /// what is wrong with them.
+    pub async fn check_wish(
+        &self,
+        template_id: &str,
+        parameters: &Map<String, Value>,
+    ) -> Result<Result<(), String>, ProvisionError> {
+        let detail = self.template(template_id).await?;
+        Ok(complete(&detail.parameters, parameters).map(drop))
     }
 
     /// A template with its parameters.

@@ -13,7 +13,8 @@ pub(super) fn all() -> Vec<Operation> {
             .answers(201, "The new chat.", schema_ref("Chat"))
             .with_header("Location", "Where the chat is.", true)
             .changes()
-            .fails(&[Code::EmptyContent, Code::ChatNotFound, Code::Archived, Code::Erased, Code::NotAllowed]),
+            .fails(&[Code::EmptyContent, Code::ChatNotFound, Code::Archived, Code::Erased, Code::NotAllowed])
+            .fails(&[Code::WorkspacesUnavailable]),
         Operation::new("get", api("/chats"), "listChats", "chats", "Find chats")
             .about(
                 "The newest activity first, pinned chats before all others. Users see their own chats, auditors all.",

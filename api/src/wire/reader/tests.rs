@@ -71,18 +71,6 @@ fn nul_is_refused_wherever_a_string_is_read() {
 }
 
 #[test]
-fn what_has_no_engine_is_refused_only_where_it_asks_for_something() {
-    for nothing in [json!({}), json!({"parent": null}), json!({"parent": false}), json!({"parent": []})] {
-        assert_eq!(read(nothing, Null::IsAbsent, |errors, object| object.refuse(errors, "parent", "they are")), []);
-    }
-    let wrong = read(json!({"parent": {}}), Null::IsAbsent, |errors, object| {
-        object.refuse(errors, "parent", "child chats are");
-    });
-    let detail = "child chats are not available in this version of the server";
-    assert_eq!(wrong, [("/parent".to_owned(), detail.to_owned())]);
-}
-
-#[test]
 fn rubbish_is_not_answered_with_a_book() {
     let members: Map<String, Value> = (0..1000).map(|index| (format!("x{index}"), json!(1))).collect();
     assert_eq!(read(Value::Object(members), Null::IsAbsent, |_, _| {}).len(), ERRORS_MAX);

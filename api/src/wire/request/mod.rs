@@ -16,8 +16,9 @@ pub(crate) use self::fields::NAME_MAX_BYTES;
 use self::fields::{content, labels, name, needed_content, parent, system_prompt, title};
 pub(crate) use self::keys::NAME_MAX_BYTES as KEY_NAME_MAX_BYTES;
 pub use self::keys::{check_name, read_new_key};
+pub use self::tools::WorkspaceRequest;
 pub(crate) use self::tools::{MCP_SERVERS_MAX, SERVER_TOOLS_MAX, TOOL_NAME_MAX_BYTES, TOOL_POLICY_MAX};
-use self::tools::{mcp_servers, server_tools, tool_policy, tools};
+use self::tools::{mcp_servers, server_tools, tool_policy, tools, workspace};
 use super::reader::{Errors, Null, Object, parse};
 use crate::error::Problem;
 
@@ -37,6 +38,7 @@ pub struct CreateChatRequest {
     pub mcp_servers: Vec<String>,
     pub plan_mode: bool,
     pub parent: Option<ChatId>,
+    pub workspace: Option<WorkspaceRequest>,
 }
 
 impl CreateChatRequest {
@@ -55,11 +57,9 @@ impl CreateChatRequest {
             mcp_servers: mcp_servers(errors, object),
             plan_mode: object.boolean(errors, "plan_mode").unwrap_or(false),
             parent: parent(errors, object),
+            workspace: workspace(errors, object),
         })
-        .and_then(|(request, mut errors, mut object)| {
-            object.refuse(&mut errors, "workspace", "workspaces are");
-            done(request, errors, object)
-        })
+        .and_then(|(request, errors, object)| done(request, errors, object))
     }
 }
 

@@ -49,6 +49,7 @@ fn a_chat_takes_all_it_is_given() {
         "plan_mode": true,
         "tool_policy": {"look": "ask", "*": "deny"},
         "parent": "01890000-0000-7000-8000-000000000001",
+        "workspace": {"id": "local-1"},
     }))
     .unwrap();
     assert_eq!(
@@ -70,13 +71,13 @@ fn a_chat_takes_all_it_is_given() {
             plan_mode: true,
             tool_policy: [("look".to_owned(), ToolPolicy::Ask), ("*".to_owned(), ToolPolicy::Deny)].into(),
             parent: Some("01890000-0000-7000-8000-000000000001".parse().unwrap()),
+            workspace: Some(WorkspaceRequest::Existing { id: "local-1".into() }),
         }
     );
 }
 
 #[test]
-fn what_has_no_engine_is_named() {
-    assert_eq!(pointers(create(json!({"workspace": {"template_id": "blank"}}))), ["/workspace"]);
+fn a_parent_is_a_chats_id() {
     assert_eq!(pointers(create(json!({"parent": "nobody"}))), ["/parent"]);
 }
 
@@ -173,8 +174,12 @@ fn content_of_other_kinds_is_refused_by_place() {
     assert_eq!(pointers(send(json!({}))), ["/content"]);
     assert_eq!(pointers(send(json!({"content": 7}))), ["/content"]);
     assert_eq!(pointers(send(json!({"content": ["text"]}))), ["/content/0"]);
-    let file = json!({"type": "file", "file_id": "f"});
-    assert_eq!(pointers(send(json!({"content": [{"type": "text", "text": "a"}, file]}))), ["/content/1/type"]);
+    let source = json!({"type": "source", "url": "u", "title": "t"});
+    assert_eq!(pointers(send(json!({"content": [{"type": "text", "text": "a"}, source]}))), ["/content/1/type"]);
+    assert_eq!(pointers(send(json!({"content": [{"type": "file", "name": "a"}]}))), ["/content/0/file_id"]);
+    assert_eq!(pointers(send(json!({"content": [{"type": "file", "file_id": "f", "b": 1}]}))), ["/content/0/b"]);
+    let file = Part::File { file_id: "f".into(), media_type: String::new(), name: String::new() };
+    assert_eq!(send(json!({"content": [{"type": "file", "file_id": "f"}]})).unwrap().content, [file]);
     assert_eq!(pointers(send(json!({"content": [{"type": "text", "text": "a", "b": 1}]}))), ["/content/0/b"]);
     assert_eq!(pointers(send(json!({"content": [{"text": "a"}]}))), ["/content/0/type"]);
 }
@@ -265,4 +270,27 @@ fn a_decision_is_approve_or_deny() {
 fn commands_without_words_take_none() {
     assert!(read_nothing(b"").is_ok() && read_nothing(b"{}").is_ok());
     assert_eq!(pointers(read_nothing(b"{\"now\": true}")), ["/now"]);
+}
+
+#[test]
+fn a_workspace_is_one_that_there_is_or_one_to_be_made() {
+    use WorkspaceRequest::{Existing, Template};
+    let read = |workspace: Value| create(json!({"workspace": workspace})).map(|request| request.workspace);
+    assert_eq!(read(json!({"id": "local-1"})).unwrap(), Some(Existing { id: "local-1".into() }));
+    let bare = Template { template_id: "blank".into(), name: None, parameters: Default::default() };
+    assert_eq!(read(json!({"template_id": "blank", "name": null})).unwrap(), Some(bare));
+    let parameters = [("title".to_owned(), json!("T"))].into_iter().collect();
+    let whole = Template { template_id: "blank".into(), name: Some("mine".into()), parameters };
+    let asked = json!({"template_id": "blank", "name": "mine", "parameters": {"title": "T"}});
+    assert_eq!(read(asked).unwrap(), Some(whole));
+    for (wrong, pointer) in [
+        (json!({}), "/workspace"),
+        (json!({"id": "local-1", "template_id": "blank"}), "/workspace"),
+        (json!({"id": "local-1", "name": "mine"}), "/workspace"),
+        (json!({"template_id": "blank", "colour": "red"}), "/workspace/colour"),
+        (json!({"template_id": "blank", "parameters": []}), "/workspace/parameters"),
+        (json!("blank"), "/workspace"),
+    ] {
+        assert_eq!(pointers(create(json!({"workspace": wrong}))), [pointer]);
+    }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use verbatim_events::event::{ToolDefinition, ToolPolicy};
 use verbatim_events::limits::CLIENT_TOOLS_MAX;
 
-use super::fields::NAME_MAX_BYTES;
+use super::fields::{NAME_MAX_BYTES, name};
 use crate::wire::reader::{Errors, Null, Object, below, string, wrong_type};
 
 /// The longest name of a client tool, in bytes; what every provider accepts.
@@ -77,6 +77,48 @@ fn check_tool_schema(errors: &mut Errors, pointer: &str, schema: &Value) {
 pub(super) fn server_tools(errors: &mut Errors, object: &mut Object) -> Option<Vec<String>> {
     let names = names(errors, object, "server_tools", SERVER_TOOLS_MAX)?;
     if names.iter().any(|name| name == "*") { None } else { Some(names) }
+}
+
+/// The workspace of a new chat.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WorkspaceRequest {
+    /// One that there is.
+    Existing {
+        /// Its id.
+        id: String,
+    },
+    /// One that is made when it is needed.
+    Template {
+        /// The template's id.
+        template_id: String,
+        /// The name that it is to have.
+        name: Option<String>,
+        /// What is said about it; the template's defaults for the rest.
+        parameters: Map<String, Value>,
+    },
+}
+
+/// What a new chat works in; whether there is such a thing is checked where it is known.
+pub(super) fn workspace(errors: &mut Errors, object: &mut Object) -> Option<WorkspaceRequest> {
+    let pointer = object.pointer("workspace");
+    let value = object.take(errors, "workspace")?;
+    let mut workspace = Object::new(errors, pointer.clone(), value, Null::IsAbsent)?;
+    let id = name(errors, &mut workspace, "id");
+    let template_id = name(errors, &mut workspace, "template_id");
+    let asked_name = name(errors, &mut workspace, "name");
+    let parameters = workspace.map(errors, "parameters");
+    workspace.finish(errors);
+    match (id, template_id) {
+        (Some(id), None) if asked_name.is_none() && parameters.is_none() => Some(WorkspaceRequest::Existing { id }),
+        (None, Some(template_id)) => {
+            let parameters = parameters.unwrap_or_default();
+            Some(WorkspaceRequest::Template { template_id, name: asked_name, parameters })
+        }
+        _ => {
+            errors.add(pointer, "must have an id alone, or a template_id with or without a name and parameters");
+            None
+        }
+    }
 }
 
 /// Names of configured MCP servers; whether there are such is checked where they are known.
