@@ -31,6 +31,12 @@ pub trait ToolFamily: Send + Sync {
     /// The effect class of a tool; `None` where it is not of this family, or the chat does not have it.
     fn effect_class(&self, chat: &Chat, name: &str) -> Option<EffectClass>;
 
+    /// Why a tool that the chat may use is not there now, in words for the model; `None` where there never was one.
+    fn absence(&self, chat: &Chat, name: &str) -> Option<String> {
+        let _ = (chat, name);
+        None
+    }
+
     /// Runs a tool of this family.
     fn run(&self, invocation: ToolInvocation, output: OutputSink) -> BoxFuture<'static, ToolAnswer>;
 
@@ -94,6 +100,10 @@ impl ToolFamily for McpServers {
 
     fn effect_class(&self, chat: &Chat, name: &str) -> Option<EffectClass> {
         McpServers::effect_class(self, chat, name)
+    }
+
+    fn absence(&self, chat: &Chat, name: &str) -> Option<String> {
+        McpServers::absence(self, chat, name)
     }
 
     fn run(&self, invocation: ToolInvocation, output: OutputSink) -> BoxFuture<'static, ToolAnswer> {

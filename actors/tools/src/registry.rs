@@ -96,7 +96,10 @@ impl ToolBox for Registry {
         let definition = clients.or_else(|| chat.offer.tools.iter().find(|tool| tool.name == name));
         let known = clients.is_some() || self.family_of(chat, name).is_some();
         match definition.filter(|_| known) {
-            None => Some(format!("there is no tool named {name:?}")),
+            None => {
+                let absent = self.families.iter().find_map(|family| family.absence(chat, name));
+                Some(absent.unwrap_or_else(|| format!("there is no tool named {name:?}")))
+            }
             Some(tool) => {
                 let problem = self.validators.violation(tool, args)?;
                 Some(format!("the call was not run, its arguments do not fit: {problem}"))

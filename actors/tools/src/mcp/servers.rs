@@ -111,6 +111,16 @@ impl McpServers {
         tools.get(name).map(|tool| tool.effect_class)
     }
 
+    /// Why a tool of a server that the chat names is not there: the server cannot be reached, and is left alone for a while.
+    pub fn absence(&self, chat: &Chat, name: &str) -> Option<String> {
+        let (server, _) = self.tools_behind(chat, name)?;
+        let problem = server.problem()?;
+        Some(format!(
+            "the MCP server {:?} cannot be reached at the moment: {problem}; the call was not run",
+            server.name
+        ))
+    }
+
     /// Why arguments do not fit a tool's schema, in words that name the place; `None` where they fit or the chat has no
     /// such tool.
     pub fn violation(&self, chat: &Chat, name: &str, args: &Value) -> Option<String> {

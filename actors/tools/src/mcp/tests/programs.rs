@@ -180,3 +180,15 @@ async fn a_chat_reaches_only_the_servers_that_it_names() {
     assert_eq!(servers.states()[1].connected, None, "nobody needed the other one");
     servers.close().await;
 }
+
+#[tokio::test]
+async fn a_tool_of_a_server_that_is_away_is_not_said_not_to_exist() {
+    let servers = servers(&[("dead", program("exit 1", 30_000)), ("other", program("exit 1", 30_000))]);
+    let chat = chat(&["dead"]);
+    servers.prepare(&chat).expect("it is not connected").await;
+    let told = servers.absence(&chat, "dead__pids").expect("its server cannot be reached");
+    assert!(told.contains("\"dead\" cannot be reached") && told.contains("not run"), "{told}");
+    assert_eq!(servers.absence(&chat, "other__pids"), None, "the chat does not name it");
+    assert_eq!(servers.absence(&chat, "pids"), None);
+    servers.close().await;
+}
