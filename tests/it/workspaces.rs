@@ -75,3 +75,45 @@ async fn a_command_outlives_the_server_and_is_run_once() {
     let (failed, ran) = results(&chat).await.pop().expect("the call has a result");
     assert_eq!((failed, &ran["output"]), (false, &json!("began\nrun\ndone\n")), "{ran}");
 }
+
+#[tokio::test]
+async fn a_chat_made_with_a_template_works_in_its_workspace_and_shows_a_file_of_it() {
+    let server = start().await;
+    let client = server.client();
+    let asked = json!({"workspace": {"template_id": "blank", "parameters": {"title": "Proof"}}});
+    let chat = ChatClient::create(client, asked).await;
+    let (_, read) = say(&chat, "read_file", json!({"path": "README.md"})).await;
+    assert_eq!(read["content"], "1\t# Proof", "it was made when it was needed: {read}");
+    let (failed, same) = say(&chat, "create_workspace", json!({})).await;
+    assert_eq!((failed, &same["created"]), (false, &json!(false)), "{same}");
+
+    let (failed, attached) = say(&chat, "attach_file", json!({"path": "README.md"})).await;
+    assert!(!failed, "{attached}");
+    let id = attached["file_id"].as_str().expect("an id").to_owned();
+    let content = client.get(&format!("/files/{id}")).await.expect(200);
+    assert_eq!(
+        (content.text.trim_end(), content.header("content-type")),
+        ("# Proof", Some("text/markdown; charset=utf-8"))
+    );
+    let messages = chat.get("/messages?limit=200").await.expect(200);
+    let part = json!({"type": "file", "file_id": id, "media_type": "text/markdown", "name": "README.md"});
+    let shows = |message: &Value| message["content"].as_array().is_some_and(|parts| parts.contains(&part));
+    assert!(messages.items().iter().any(|message| message["role"] == "tool" && shows(message)), "{}", messages.text);
+
+    let workspace = client.get("/workspaces").await.expect(200).items()[0]["id"].clone();
+    let second = ChatClient::create(client, json!({"workspace": {"id": workspace}})).await;
+    let (_, read) = say(&second, "read_file", json!({"path": "README.md"})).await;
+    assert_eq!(read["content"], "1\t# Proof");
+    let made = json!({"name": "bob", "owner": "bob", "roles": ["user"]});
+    let key = client.post("/keys", made).await.expect(201).text_of("key");
+    for (wrong, pointer) in [
+        (json!({"id": workspace}), "/workspace/id"),
+        (json!({"id": "local-nothing"}), "/workspace/id"),
+        (json!({"template_id": "nothing"}), "/workspace/template_id"),
+        (json!({"template_id": "blank", "parameters": {"colour": "red"}}), "/workspace/parameters"),
+    ] {
+        let refused = client.with_key(Some(&key)).post("/chats", json!({"workspace": wrong})).await;
+        let refused = refused.expect_problem(400, "invalid_request");
+        assert_eq!(refused.body["errors"][0]["pointer"], pointer);
+    }
+}
