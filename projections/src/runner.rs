@@ -12,8 +12,8 @@ use crate::rebuild::{PoisonPolicy, RebuildRequest};
 
 /// The first wait after a failure; it doubles with each further one.
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
-/// The longest wait after a failure: a database that is back is noticed soon.
-const BACKOFF_CAP: Duration = Duration::from_secs(10);
+/// The longest wait after a failure: a database that is back is noticed within what a reader waits for its rows.
+const BACKOFF_CAP: Duration = Duration::from_secs(1);
 /// How long the rows may stand behind the log while nobody waits for them: what happens meanwhile shares one transaction.
 /// Whoever reads ends the wait, and what has gathered by then is applied in a few ms.
 const LINGER: Duration = Duration::from_millis(50);

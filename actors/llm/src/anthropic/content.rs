@@ -102,7 +102,7 @@ impl Content<'_> {
                     match self.own_block(part).filter(|_| is_sent) {
                         Some(fields) => {
                             unchanged.insert(call_id.as_str());
-                            content.push(Block::Provider(ProviderBlock { fields, input: Some(args) }));
+                            content.push(Block::Provider(ProviderBlock { fields, input: Some(input(args)) }));
                         }
                         None => content.extend(foreign_block(part)),
                     }

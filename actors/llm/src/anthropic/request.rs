@@ -87,7 +87,7 @@ pub(super) struct ProviderBlock<'a> {
     #[serde(flatten)]
     pub(super) fields: &'a Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) input: Option<&'a Value>,
+    pub(super) input: Option<Cow<'a, Value>>,
 }
 
 impl Block<'_> {

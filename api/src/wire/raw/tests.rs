@@ -24,7 +24,7 @@ fn a_raw_event_is_the_envelope_the_hashes_and_the_stored_bytes() {
             "position": "p-0-9",
             "chat_id": chat_id(),
             "event_id": "00000000-0000-0000-0000-000000000001",
-            "schema": 1,
+            "schema": 2,
             "actor": {"kind": "user", "name": "ada"},
             "command_id": "00000000-0000-0000-0000-000000000007",
             "trace_id": "0af7651916cd43dd8448eb211c80319c",

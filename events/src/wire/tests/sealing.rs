@@ -136,7 +136,7 @@ fn refused(change: impl FnOnce(&mut NewEvent), problem: &str) {
 fn what_cannot_be_read_is_said_clearly() {
     refused(|event| event.encoding = Encoding::Sealed, "sealed, no key");
     refused(|event| event.event_type = "chat_painted".to_owned(), "no event has this type");
-    refused(|event| event.schema = 2, "schema 2 is unknown; this program reads 1 to 1");
+    refused(|event| event.schema = 3, "schema 3 is unknown; this program reads 1 to 2");
     refused(|event| event.schema = 0, "schema 0 is unknown");
     refused(|event| event.data.truncate(20), "malformed JSON");
     refused(|event| event.data.clear(), "malformed JSON");
