@@ -120,8 +120,10 @@ pub enum Unanswered {
     Cancelled,
     /// A user stopped the turn while the call ran.
     Interrupted,
-    /// The deadline passed.
+    /// The client's deadline passed.
     TimedOut,
+    /// The deadline of an approval passed.
+    Undecided,
     /// The conversation goes on without it.
     Abandoned,
 }
@@ -133,6 +135,7 @@ impl Unanswered {
             Unanswered::Cancelled => "cancelled: the user stopped the turn before this call was answered",
             Unanswered::Interrupted => "interrupted: the user stopped the turn before this call ended",
             Unanswered::TimedOut => "timed out: nobody answered this call in time",
+            Unanswered::Undecided => "denied: nobody decided on this call in time; it was not run",
             Unanswered::Abandoned => "not answered: the conversation went on without this call's result",
         }
     }

@@ -38,8 +38,15 @@ pub(super) fn submit_tool_results(draft: &mut Draft<'_>, results: &[SubmittedRes
         };
         parts.push(checked_result(call, submitted)?);
     }
-    resolve_if_last(draft, waiting.len())?;
+    let mut approvals = pending_action(draft)?.calls;
+    approvals.retain(|call| call.needs == CallNeed::Approval);
+    draft.push(Event::ActionResolved(ActionResolved { resolution: ActionResolution::Submitted }))?;
     draft.push(Event::MessageCommitted(message(Role::Tool, parts, Origin::Tool)))?;
+    if !approvals.is_empty() {
+        // They waited under the client's deadline; their own is longer and begins now.
+        let deadline = draft.after_ms(draft.limits.approval_deadline_ms);
+        draft.push(Event::ActionRequired(ActionRequired { calls: approvals, deadline }))?;
+    }
     Ok(())
 }
 
@@ -50,7 +57,10 @@ pub(super) fn decide_approvals(draft: &mut Draft<'_>, decisions: &[ApprovalDecis
         return Ok(());
     }
     draft.push(Event::ApprovalsDecided(ApprovalsDecided { decisions: decisions.to_vec(), by: by.to_owned() }))?;
-    resolve_if_last(draft, 0)
+    if draft.chat.outline.action.as_ref().is_none_or(|action| action.calls.is_empty()) {
+        draft.push(Event::ActionResolved(ActionResolved { resolution: ActionResolution::Submitted }))?;
+    }
+    Ok(())
 }
 
 pub(super) fn expire_action(draft: &mut Draft<'_>) -> Decided {
@@ -59,7 +69,15 @@ pub(super) fn expire_action(draft: &mut Draft<'_>) -> Decided {
         return Err(Rejection::DeadlineNotPassed { deadline });
     }
     draft.leave_action(ActionResolution::Expired)?;
-    let parts = calls.iter().map(|call| synthetic_result(&call.call_id, &call.name, Unanswered::TimedOut)).collect();
+    // Beside a client's calls approvals wait under the client's deadline; their own is longer and begins now.
+    let of_client = calls.iter().filter(|call| call.needs == CallNeed::Result);
+    let timed_out: Vec<Part> =
+        of_client.map(|call| synthetic_result(&call.call_id, &call.name, Unanswered::TimedOut)).collect();
+    let parts = if timed_out.is_empty() {
+        calls.iter().map(|call| synthetic_result(&call.call_id, &call.name, Unanswered::Undecided)).collect()
+    } else {
+        timed_out
+    };
     draft.push(Event::MessageCommitted(message(Role::Tool, parts, Origin::Synthetic)))?;
     Ok(())
 }
@@ -109,13 +127,4 @@ fn checked_result(call: &PendingCall, submitted: &SubmittedResult) -> Decided<Pa
         provider_executed: false,
         metadata: None,
     })
-}
-
-/// Ends the wait where no more than `about_to_leave` calls still wait.
-fn resolve_if_last(draft: &mut Draft<'_>, about_to_leave: usize) -> Decided {
-    let waiting = draft.chat.outline.action.as_ref().map_or(0, |action| action.calls.len());
-    if waiting <= about_to_leave {
-        draft.push(Event::ActionResolved(ActionResolved { resolution: ActionResolution::Submitted }))?;
-    }
-    Ok(())
 }

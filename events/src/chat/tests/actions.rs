@@ -100,9 +100,13 @@ fn the_chat_waits_on_until_neither_kind_is_open() {
     let approval = |call_id: &str| (call_id.to_owned(), CallNeed::Approval);
     assert_eq!(waits(&story), [("c1".to_owned(), CallNeed::Result), approval("x1"), approval("x2")]);
 
-    assert_eq!(story.must(submit(&[submitted("c1", json!(1))])), "MessageCommitted(tool)");
+    let shown = story.must(submit(&[submitted("c1", json!(1))]));
+    assert_eq!(shown, "ActionResolved(submitted) MessageCommitted(tool) ActionRequired");
     assert_eq!(story.state(), StateName::A0);
     assert_eq!(waits(&story), [approval("x1"), approval("x2")]);
+    let deadline = story.outline().action.as_ref().map(|action| action.deadline).expect("a deadline");
+    let wait = deadline - story.outline().updated_at;
+    assert_eq!(wait.num_hours(), 24, "approvals alone have their own deadline");
     let again = story.refused(submit(&[submitted("c1", json!(2))]));
     assert_eq!(again, Rejection::NotAllowed { command: "SubmitToolResults", state: "requires_action" });
 
@@ -170,11 +174,19 @@ fn an_action_expires_at_its_deadline_and_not_before_and_the_turn_goes_on() {
     story.now = deadline;
     story.must(Command::ExpireAction);
     assert_eq!(story.state(), StateName::R0);
-    assert_eq!(story.transcript().last().map(String::as_str), Some("tool: no c1, no x1"));
+    assert_eq!(story.transcript().last().map(String::as_str), Some("tool: no c1"), "it was the client's deadline");
     assert!(
         matches!(story.next_action(), NextAction::RunTools(batch) if batch.len() == 1 && batch[0].call_id == "x2"),
         "what was approved in time still runs"
     );
+    story.run_tools(vec![result("x2", ASK_TOOL)]);
+    story.must(Command::RequireAction);
+    assert_eq!(waits(&story), [("x1".to_owned(), CallNeed::Approval)]);
+    story.now = story.outline().action.as_ref().map(|action| action.deadline).expect("a deadline of its own");
+    story.must(Command::ExpireAction);
+    assert_eq!(story.transcript().last().map(String::as_str), Some("tool: no x1"));
+    let said = format!("{:?}", story.chat().history.last(1).next());
+    assert!(said.contains("denied: nobody decided"), "{said}");
 }
 
 #[test]
