@@ -25,6 +25,7 @@ const TABLE: &str = "\
 404 attempt_not_found
 404 projection_not_found
 404 key_not_found
+404 file_not_found
 404 template_not_found
 404 workspace_not_found
 405 method_not_allowed
