@@ -102,6 +102,7 @@ pub struct WorkspacesView {
     /// The workspaces; always whole.
     pub items: Vec<WorkspaceView>,
     /// Always null.
+    #[schema(value_type = serde_json::Value)]
     pub next_cursor: Option<String>,
     /// Whose workspaces are missing here.
     pub unavailable: Vec<UnavailableView>,
