@@ -131,6 +131,8 @@ impl Core {
         let moment = effects
             .iter()
             .filter_map(|effect| match effect {
+                // The tools say when they are ready; a moment that has passed would ring again and again until then.
+                Effect::ActAt(_) if self.preparation == Preparation::Underway => None,
                 Effect::ActAt(moment) | Effect::ExpireAt(moment) => Some(*moment),
                 Effect::Act | Effect::Attend(_) | Effect::FinishInterruption(_) => None,
             })
