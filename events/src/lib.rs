@@ -19,6 +19,7 @@ pub mod message;
 pub mod model;
 pub mod outcome;
 pub mod part;
+pub mod price;
 pub mod prompt;
 pub mod rejection;
 pub mod retry;
