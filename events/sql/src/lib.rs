@@ -17,6 +17,7 @@ mod prune;
 mod queue;
 mod raw;
 mod reads;
+pub mod seal;
 pub mod sqlite;
 mod storage;
 mod task;
