@@ -2,6 +2,7 @@
 
 mod chaos;
 mod claim;
+mod histories;
 mod keys_postgres;
 mod log_contract;
 mod long_chat;

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod collector;
 pub mod events;
 pub mod faults;
+pub mod histories;
 pub mod http;
 pub mod log_home;
 pub mod mcp;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 use verbatim_events::chat::{Chat, decide, evolve};
-use verbatim_events::command::{Busy, Command, Context, Generated, RecordAttempt, SendMessage, Step};
+use verbatim_events::command::{Busy, Command, Context, CreateChat, Generated, RecordAttempt, SendMessage, Step};
 use verbatim_events::envelope::{Actor, Cause, NewEvent};
-use verbatim_events::event::{AttemptAction, TurnOutcome};
+use verbatim_events::event::{AttemptAction, ToolDefinition, TurnOutcome};
 use verbatim_events::ids::{ChatId, Digest, Version};
 use verbatim_events::limits::Limits;
 use verbatim_events::log::{Append, EventLog, StreamAppend};
@@ -30,17 +30,24 @@ pub struct Saga {
     pub chat: Option<Arc<Chat>>,
     now: DateTime<Utc>,
     limits: Limits,
+    tools: Vec<ToolDefinition>,
     written: Vec<NewEvent>,
 }
 
 impl Saga {
     /// Before its first event.
     pub fn new() -> Saga {
+        Saga::with_tools(Vec::new())
+    }
+
+    /// Before its first event; the chat will have these tools, whatever they are.
+    pub fn with_tools(tools: Vec<ToolDefinition>) -> Saga {
         Saga {
             chat_id: ChatId(Uuid::now_v7()),
             chat: None,
             now: DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default(),
             limits: Limits::default(),
+            tools,
             written: Vec::new(),
         }
     }
@@ -77,7 +84,9 @@ impl Saga {
         let number = self.version();
         let question = format!("Question {number}?");
         if self.chat.is_none() {
-            self.act(Command::CreateChat(Box::new(new_chat(self.chat_id, text(&question)))));
+            let tools = std::mem::take(&mut self.tools);
+            let created = CreateChat { tools, ..new_chat(self.chat_id, text(&question)) };
+            self.act(Command::CreateChat(Box::new(created)));
         } else {
             let parts = text(&question);
             let message = SendMessage { parts, author: "ann".to_owned(), busy: Busy::Queue, model: None, effort: None };

@@ -11,6 +11,9 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
+use verbatim_events_sql::{LogOptions, open_read_only};
+
+use crate::histories::{self, Checked, Unsound};
 use crate::http::Client;
 
 /// A start may take this long, and so may any other command of the program.
@@ -36,7 +39,8 @@ impl ServerOptions {
     }
 }
 
-/// A server of the program under test. Dropping it kills the process and removes its directory.
+/// A server of the program under test. Dropping it kills the process and removes its directory; before that the histories of
+/// its chats are checked, so that a test also fails if one of them makes a request that some provider refuses.
 #[derive(Debug)]
 pub struct TestServer {
     program: PathBuf,
@@ -45,6 +49,7 @@ pub struct TestServer {
     child: Option<Child>,
     log: Arc<Mutex<String>>,
     client: Client,
+    is_damaged: bool,
 }
 
 impl TestServer {
@@ -79,6 +84,7 @@ impl TestServer {
             child: None,
             log: Arc::default(),
             client: Client::new("http://127.0.0.1:0", None),
+            is_damaged: false,
         })
     }
 
@@ -116,6 +122,11 @@ impl TestServer {
     /// The directory that the server runs in; it is removed in the end.
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// The test has damaged the log or taken it away: its histories are not asked for in the end.
+    pub fn leaves_damage(&mut self) {
+        self.is_damaged = true;
     }
 
     /// What the server has printed so far, over all its starts.
@@ -185,8 +196,29 @@ impl Drop for TestServer {
         if std::thread::panicking() {
             // Shown by the test runner with the failure that it explains.
             eprintln!("--- the server's log ---\n{}", self.log());
+        } else if !self.is_damaged {
+            let directory = format!("sqlite:{}/", self.data_dir().display());
+            let address = self.options.database.clone().unwrap_or(directory);
+            // A server that never came to make a log has no histories.
+            if self.options.database.is_some() || self.data_dir().join("events.db").is_file() {
+                histories::settle(check_histories(address));
+            }
         }
     }
+}
+
+/// Checks the histories of the log at this address, wherever the caller stands.
+fn check_histories(address: String) -> Result<Checked, Unsound> {
+    let check = move || {
+        let unreadable = |error: &dyn std::fmt::Display| Unsound::Unreadable(error.to_string());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.map_err(|error| unreadable(&error))?;
+        runtime.block_on(async {
+            let log = open_read_only(&address, LogOptions::default(), runtime.handle().clone()).await;
+            histories::check(&*log.map_err(|error| unreadable(&error))?).await
+        })
+    };
+    std::thread::spawn(check).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Keeps what a process prints, to its end.

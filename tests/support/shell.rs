@@ -21,6 +21,7 @@ use verbatim_events::tool::{NoTools, ToolBox};
 use verbatim_events::wire;
 
 use crate::clock::ManualClock;
+use crate::histories::HistoryGuard;
 use crate::script::ScriptedModel;
 
 /// The longest a test waits for something that must happen; only a failing test ever takes that long.
@@ -41,17 +42,21 @@ pub struct World {
     pub limits: Limits,
     /// The tools.
     pub tools: Arc<dyn ToolBox>,
+    /// What checks the log when the last clone of the world is gone.
+    pub histories: Arc<HistoryGuard>,
 }
 
 impl Default for World {
     fn default() -> World {
+        let log = Arc::new(MemoryLog::default());
         World {
-            log: Arc::default(),
+            log: Arc::clone(&log),
             journal: Arc::default(),
             snapshots: Arc::new(NoSnapshots),
             clock: ManualClock::default(),
             limits: Limits::default(),
             tools: Arc::new(NoTools),
+            histories: Arc::new(HistoryGuard::of(log)),
         }
     }
 }

@@ -22,6 +22,7 @@ mod protocol;
 mod provider_tools;
 pub mod secret;
 pub mod sse;
+pub mod strict;
 #[cfg(test)]
 mod testing;
 

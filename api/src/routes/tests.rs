@@ -15,6 +15,7 @@ use actix_web::dev::ServerHandle;
 use reqwest::Method;
 use serde_json::{Value, json};
 use support::clock::ManualClock;
+use support::histories::HistoryGuard;
 use support::http::{Answer, Client, IDEMPOTENCY_KEY};
 use tempfile::TempDir;
 use tokio::runtime::Handle as Runtime;
@@ -68,6 +69,7 @@ struct World {
     clock: ManualClock,
     server: ServerHandle,
     url: String,
+    histories: HistoryGuard,
     _directory: TempDir,
 }
 
@@ -150,7 +152,7 @@ impl World {
         let running = serve(listener, state.clone()).unwrap();
         let server = running.handle();
         actix_web::rt::spawn(running);
-        World { state, clock, server, url, _directory: directory }
+        World { histories: HistoryGuard::of(Arc::clone(&state.log)), state, clock, server, url, _directory: directory }
     }
 
     fn client(&self, key: &str) -> Client {

@@ -6,8 +6,8 @@ use verbatim_events::ids::Digest;
 use verbatim_events::message::{Message, Role};
 use verbatim_events::part::Part;
 
-use super::strict::problems;
 use crate::anthropic::{Anthropic, AnthropicOptions};
+use crate::strict::anthropic::problems;
 use crate::testing::{
     accepted, by_provider, call, message, options, prompt, reasoning, request, result, source, tool, user,
 };

@@ -6,8 +6,8 @@ use verbatim_events::message::Role;
 use verbatim_events::model::ModelSettings;
 
 use super::decoding::{block, decoder, ended, input, started, stop};
-use super::strict::problems;
 use crate::anthropic::Anthropic;
+use crate::strict::anthropic::problems;
 use crate::testing::{accepted, message, model, options, prompt, read_every_way, request_to, result, stream, user};
 
 /// The answer that a stream gives, as the next request has it.

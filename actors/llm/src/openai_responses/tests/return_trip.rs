@@ -6,8 +6,8 @@ use verbatim_events::message::Role;
 use verbatim_events::model::ModelSettings;
 
 use super::decoding::{completed, decoder, done, function, reasoned, said};
-use super::strict::problems;
 use crate::openai_responses::OpenAiResponses;
+use crate::strict::openai_responses::problems;
 use crate::testing::{accepted, message, model, options, prompt, read_every_way, request_to, result, stream, user};
 
 /// The answer that a stream gives, as the next request has it.

@@ -1,0 +1,63 @@
+//! A reader of chat completions requests that refuses what servers of the protocol refuse.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+/// Everything that some server would refuse in a request.
+pub(crate) fn problems(body: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut check = |holds: bool, problem: String| found.extend((!holds).then_some(problem));
+    let known = [
+        "model",
+        "messages",
+        "tools",
+        "max_tokens",
+        "max_completion_tokens",
+        "reasoning_effort",
+        "stream",
+        "stream_options",
+    ];
+    for field in body.as_object().into_iter().flat_map(Map::keys) {
+        check(known.contains(&field.as_str()), format!("unknown field {field}"));
+    }
+    let messages = body["messages"].as_array().cloned().unwrap_or_default();
+    check(!messages.is_empty(), "no messages".to_owned());
+    let mut open: BTreeSet<String> = BTreeSet::new();
+    for message in &messages {
+        let content = message["content"].as_str();
+        let is_said = content.is_some_and(|text| !text.trim().is_empty());
+        let role = message["role"].as_str().unwrap_or_default();
+        if role != "tool" {
+            check(open.is_empty(), format!("{open:?} open before {message}"));
+            open.clear();
+        }
+        match role {
+            "system" | "user" => check(is_said, format!("a blank message {message}")),
+            "assistant" => {
+                let calls = message["tool_calls"].as_array().cloned().unwrap_or_default();
+                check(is_said || !calls.is_empty(), format!("an empty answer {message}"));
+                for call in &calls {
+                    let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
+                    check(serde_json::from_str::<Value>(arguments).is_ok(), format!("the arguments of {call}"));
+                    check(
+                        call["type"] == "function" && call["function"]["name"].is_string(),
+                        format!("the call {call}"),
+                    );
+                    let id = call["id"].as_str().unwrap_or_default().to_owned();
+                    check(id.len() <= 40, format!("the id {id}"));
+                    check(open.insert(id), format!("the same id twice in {message}"));
+                }
+            }
+            "tool" => {
+                let id = message["tool_call_id"].as_str().unwrap_or_default();
+                check(open.remove(id) && content.is_some(), format!("the answer {message}"));
+            }
+            other => check(false, format!("the role {other}")),
+        }
+    }
+    check(open.is_empty(), format!("no answers to {open:?}"));
+    let last = messages.last().map(|message| message["role"].clone()).unwrap_or_default();
+    check(last == "user" || last == "tool", format!("nothing to answer after {last}"));
+    found
+}
