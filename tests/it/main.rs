@@ -18,6 +18,7 @@ mod server_damage;
 mod server_idempotency;
 mod server_input;
 mod server_keys;
+mod server_mcp;
 mod server_postgres;
 mod server_provider;
 mod server_start;

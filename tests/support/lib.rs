@@ -11,6 +11,7 @@ pub mod histories;
 pub mod http;
 pub mod log_home;
 pub mod mcp;
+pub mod mcp_peer;
 pub mod postgres;
 pub mod provider;
 pub mod random;
