@@ -41,7 +41,7 @@ pub(crate) enum Work {
     Compact(Box<SummaryCall>),
     /// Answers calls.
     RunTools(Vec<CallToRun>),
-    /// Finds no context files, and says so.
+    /// Reads the workspace's own files.
     LoadContext,
 }
 

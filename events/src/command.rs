@@ -9,8 +9,8 @@ use serde_json::Value;
 use crate::chat::Chat;
 use crate::error::ChatError;
 use crate::event::{
-    AbandonCause, ApprovalDecision, AttemptAction, ChildKind, CompactionSource, EffectClass, Offer, RequestRecipe,
-    SettingsChanged, ToolDefinition, ToolPolicy, TurnOutcome, WorkspaceBinding,
+    AbandonCause, ApprovalDecision, AttemptAction, ChildKind, CompactionSource, ContextSource, EffectClass, Offer,
+    RequestRecipe, SettingsChanged, ToolDefinition, ToolPolicy, TurnOutcome, WorkspaceBinding,
 };
 use crate::ids::{AttemptId, ChatId, Digest, MessageId, QueuedId};
 use crate::message::{FinishReason, Usage};
@@ -337,6 +337,8 @@ pub enum Step {
     ContextLoaded {
         /// `Part::ContextFile` each.
         files: Vec<Part>,
+        /// Where they were read.
+        source: ContextSource,
     },
 }
 

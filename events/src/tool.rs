@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::chat::Chat;
 use crate::command::Command;
-use crate::event::{EffectClass, Offer};
+use crate::event::{ContextSource, EffectClass, Offer};
 use crate::ids::{AttemptId, ChatId, Digest, MessageId};
 use crate::log::BoxFuture;
 use crate::outcome::Outcome;
@@ -81,6 +81,24 @@ impl ToolAnswer {
     }
 }
 
+/// What a look at the context files of a chat's workspace brought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ContextFiles {
+    /// `Part::ContextFile` each, in the order in which a model reads them.
+    pub files: Vec<Part>,
+    /// Where they were read.
+    pub source: ContextSource,
+}
+
+impl ContextFiles {
+    /// No files of the chat's workspace; of one that cannot be reached that is all there is to say for now.
+    pub fn none(chat: &Chat, unreachable: bool) -> ContextFiles {
+        let workspace_id = chat.outline.workspace.as_ref().and_then(|bound| bound.id.clone()).unwrap_or_default();
+        let source = ContextSource { workspace_id, files: Vec::new(), unreachable };
+        ContextFiles { files: Vec::new(), source }
+    }
+}
+
 /// Takes what a running tool prints, as it comes. Never blocks.
 pub type OutputSink = Box<dyn FnMut(String) + Send>;
 
@@ -92,6 +110,20 @@ pub trait ToolBox: Send + Sync {
     /// What must be done before `offer` is complete and calls can be run (servers to connect to, say); `None` where nothing is missing. The
     /// work is bounded in time and always ends well: what cannot be had is left out of the offer.
     fn prepare(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
+        let _ = chat;
+        None
+    }
+
+    /// Reads the context files of the chat's workspace. Always ends well: what cannot be had is said so in the answer.
+    /// Dropping the future stops it.
+    fn context(&self, chat: &Chat) -> BoxFuture<'static, ContextFiles> {
+        let none = ContextFiles::none(chat, false);
+        Box::pin(async move { none })
+    }
+
+    /// A turn of the chat began: what it is to know of the world around it is looked at now, beside the turn and without
+    /// holding it up. What comes of it the chat is told in commands. `None` where there is nothing to look at.
+    fn turn_began(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
         let _ = chat;
         None
     }

@@ -18,6 +18,8 @@ pub struct Step {
 pub const STEPS: &[Step] = &[
     // Number 2 may say which calls nobody runs; in number 1 that was found out when they were to run.
     Step { event_type: "message_committed", from: 1, raise: unchanged },
+    // Number 3 may say where context files were read; of those of number 2 nobody knows more than their text.
+    Step { event_type: "message_committed", from: 2, raise: unchanged },
     // Number 2 may name the chat that it was forked from.
     Step { event_type: "chat_created", from: 1, raise: unchanged },
     // Number 2 may be a fork's; the reasons of number 1 mean what they meant.
@@ -26,6 +28,8 @@ pub const STEPS: &[Step] = &[
     Step { event_type: "attempt_recorded", from: 1, raise: unchanged },
     // Number 2 may carry files beside the result.
     Step { event_type: "tool_call_finished", from: 1, raise: unchanged },
+    // Number 2 may say how context files stand to those of the workspace.
+    Step { event_type: "settings_changed", from: 1, raise: unchanged },
 ];
 
 /// The next number only adds what may be left out.

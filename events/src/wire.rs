@@ -76,7 +76,7 @@ macro_rules! event_types {
 
 event_types! {
     ChatCreated "chat_created" 2;
-    MessageCommitted "message_committed" 2;
+    MessageCommitted "message_committed" 3;
     MessagesWithdrawn "messages_withdrawn" 1;
     MessageQueued "message_queued" 1;
     QueuedMessageDeleted "queued_message_deleted" 1;
@@ -95,7 +95,7 @@ event_types! {
     CompactionRequested "compaction_requested" 1;
     ContextCompacted "context_compacted" 1;
     ContextCleared "context_cleared" 1;
-    SettingsChanged "settings_changed" 1;
+    SettingsChanged "settings_changed" 2;
     ChatArchived "chat_archived" 1;
     ChatUnarchived "chat_unarchived" 1;
     ChatErased "chat_erased" 1;

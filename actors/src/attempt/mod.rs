@@ -4,6 +4,7 @@
 mod compact;
 mod generate;
 mod journaling;
+mod load_context;
 mod run_tools;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tracing::{Instrument as _, Span};
 use verbatim_events::chat::Chat;
-use verbatim_events::command::{Command, Step};
+use verbatim_events::command::Command;
 use verbatim_events::episode;
 use verbatim_events::error::{ChatError, ErrorKind};
 use verbatim_events::ids::{AttemptId, ChatId};
@@ -170,9 +171,7 @@ async fn run(scope: &Scope, work: Work) -> Option<Command> {
         Work::Generate(call) => generate::run(scope, *call).await,
         Work::Compact(work) => compact::run(scope, *work).await,
         Work::RunTools(calls) => run_tools::run(scope, calls).await,
-        Work::LoadContext => {
-            Some(Command::CommitStep { attempt_id: scope.attempt_id, step: Step::ContextLoaded { files: Vec::new() } })
-        }
+        Work::LoadContext => load_context::run(scope).await,
     }
 }
 

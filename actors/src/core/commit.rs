@@ -171,6 +171,9 @@ impl Core {
         {
             stale.cancel(&self.deps, self.chat_id);
         }
+        if after.outline.turn.as_ref().is_some_and(|turn| Some(turn.id) != turn_before) {
+            self.look_around(&after);
+        }
         if let Some(prepared) = planned.attempt {
             self.preparation = Preparation::Open;
             let trace = self.traces.turn();

@@ -46,6 +46,13 @@ impl Core {
         });
     }
 
+    /// Looks at what the turn that begins is to know of the world around it, beside the turn.
+    pub(super) fn look_around(&self, chat: &Chat) {
+        if let Some(work) = self.deps.tools.turn_began(chat) {
+            self.runtime.spawn(work);
+        }
+    }
+
     /// Ends what the calls of the turn that is being stopped left running, before the log says that it has stopped: a
     /// crash in between does it again.
     pub(super) async fn cancel_calls(&self, chat: &Chat) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use verbatim_actors::handle::Answer;
 use verbatim_events::chat::{Outline, Status};
 use verbatim_events::command::{Command, CreateChat, ForkChat};
-use verbatim_events::event::{SettingsChanged, TitleChange, TitleSource};
+use verbatim_events::event::{ContextFreshness, ContextMark, SettingsChanged, TitleChange, TitleSource};
 use verbatim_events::ids::ChatId;
 use verbatim_projections::{ChatFilter, Parent};
 
@@ -26,7 +26,7 @@ use crate::state::AppState;
 use crate::stream::story::{chat_at, outline_at};
 use crate::wire::chat::ChatView;
 use crate::wire::page::PageView;
-use crate::wire::request::{CreateChatRequest, ForkChatRequest, PatchChatRequest};
+use crate::wire::request::{CreateChatRequest, ForkChatRequest, PatchChatRequest, read_nothing};
 
 /// The longest history that is copied, in messages: a fork is one append.
 const FORK_MESSAGES_MAX: usize = 10_000;
@@ -145,6 +145,26 @@ pub async fn patch(state: Data<AppState>, request: HttpRequest, caller: Caller, 
         ..SettingsChanged::default()
     };
     let answer = run(&state, &request, &caller, chat_id, Command::ChangeSettings { patch, archived }, &body).await?;
+    let outline = as_of(&state, &answer).await?;
+    let default_model = state.default_model();
+    Ok(answered(&state, &answer, StatusCode::OK).json(ChatView::of(&outline, default_model.as_deref())))
+}
+
+/// `PUT /chats/{chat}/context`: the workspace's context files are read anew before the next answer
+pub async fn reload_context(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
+    let chat_id = chat_to_write(&state, &request, &caller).await?;
+    let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
+    read_nothing(&body)?;
+    let opened = state.handle.open(chat_id).await?;
+    if opened.chat.outline.workspace.is_none() && !opened.chat.outline.erased {
+        return Err(Problem::new(Code::WorkspaceNotFound, "the chat has no workspace"));
+    }
+    // Where nothing was read yet it will be, before the next answer, without being told to.
+    let pinned = opened.chat.context.as_ref().map(|pinned| pinned.message_id);
+    let context = pinned.map(|message_id| ContextMark { message_id, freshness: ContextFreshness::Reload });
+    let patch = SettingsChanged { context, ..SettingsChanged::default() };
+    let command = Command::ChangeSettings { patch, archived: None };
+    let answer = run(&state, &request, &caller, chat_id, command, &body).await?;
     let outline = as_of(&state, &answer).await?;
     let default_model = state.default_model();
     Ok(answered(&state, &answer, StatusCode::OK).json(ChatView::of(&outline, default_model.as_deref())))

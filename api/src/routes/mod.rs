@@ -49,6 +49,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(only("/{chat}/queue", "GET").route(web::get().to(queue::list)))
         .service(only("/{chat}/queue/{queued}", "DELETE").route(web::delete().to(queue::delete)))
         .service(only("/{chat}/queue/{queued}/promote", "POST").route(web::post().to(queue::promote)))
+        .service(only("/{chat}/context", "PUT").route(web::put().to(chats::reload_context)))
         .service(only("/{chat}/fork", "POST").route(web::post().to(chats::fork)))
         .service(only("/{chat}/interrupt", "POST").route(web::post().to(actions::interrupt)))
         .service(only("/{chat}/compact", "POST").route(web::post().to(actions::compact)))

@@ -7,14 +7,14 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use verbatim_events::chat::{Outline, PendingAction, PendingRetry, Status};
 use verbatim_events::error::ChatError;
-use verbatim_events::event::{CallNeed, PendingCall, WorkspaceBinding};
+use verbatim_events::event::{CallNeed, ContextFreshness, DiffStatus, PendingCall, WorkspaceBinding};
 use verbatim_events::ids::{ChatId, TurnId, Version};
 use verbatim_events::message::Usage;
 
 use super::{Time, is_false, words};
 
 /// A chat: `{id, owner, parent?, root, title, model, effort?, status, archived, pinned, labels, plan_mode?, version,
-/// history_version, queue_length, turn_id?, last_error?, retry?, action?, workspace?, usage, cost_micros?, erased?,
+/// history_version, queue_length, turn_id?, last_error?, retry?, action?, workspace?, diff_status?, context_dirty?, usage, cost_micros?, erased?,
 /// created_at, updated_at}`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Chat)]
@@ -78,6 +78,13 @@ pub struct ChatView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<words::WorkspaceBinding>)]
     pub workspace: Option<&'a WorkspaceBinding>,
+    /// What happened to the workspace's files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<words::DiffStatus>)]
+    pub diff_status: Option<&'a DiffStatus>,
+    /// The workspace's context files have changed since they were read; `PUT /chats/{chat}/context` has them read anew.
+    #[serde(skip_serializing_if = "is_false")]
+    pub context_dirty: bool,
     /// Tokens of all turns.
     #[schema(value_type = words::Usage)]
     pub usage: Usage,
@@ -117,6 +124,8 @@ impl<'a> ChatView<'a> {
             retry: outline.retry.as_ref().map(RetryView::of),
             action: outline.action.as_ref().map(ActionView::of),
             workspace: outline.workspace.as_ref(),
+            diff_status: outline.diff_status.as_ref(),
+            context_dirty: outline.context_freshness == ContextFreshness::Changed,
             usage: outline.usage,
             cost_micros: outline.cost_micros,
             erased: outline.erased,

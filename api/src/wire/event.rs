@@ -10,9 +10,9 @@ use verbatim_events::chat::Status;
 use verbatim_events::envelope::Recorded;
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{
-    AbandonCause, ActionResolution, AttemptAction, ChildKind, CompactionSource, DiffStatus, EffectClass, Event,
-    InterruptCause, PromotedTo, TitleSource, ToolDefinition, TurnOutcome, TurnReason, WithdrawalReason,
-    WorkspaceBinding,
+    AbandonCause, ActionResolution, AttemptAction, ChildKind, CompactionSource, ContextFreshness, DiffStatus,
+    EffectClass, Event, InterruptCause, PromotedTo, TitleSource, ToolDefinition, TurnOutcome, TurnReason,
+    WithdrawalReason, WorkspaceBinding,
 };
 use verbatim_events::ids::{AttemptId, ChatId, MessageId, QueuedId, TurnId, Version};
 use verbatim_events::message::Usage;
@@ -194,8 +194,8 @@ pub struct DecisionView<'a> {
     pub reason: Option<&'a str>,
 }
 
-/// Changed settings: `{title?, title_source?, labels?, pinned?, model?, effort?, plan_mode?, workspace?, diff_status?}`;
-/// absent ones stayed.
+/// Changed settings: `{title?, title_source?, labels?, pinned?, model?, effort?, plan_mode?, workspace?, diff_status?,
+/// context_dirty?}`; absent ones stayed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ChangedSettings)]
 #[allow(missing_docs, reason = "the fields are those of `verbatim_events::event::SettingsChanged`")]
@@ -221,6 +221,8 @@ pub struct SettingsView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<words::DiffStatus>)]
     pub diff_status: Option<&'a DiffStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_dirty: Option<bool>,
 }
 
 impl<'a> EventData<'a> {
@@ -325,6 +327,7 @@ impl<'a> EventData<'a> {
                 plan_mode: changed.plan_mode,
                 workspace: changed.workspace.as_ref(),
                 diff_status: changed.diff_status.as_ref(),
+                context_dirty: changed.context.map(|mark| mark.freshness == ContextFreshness::Changed),
             }),
             Event::ChatArchived(_) | Event::ChatUnarchived(_) => EventData::Nothing {},
             Event::ChatErased(erased) => EventData::Erased { by: &erased.by, reason: erased.reason.as_deref() },

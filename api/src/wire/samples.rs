@@ -66,6 +66,7 @@ pub fn said(text: &str) -> MessageCommitted {
         first_part_ms: None,
         refused_calls: Default::default(),
         compressed: false,
+        context: None,
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crate::chat::chain::Chain;
 use crate::chat::history::History;
 use crate::chat::outline::Outline;
-use crate::chat::state::{Boundary, CallRecord, Chat, ChatConfig, QueuedMessage};
+use crate::chat::state::{Boundary, CallRecord, Chat, ChatConfig, PinnedContext, QueuedMessage};
 use crate::envelope::Recorded;
-use crate::event::{ChatCreated, Event, MessageCommitted, MessageQueued, PromotedTo, QueuedMessagePromoted};
+use crate::event::{
+    ChatCreated, ContextSource, Event, MessageCommitted, MessageQueued, PromotedTo, QueuedMessagePromoted,
+};
 use crate::form::FormCell;
 use crate::ids::{ChatId, MessageId, QueuedId, Version};
 use crate::message::{Message, Origin, Role};
@@ -69,8 +71,7 @@ impl Chat {
             approvals: Arc::default(),
             refused_calls: Arc::default(),
             offer: Arc::default(),
-            context_workspace: None,
-            context_message: None,
+            context: None,
             chain: Arc::default(),
         })
     }
@@ -179,8 +180,7 @@ impl Chat {
             self.refused_calls = Arc::new(committed.refused_calls.clone());
         }
         if message.origin == Origin::Context {
-            self.context_workspace = self.outline.workspace.as_ref().and_then(|workspace| workspace.id.clone());
-            self.context_message = Some(message.id);
+            self.pin_context(message.id, committed);
         }
         self.history.push(Arc::new(message));
         self.chain_mut().answer(recorded.version, committed);
@@ -216,8 +216,8 @@ impl Chat {
             self.boundary = earlier.version;
             self.boundary_is_compaction = earlier.is_compaction;
         }
-        if self.context_message.is_some_and(|message_id| message_id >= from) {
-            self.forget_context();
+        if self.context.as_ref().is_some_and(|pinned| pinned.message_id >= from) {
+            self.context = None;
         }
         self.calls = Arc::default();
         self.approvals = Arc::default();
@@ -239,12 +239,21 @@ impl Chat {
         self.boundary_is_compaction = boundary.is_compaction;
         self.chain = Arc::default();
         // Prompts start after the boundary: what stood before it must be read again.
-        self.forget_context();
+        self.context = None;
     }
 
-    fn forget_context(&mut self) {
-        self.context_workspace = None;
-        self.context_message = None;
+    fn pin_context(&mut self, message_id: MessageId, committed: &MessageCommitted) {
+        // Older events do not say where the files were read: it was the workspace that the chat had.
+        let attached = || ContextSource {
+            workspace_id: self.outline.workspace.as_ref().and_then(|bound| bound.id.clone()).unwrap_or_default(),
+            ..ContextSource::default()
+        };
+        let source = committed.context.clone().unwrap_or_else(attached);
+        if self.context.is_some() {
+            // What a provider keeps of the conversation holds the files that are in no prompt any more.
+            self.chain = Arc::default();
+        }
+        self.context = Some(Arc::new(PinnedContext { message_id, source }));
     }
 
     fn forget_words(&mut self) {
@@ -260,7 +269,7 @@ impl Chat {
         self.approvals = Arc::default();
         self.refused_calls = Arc::default();
         self.offer = Arc::default();
-        self.forget_context();
+        self.context = None;
     }
 }
 

@@ -7,7 +7,7 @@ use crate::chat::state::StateName;
 use crate::chat::{IllegalEvent, evolve::illegal};
 use crate::envelope::Recorded;
 use crate::event::{
-    AttemptRecorded, ChatCreated, ChildKind, Event, InterruptRequested, MessageCommitted, PromotedTo,
+    AttemptRecorded, ChatCreated, ChildKind, ContextFreshness, Event, InterruptRequested, MessageCommitted, PromotedTo,
     QueuedMessagePromoted, RetryScheduled, SettingsChanged, TurnFinished, TurnOutcome, TurnReason,
 };
 use crate::ids::{AttemptId, QueuedId, Version};
@@ -66,6 +66,7 @@ impl Outline {
             plan_mode: *plan_mode,
             workspace: workspace.clone(),
             diff_status: None,
+            context_freshness: ContextFreshness::Current,
             status: Status::Waiting,
             archived: false,
             erased: false,
@@ -253,6 +254,9 @@ impl Outline {
                 turn.usage.add(usage);
             }
         }
+        if committed.origin == Origin::Context {
+            self.context_freshness = ContextFreshness::Current;
+        }
         if let Some(action) = &mut self.action {
             let answered: Vec<&str> = committed.parts.iter().filter_map(|part| part.answered_call_id()).collect();
             action.calls.retain(|call| !answered.contains(&call.call_id.as_str()));
@@ -354,7 +358,8 @@ impl Outline {
     }
 
     fn settings_changed(&mut self, patch: &SettingsChanged) {
-        let SettingsChanged { title, labels, pinned, model, effort, plan_mode, workspace, diff_status } = patch;
+        let SettingsChanged { title, labels, pinned, model, effort, plan_mode, workspace, diff_status, context } =
+            patch;
         if let Some(change) = title {
             self.title.clone_from(&change.title);
             self.title_source = change.source;
@@ -375,11 +380,19 @@ impl Outline {
         };
         set(&mut self.model, model);
         set(&mut self.effort, effort);
-        if workspace.is_some() {
-            self.workspace.clone_from(workspace);
+        if let Some(workspace) = workspace {
+            if self.workspace.as_ref().and_then(|bound| bound.id.as_ref()) != workspace.id.as_ref() {
+                // What was known of another workspace says nothing about this one.
+                self.diff_status = None;
+                self.context_freshness = ContextFreshness::Current;
+            }
+            self.workspace = Some(workspace.clone());
         }
         if diff_status.is_some() {
             self.diff_status.clone_from(diff_status);
+        }
+        if let Some(mark) = context {
+            self.context_freshness = mark.freshness;
         }
     }
 
@@ -394,6 +407,7 @@ impl Outline {
         self.labels.clear();
         self.workspace = None;
         self.diff_status = None;
+        self.context_freshness = ContextFreshness::Current;
         self.pinned = false;
         self.history_moved(version);
         Ok(())

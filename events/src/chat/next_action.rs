@@ -9,7 +9,7 @@ use crate::chat::compaction::{answers_since_boundary, is_answer, is_over_thresho
 use crate::chat::tool_rules::stops_turn;
 use crate::chat::{CallRecord, Chat};
 use crate::error::{ChatError, ErrorKind};
-use crate::event::{ApprovalDecision, CompactionSource, TurnOutcome, TurnReason};
+use crate::event::{ApprovalDecision, CompactionSource, ContextFreshness, TurnOutcome, TurnReason};
 use crate::ids::MessageId;
 use crate::limits::Limits;
 use crate::message::{Message, Origin, Role};
@@ -132,8 +132,11 @@ fn steps_since_prompt(chat: &Chat) -> u32 {
     u32::try_from(steps).unwrap_or(u32::MAX)
 }
 
-/// A workspace is attached whose context files the prompt does not hold.
+/// A workspace is attached whose context files the prompt does not hold, or which are to be read anew.
 fn context_is_missing(chat: &Chat) -> bool {
-    let attached = chat.outline.workspace.as_ref().and_then(|workspace| workspace.id.as_ref());
-    attached.is_some() && attached != chat.context_workspace.as_ref()
+    let Some(attached) = chat.outline.workspace.as_ref().and_then(|workspace| workspace.id.as_ref()) else {
+        return false;
+    };
+    let is_pinned = chat.context.as_ref().is_some_and(|pinned| pinned.source.workspace_id == *attached);
+    !is_pinned || chat.outline.context_freshness == ContextFreshness::Reload
 }

@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::ChatError;
-use crate::event::{AttemptAction, DiffStatus, InterruptCause, PendingCall, TitleSource, TurnReason, WorkspaceBinding};
+use crate::event::{
+    AttemptAction, ContextFreshness, DiffStatus, InterruptCause, PendingCall, TitleSource, TurnReason, WorkspaceBinding,
+};
 use crate::ids::{AttemptId, ChatId, QueuedId, TurnId, Version};
 use crate::message::Usage;
 
@@ -128,6 +130,9 @@ pub struct Outline {
     pub workspace: Option<WorkspaceBinding>,
     /// The workspace's diff.
     pub diff_status: Option<DiffStatus>,
+    /// How what prompts hold of the workspace's context files stands to the files.
+    #[serde(default)]
+    pub context_freshness: ContextFreshness,
     /// What it is doing.
     pub status: Status,
     /// It is archived.

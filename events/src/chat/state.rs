@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::chat::chain::Chain;
 use crate::chat::history::History;
 use crate::chat::outline::{Outline, Status};
-use crate::event::{ApprovalDecision, CompactionSource, EffectClass, Offer, ToolDefinition, ToolPolicy};
+use crate::event::{ApprovalDecision, CompactionSource, ContextSource, EffectClass, Offer, ToolDefinition, ToolPolicy};
 use crate::ids::{AttemptId, Digest, MessageId, QueuedId, Version};
 use crate::part::Part;
 
@@ -82,6 +82,16 @@ pub struct Boundary {
     pub is_compaction: bool,
 }
 
+/// The context message that prompts hold. Earlier ones stay in history and are in no prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinnedContext {
+    /// The message.
+    pub message_id: MessageId,
+    /// Where its files were read.
+    pub source: ContextSource,
+}
+
 /// A chat's whole state. Cheap to clone: what is large is shared. `snapshot` writes it down and reads it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,10 +122,8 @@ pub struct Chat {
     pub approvals: Arc<BTreeMap<String, ApprovalDecision>>,
     /// What the server offered with the newest prompt.
     pub offer: Arc<Offer>,
-    /// The workspace whose context files are in history, after the newest boundary.
-    pub context_workspace: Option<String>,
-    /// The message that holds them.
-    pub context_message: Option<MessageId>,
+    /// What prompts hold of a workspace's own files, after the newest boundary.
+    pub context: Option<Arc<PinnedContext>>,
     /// Whether the newest answer's provider keeps it.
     pub chain: Arc<Chain>,
 }

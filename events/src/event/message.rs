@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::ContextSource;
 use crate::ids::{AttemptId, MessageId, QueuedId};
 use crate::message::{FinishReason, Origin, Role, Usage, Visibility};
 use crate::part::Part;
@@ -53,6 +54,9 @@ pub struct MessageCommitted {
     /// It belongs to a compaction, not to the conversation.
     #[serde(default)]
     pub compressed: bool,
+    /// Where the context files in it were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextSource>,
 }
 
 /// Why messages were withdrawn.

@@ -8,7 +8,10 @@ mod settings;
 mod tool;
 mod turn;
 
-pub use context::{CompactionRequested, CompactionSource, ContextCleared, ContextCompacted};
+pub use context::{
+    CompactionRequested, CompactionSource, ContextCleared, ContextCompacted, ContextFreshness, ContextMark,
+    ContextSource, ContextStamp,
+};
 pub use created::{ChatCreated, ForkOrigin, TitleSource, ToolDefinition, ToolPolicy, WorkspaceBinding};
 pub use message::{
     MessageCommitted, MessageQueued, MessagesWithdrawn, PromotedTo, QueuedMessageDeleted, QueuedMessagePromoted,

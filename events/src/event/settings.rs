@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::TitleSource;
-use crate::event::WorkspaceBinding;
+use crate::event::{ContextMark, TitleSource, WorkspaceBinding};
 use crate::ids::ChatId;
 
 /// A title with its source.
@@ -61,6 +60,9 @@ pub struct SettingsChanged {
     /// The workspace's diff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff_status: Option<DiffStatus>,
+    /// Whether the workspace's context files are still what prompts hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextMark>,
 }
 
 impl SettingsChanged {

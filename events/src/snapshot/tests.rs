@@ -46,6 +46,7 @@ fn chat(parts: Vec<Part>) -> Chat {
         first_part_ms: None,
         refused_calls: Default::default(),
         compressed: false,
+        context: None,
     };
     let events = vec![
         Event::ChatCreated(created),

@@ -96,6 +96,7 @@ fn message(recorded: &Recorded, committed: &MessageCommitted, turn_id: Option<Tu
         first_part_ms: _,
         refused_calls: _,
         compressed,
+        context: _,
     } = committed;
     Message {
         id: recorded.version,

@@ -61,6 +61,23 @@ pub(super) fn all() -> Vec<Operation> {
         .with_header("Location", "Where the chat is.", true)
         .changes()
         .fails(&[Code::ChatNotFound, Code::VersionNotFound, Code::Erased]),
+        Operation::new(
+            "put",
+            api("/chats/{chat}/context"),
+            "reloadContext",
+            "chats",
+            "Have the workspace's context files read anew",
+        )
+        .about(
+            "AGENTS.md and the like are read once and stay in the prompts as they were; `context_dirty` says that they \
+                 have changed since. They are read again before the next answer.",
+        )
+        .takes([path::chat()])
+        .body("Nothing", false)
+        .answers(200, "The chat.", schema_ref("Chat"))
+        .changes()
+        .fails(CHAT_WRITE)
+        .fails(&[Code::WorkspaceNotFound]),
         Operation::new("get", api("/chats/{chat}/children"), "listChildren", "chats", "Find a chat's children")
             .takes([path::chat(), query::limit(), query::cursor()])
             .answers(200, "A page of chats.", page_of(schema_ref("Chat")))

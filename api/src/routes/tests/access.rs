@@ -48,6 +48,7 @@ fn rows() -> Vec<Row> {
         ("POST", "/chats/*/interrupt", none.clone(), Writing, "not_allowed"),
         ("POST", "/chats/*/compact", none.clone(), Writing, "nothing_to_compact"),
         ("POST", "/chats/*/clear", none.clone(), Writing, "nothing_to_clear"),
+        ("PUT", "/chats/*/context", none.clone(), Writing, "workspace_not_found"),
         ("POST", "/chats/*/tool-results", json!({}), Writing, "invalid_request"),
         ("POST", "/chats/*/approvals", json!({}), Writing, "invalid_request"),
         ("GET", "/chats/*/stream", none.clone(), Reading, "200"),

@@ -192,11 +192,13 @@ fn table() -> Vec<(Event, Value)> {
                 plan_mode: Some(false),
                 workspace: None,
                 diff_status: Some(DiffStatus { branch: None, files_changed: 1, insertions: 2, deletions: 3 }),
+                context: Some(ContextMark { message_id: 4, freshness: ContextFreshness::Changed }),
             }),
             json!({
                 "title": "Looms", "title_source": "user", "labels": {}, "pinned": true, "model": "demo",
                 "effort": "high", "plan_mode": false,
                 "diff_status": {"files_changed": 1, "insertions": 2, "deletions": 3},
+                "context_dirty": true,
             }),
         ),
         (Event::ChatArchived(ChatArchived {}), json!({})),

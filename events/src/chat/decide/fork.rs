@@ -122,5 +122,7 @@ fn copied(message: &Message) -> MessageCommitted {
         first_part_ms: None,
         refused_calls: BTreeMap::new(),
         compressed: *compressed,
+        // They were read in a workspace that the fork does not have.
+        context: None,
     }
 }

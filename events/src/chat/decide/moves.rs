@@ -33,6 +33,7 @@ pub(super) fn message(role: Role, parts: Vec<Part>, origin: Origin) -> MessageCo
         first_part_ms: None,
         refused_calls: BTreeMap::new(),
         compressed: false,
+        context: None,
     }
 }
 

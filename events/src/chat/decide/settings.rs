@@ -1,8 +1,10 @@
 //! `ChangeSettings`, `Archive` and `Unarchive`: what is so already appends nothing and is no error.
 
 use super::draft::{Decided, Draft};
-use crate::chat::{Outline, Status};
-use crate::event::{ChatArchived, ChatUnarchived, Event, SettingsChanged, TitleChange, TitleSource};
+use crate::chat::{Chat, Outline, Status};
+use crate::event::{
+    ChatArchived, ChatUnarchived, ContextFreshness, ContextMark, Event, SettingsChanged, TitleChange, TitleSource,
+};
 
 pub(super) fn archive(draft: &mut Draft<'_>) -> Decided {
     if draft.chat.outline.archived {
@@ -21,7 +23,7 @@ pub(super) fn unarchive(draft: &mut Draft<'_>) -> Decided {
 }
 
 pub(super) fn change_settings(draft: &mut Draft<'_>, patch: &SettingsChanged, archived: Option<bool>) -> Decided {
-    let news = news(&draft.chat.outline, patch);
+    let news = news(&draft.chat, patch);
     if !news.is_empty() {
         draft.push(Event::SettingsChanged(news))?;
     }
@@ -33,8 +35,10 @@ pub(super) fn change_settings(draft: &mut Draft<'_>, patch: &SettingsChanged, ar
 }
 
 /// The patch without what is so already.
-fn news(outline: &Outline, patch: &SettingsChanged) -> SettingsChanged {
-    let SettingsChanged { title, labels, pinned, model, effort, plan_mode, workspace, diff_status } = patch.clone();
+fn news(chat: &Chat, patch: &SettingsChanged) -> SettingsChanged {
+    let outline = &chat.outline;
+    let SettingsChanged { title, labels, pinned, model, effort, plan_mode, workspace, diff_status, context } =
+        patch.clone();
     SettingsChanged {
         title: title.filter(|change| is_new_title(outline, change)),
         labels: labels.filter(|labels| *labels != outline.labels),
@@ -44,7 +48,16 @@ fn news(outline: &Outline, patch: &SettingsChanged) -> SettingsChanged {
         plan_mode: plan_mode.filter(|plan_mode| *plan_mode != outline.plan_mode),
         workspace: workspace.filter(|workspace| Some(workspace) != outline.workspace.as_ref()),
         diff_status: diff_status.filter(|diff_status| Some(diff_status) != outline.diff_status.as_ref()),
+        context: context.filter(|mark| is_new_mark(chat, *mark)),
     }
+}
+
+/// Only what prompts hold now can be out of date, and what is read anew anyway stays so until it has been.
+fn is_new_mark(chat: &Chat, mark: ContextMark) -> bool {
+    let known = chat.outline.context_freshness;
+    chat.context.as_ref().is_some_and(|pinned| pinned.message_id == mark.message_id)
+        && known != mark.freshness
+        && known != ContextFreshness::Reload
 }
 
 /// A model's title counts only until somebody else has written one.

@@ -8,7 +8,7 @@ use crate::chat::Status;
 use crate::chat::calls::sort_open_calls;
 use crate::chat::compaction::unanswered_messages;
 use crate::command::{Compacted, Generated, Step};
-use crate::event::{AttemptAction, ContextCompacted, Event, MessageCommitted};
+use crate::event::{AttemptAction, ContextCompacted, ContextSource, Event, MessageCommitted};
 use crate::ids::AttemptId;
 use crate::message::{Origin, Role, Visibility};
 use crate::part::Part;
@@ -42,7 +42,7 @@ pub(super) fn commit_step(draft: &mut Draft<'_>, attempt_id: AttemptId, step: &S
             commit_summary(draft, attempt_id, compacted)?;
             draft.let_steered_in()
         }
-        Step::ContextLoaded { files } => commit_context(draft, attempt_id, files),
+        Step::ContextLoaded { files, source } => commit_context(draft, attempt_id, files, source),
     }
 }
 
@@ -146,13 +146,14 @@ fn summary_mark(boundary: u64, compacted: &Compacted) -> Vec<Part> {
 }
 
 /// The workspace's files. None still commits a message, or the step would repeat for ever.
-fn commit_context(draft: &mut Draft<'_>, attempt_id: AttemptId, files: &[Part]) -> Decided {
+fn commit_context(draft: &mut Draft<'_>, attempt_id: AttemptId, files: &[Part], source: &ContextSource) -> Decided {
     if files.iter().any(|part| !matches!(part, Part::ContextFile { .. })) {
         return mismatch("not every part is a context file");
     }
     draft.push(Event::MessageCommitted(MessageCommitted {
         visibility: Visibility::Model,
         attempt_id: Some(attempt_id),
+        context: Some(source.clone()),
         ..message(Role::User, files.to_vec(), Origin::Context)
     }))?;
     Ok(())

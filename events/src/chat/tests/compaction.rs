@@ -3,7 +3,11 @@
 use super::support::*;
 use crate::chat::{Boundary, NextAction, StateName, open_calls};
 use crate::command::{Busy, Command, Compacted, Step};
-use crate::event::{AttemptAction, CompactionSource, Event, SettingsChanged, TurnOutcome, WorkspaceBinding};
+use crate::event::{
+    AttemptAction, CompactionSource, ContextFreshness, ContextMark, Event, Offer, SettingsChanged, TurnOutcome,
+    WorkspaceBinding,
+};
+use crate::ids::MessageId;
 use crate::message::{Origin, Role, Usage, Visibility};
 use crate::part::Part;
 use crate::rejection::Rejection;
@@ -198,7 +202,8 @@ fn attach(story: &mut Story, id: &str) {
 
 fn load(story: &mut Story, files: Vec<Part>) -> String {
     let attempt_id = story.attempt(AttemptAction::LoadContext);
-    story.must(Command::CommitStep { attempt_id, step: Step::ContextLoaded { files } })
+    let source = found_in(story.chat());
+    story.must(Command::CommitStep { attempt_id, step: Step::ContextLoaded { files, source } })
 }
 
 #[test]
@@ -216,7 +221,55 @@ fn a_workspaces_files_are_read_once_even_if_there_are_none() {
     attach(&mut story, "w2");
     assert_eq!(story.next_action(), NextAction::LoadContext, "another workspace has other files");
     load(&mut story, vec![Part::ContextFile { path: "AGENTS.md".to_owned(), text: "Be kind.".to_owned() }]);
-    assert_eq!(story.chat().context_workspace.as_deref(), Some("w2"));
+    let pinned = story.chat().context.clone().expect("the files are there");
+    assert_eq!(pinned.source.workspace_id, "w2");
+    assert!(pinned.message_id > marker.id);
+}
+
+fn mark(story: &mut Story, message_id: MessageId, freshness: ContextFreshness) -> String {
+    let context = Some(ContextMark { message_id, freshness });
+    story.must(Command::ChangeSettings {
+        patch: SettingsChanged { context, ..SettingsChanged::default() },
+        archived: None,
+    })
+}
+
+#[test]
+fn files_that_changed_are_said_so_and_read_again_only_when_that_is_wanted() {
+    let file = |text: &str| Part::ContextFile { path: "AGENTS.md".to_owned(), text: text.to_owned() };
+    let mut story = Story::asked();
+    assert_eq!(mark(&mut story, 1, ContextFreshness::Changed), "", "there is nothing that could be out of date");
+    attach(&mut story, "w1");
+    load(&mut story, vec![file("Be kind.")]);
+    let first = story.chat().context.clone().expect("the files").message_id;
+    story.answer("A monoid.");
+    story.finish();
+    let history_version = story.outline().history_version;
+
+    assert_eq!(mark(&mut story, first, ContextFreshness::Changed), "SettingsChanged");
+    assert_eq!(mark(&mut story, first, ContextFreshness::Changed), "", "it is known");
+    assert_eq!(mark(&mut story, first + 1, ContextFreshness::Current), "", "nobody spoke of this one");
+    assert_eq!(story.outline().context_freshness, ContextFreshness::Changed);
+    assert_eq!(story.outline().history_version, history_version, "the conversation is the same");
+    story.send("And a functor?", Busy::Queue);
+    assert_eq!(story.next_action(), NextAction::Generate, "prompts keep what was read");
+
+    assert_eq!(mark(&mut story, first, ContextFreshness::Reload), "SettingsChanged");
+    assert_eq!(mark(&mut story, first, ContextFreshness::Changed), "", "it will be read anew");
+    assert_eq!(story.next_action(), NextAction::LoadContext);
+    load(&mut story, vec![file("Be brief.")]);
+    assert_eq!(story.outline().context_freshness, ContextFreshness::Current);
+    assert_eq!(story.next_action(), NextAction::Generate);
+    let prompt = crate::prompt::assemble(story.chat(), &Offer::default());
+    let files = prompt.messages.iter().flat_map(|message| &message.parts);
+    let files: Vec<&Part> = files.filter(|part| matches!(part, Part::ContextFile { .. })).collect();
+    assert_eq!(files, [&file("Be brief.")], "what was read before is in no prompt");
+
+    mark(&mut story, first, ContextFreshness::Changed);
+    let second = story.chat().context.clone().expect("the files").message_id;
+    assert_eq!(mark(&mut story, second, ContextFreshness::Changed), "SettingsChanged");
+    attach(&mut story, "w2");
+    assert_eq!(story.outline().context_freshness, ContextFreshness::Current, "of this one nothing is known");
 }
 
 #[test]
@@ -239,7 +292,8 @@ fn files_behind_a_boundary_or_withdrawn_are_read_again() {
 fn only_context_files_are_context() {
     let mut story = Story::asked();
     let attempt_id = story.attempt(AttemptAction::LoadContext);
-    let step = Step::ContextLoaded { files: vec![Part::text("no file")] };
+    let source = found_in(story.chat());
+    let step = Step::ContextLoaded { files: vec![Part::text("no file")], source };
     assert!(matches!(story.refused(Command::CommitStep { attempt_id, step }), Rejection::StepMismatch { .. }));
     let events = story.log.iter().filter(|recorded| matches!(recorded.event, Event::MessageCommitted(_)));
     assert_eq!(events.count(), 1);

@@ -105,6 +105,7 @@ fn event(name: &str, story: &Story) -> Event {
             first_part_ms: None,
             refused_calls: Default::default(),
             compressed: false,
+            context: None,
         })
     };
     let finished = |outcome: TurnOutcome| {

@@ -158,7 +158,7 @@ fn next_command(deed: Deed, story: &Story) -> Command {
                         .collect(),
                 },
                 AttemptAction::Compact => summary(CompactionSource::Automatic, "what was said"),
-                AttemptAction::LoadContext => Step::ContextLoaded { files: Vec::new() },
+                AttemptAction::LoadContext => Step::ContextLoaded { files: Vec::new(), source: found_in(chat) },
             };
             Command::CommitStep { attempt_id: attempt.id, step }
         }

@@ -91,6 +91,7 @@ fn settings_change_in_one_event_and_what_is_so_already_is_left_out() {
             parameters: None,
         }),
         diff_status: Some(DiffStatus { branch: None, files_changed: 2, insertions: 3, deletions: 1 }),
+        context: None,
     };
     let events = story.run(settings(patch.clone())).expect("a change");
     let news = SettingsChanged { model: None, plan_mode: None, ..patch.clone() };

@@ -11,8 +11,8 @@ use crate::command::{Busy, Command, Context, CreateChat, EditMessage, Generated,
 use crate::envelope::Recorded;
 use crate::error::{ChatError, ErrorKind};
 use crate::event::{
-    ActionResolution, AttemptAction, Event, InterruptCause, PromotedTo, ToolDefinition, ToolPolicy, TurnOutcome,
-    TurnReason,
+    ActionResolution, AttemptAction, ContextSource, Event, InterruptCause, PromotedTo, ToolDefinition, ToolPolicy,
+    TurnOutcome, TurnReason,
 };
 use crate::ids::{AttemptId, ChatId, Digest, MessageId, QueuedId};
 use crate::limits::Limits;
@@ -416,4 +416,10 @@ pub fn result(call_id: &str, name: &str) -> Part {
         provider_executed: false,
         metadata: None,
     }
+}
+
+/// Where a chat's context files are read: its workspace, with no files in it.
+pub fn found_in(chat: &Chat) -> ContextSource {
+    let attached = chat.outline.workspace.as_ref().and_then(|bound| bound.id.clone());
+    ContextSource { workspace_id: attached.unwrap_or_default(), ..ContextSource::default() }
 }

@@ -142,6 +142,7 @@ fn names_of_values_are_frozen() {
         PromotedTo: History Head;
         TurnReason: Message Edit Promotion Compaction Fork;
         AttemptAction: Generate RunTools Compact LoadContext;
+        ContextFreshness: Current Changed Reload;
         AbandonCause: Crash OwnershipLost;
         CallNeed: Result Approval;
         ActionResolution: Submitted Cancelled Expired Superseded;
@@ -164,6 +165,7 @@ fn names_of_values_are_frozen() {
         r#"PromotedTo ["history","head"]"#,
         r#"TurnReason ["message","edit","promotion","compaction","fork"]"#,
         r#"AttemptAction ["generate","run_tools","compact","load_context"]"#,
+        r#"ContextFreshness ["current","changed","reload"]"#,
         r#"AbandonCause ["crash","ownership_lost"]"#,
         r#"CallNeed ["result","approval"]"#,
         r#"ActionResolution ["submitted","cancelled","expired","superseded"]"#,

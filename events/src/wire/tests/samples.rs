@@ -165,6 +165,11 @@ pub fn full() -> Vec<Event> {
             first_part_ms: Some(320),
             refused_calls: BTreeMap::from([(text("call_2"), text("there is no tool named \"fly\""))]),
             compressed: true,
+            context: Some(ContextSource {
+                workspace_id: text("local-0123abcd"),
+                files: vec![ContextStamp { path: text("AGENTS.md"), digest: Digest([0xcd; 32]), size_bytes: 8 }],
+                unreachable: true,
+            }),
         }),
         Event::MessagesWithdrawn(MessagesWithdrawn { from: 5, reason: WithdrawalReason::Edited }),
         Event::MessageQueued(MessageQueued {
@@ -271,6 +276,7 @@ pub fn full() -> Vec<Event> {
             plan_mode: Some(false),
             workspace: Some(workspace()),
             diff_status: Some(DiffStatus { branch: some("main"), files_changed: 3, insertions: 20, deletions: 1 }),
+            context: Some(ContextMark { message_id: 4, freshness: ContextFreshness::Changed }),
         }),
         Event::ChatArchived(ChatArchived {}),
         Event::ChatUnarchived(ChatUnarchived {}),
@@ -316,6 +322,7 @@ pub fn minimal() -> Vec<Event> {
             first_part_ms: None,
             refused_calls: Default::default(),
             compressed: false,
+            context: Some(ContextSource { workspace_id: text("w1"), files: vec![], unreachable: false }),
         }),
         Event::MessageQueued(MessageQueued {
             parts: vec![],
@@ -384,6 +391,7 @@ pub fn minimal() -> Vec<Event> {
             plan_mode: None,
             workspace: Some(bare_workspace()),
             diff_status: Some(DiffStatus { branch: None, files_changed: 0, insertions: 0, deletions: 0 }),
+            context: None,
         }),
         Event::ChatErased(ChatErased { by: text("ada"), reason: None }),
     ]

@@ -78,6 +78,7 @@ fn results(results: &[(&str, Value, bool)]) -> Event {
         first_part_ms: None,
         refused_calls: std::collections::BTreeMap::new(),
         compressed: false,
+        context: None,
     })
 }
 
