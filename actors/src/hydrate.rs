@@ -94,6 +94,9 @@ pub(crate) async fn catch_up(
     chat: Option<Arc<Chat>>,
     seen: Version,
 ) -> Result<Caught, SendError> {
+    if !chat_id.is_chat() {
+        return Ok(Caught { chat: None, news: Vec::new(), trace_id: None });
+    }
     let mut news = Vec::new();
     let Start { mut chat, mut page, mut full, mut trace_id } = match chat {
         Some(chat) => {

@@ -11,6 +11,13 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct ChatId(pub Uuid);
 
+impl ChatId {
+    /// Whether this is a chat's id, and not that of the settings' stream.
+    pub fn is_chat(self) -> bool {
+        self != crate::settings::SETTINGS_STREAM
+    }
+}
+
 impl fmt::Display for ChatId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)

@@ -23,6 +23,7 @@ pub mod price;
 pub mod prompt;
 pub mod rejection;
 pub mod retry;
+pub mod settings;
 pub mod snapshot;
 pub mod tool;
 pub mod tool_result;

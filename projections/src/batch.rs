@@ -115,7 +115,8 @@ impl Batch {
     pub(crate) fn fold(events: &[Stored], known: &HashMap<ChatId, Known>) -> Batch {
         let mut batch = Batch::default();
         let mut chats: BTreeMap<ChatId, Folding> = BTreeMap::new();
-        for stored in events {
+        // The settings' stream is no chat and has no rows.
+        for stored in events.iter().filter(|stored| stored.event.chat_id.is_chat()) {
             let chat = chats.entry(stored.event.chat_id).or_insert_with(|| {
                 let known = known.get(&stored.event.chat_id).cloned().unwrap_or_default();
                 Folding {

@@ -309,7 +309,7 @@ impl Engine {
         let mut unknown = BTreeSet::new();
         for stored in events {
             let chat_id = stored.event.chat_id;
-            if known.contains_key(&chat_id) || unknown.contains(&chat_id.0) {
+            if !chat_id.is_chat() || known.contains_key(&chat_id) || unknown.contains(&chat_id.0) {
                 continue;
             }
             match on_the_way.get(&chat_id).cloned().or_else(|| self.outlines.get(chat_id)) {

@@ -16,7 +16,8 @@ const BEHIND_RETRY_MS: u64 = 1000;
 
 /// The chat of a request's path. What is no id is no chat.
 pub fn chat_id(request: &HttpRequest) -> Result<ChatId, Problem> {
-    request.match_info().get("chat").and_then(|text| text.parse().ok()).ok_or_else(Problem::chat_not_found)
+    let chat_id: Option<ChatId> = request.match_info().get("chat").and_then(|text| text.parse().ok());
+    chat_id.filter(|chat_id| chat_id.is_chat()).ok_or_else(Problem::chat_not_found)
 }
 
 /// A number of a request's path. What is no number names nothing: the problem is `missing`.

@@ -1,4 +1,5 @@
-//! The whole log: no gaps, unbroken chains, readable events, and no event that cannot have happened.
+//! The whole log: no gaps, unbroken chains, readable events, and no event that cannot have happened, be it a chat's or the
+//! settings'.
 //!
 //! Two passes, so that memory holds a line per chat and never the chats themselves: the first reads the log in order of
 //! position, the second folds one chat after the other.
@@ -9,6 +10,7 @@ use verbatim_events::chat::{Chat, evolve};
 use verbatim_events::envelope::{Stored, chain_hash};
 use verbatim_events::ids::{ChatId, Digest, Position, Version};
 use verbatim_events::log::{EventLog, LogError};
+use verbatim_events::settings::{self, Settings};
 use verbatim_events::wire::decode;
 
 use super::{Finding, PAGE};
@@ -59,7 +61,8 @@ pub async fn audit_log(log: &dyn EventLog, mut progress: impl FnMut(u64)) -> Res
         }
         progress(position);
     }
-    let mut audit = LogAudit { head, events: position, chats: links.len() as u64, finding };
+    let chats = links.keys().filter(|chat_id| chat_id.is_chat()).count() as u64;
+    let mut audit = LogAudit { head, events: position, chats, finding };
     let mut done = position;
     for (chat_id, link) in links {
         let before = audit.finding.as_ref().map_or(head + 1, |finding| finding.position);
@@ -86,12 +89,42 @@ fn check(stored: &Stored, previous: Position, links: &mut HashMap<ChatId, Link>)
         return Some("its hash is not that of its content and the chain before it: it was changed".to_owned());
     }
     *link = Link { version: event.version, hash: event.hash };
-    decode(stored).err().map(|error| error.problem)
+    match event.chat_id.is_chat() {
+        true => decode(stored).err(),
+        false => settings::decode(stored).err(),
+    }
+    .map(|error| error.problem)
+}
+
+/// What a stream comes to as far as it was read.
+enum Folded {
+    Chat(Option<Box<Chat>>),
+    Settings(Settings),
+}
+
+impl Folded {
+    fn before(chat_id: ChatId) -> Folded {
+        if chat_id.is_chat() { Folded::Chat(None) } else { Folded::Settings(Settings::default()) }
+    }
+
+    fn apply(self, stored: &Stored) -> Result<Folded, String> {
+        match self {
+            Folded::Chat(chat) => {
+                let recorded = decode(stored).map_err(|error| error.problem)?;
+                let chat = evolve(chat.map(|chat| *chat), &recorded).map_err(|error| error.problem)?;
+                Ok(Folded::Chat(Some(Box::new(chat))))
+            }
+            Folded::Settings(settings) => {
+                let recorded = settings::decode(stored).map_err(|error| error.problem)?;
+                settings.apply(&recorded).map(Folded::Settings).map_err(|error| error.problem)
+            }
+        }
+    }
 }
 
 /// The first event of a chat before a position that cannot have happened.
 async fn fold(log: &dyn EventLog, chat_id: ChatId, before: Position) -> Result<Option<Finding>, LogError> {
-    let mut chat: Option<Chat> = None;
+    let mut folded = Folded::before(chat_id);
     let mut version = 0;
     loop {
         let page = match log.read_chat(chat_id, version, PAGE).await {
@@ -104,11 +137,8 @@ async fn fold(log: &dyn EventLog, chat_id: ChatId, before: Position) -> Result<O
             if stored.position >= before {
                 return Ok(None);
             }
-            let applied = decode(stored)
-                .map_err(|error| error.problem)
-                .and_then(|recorded| evolve(chat.take(), &recorded).map_err(|error| error.problem));
-            match applied {
-                Ok(next) => chat = Some(next),
+            match folded.apply(stored) {
+                Ok(next) => folded = next,
                 Err(problem) => return Ok(Some(found(stored, format!("it cannot have happened: {problem}")))),
             }
         }

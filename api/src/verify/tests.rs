@@ -15,6 +15,7 @@ use verbatim_events::message::FinishReason;
 use verbatim_events::model::{ModelProvider, ModelSettings};
 use verbatim_events::part::Part;
 use verbatim_events::prompt::assemble;
+use verbatim_events::settings::{self, ModelRemoved, ModelSet, SETTINGS_STREAM, SettingsEvent};
 use verbatim_events::wire::seal;
 use verbatim_llm::Demo;
 
@@ -265,4 +266,53 @@ async fn an_event_that_cannot_have_happened_is_found_before_a_later_break() {
     .expect("a finding");
     assert_eq!(finding.position, 4, "{finding}");
     assert!(finding.problem.contains("cannot have happened"), "{finding}");
+}
+
+/// Appends events of the settings, in their order and unjudged.
+async fn set(log: &MemoryLog, events: &[SettingsEvent]) {
+    let last = log.read_chat(SETTINGS_STREAM, 0, usize::MAX).await.expect("read").pop();
+    let (version, hash) = last.map_or((0, Digest::ZERO), |last| (last.event.version, last.event.hash));
+    let cause = Cause { actor: Actor::System, command_id: Uuid::now_v7(), causation_id: None, trace_id: None };
+    let events = settings::seal(version, hash, events, &cause, now(), &mut Uuid::now_v7);
+    let stream = StreamAppend { chat_id: SETTINGS_STREAM, expected_version: version, expected_hash: hash, events };
+    log.append(Append { streams: vec![stream], receipt: None }).await.expect("appended");
+}
+
+fn model_set(name: &str) -> SettingsEvent {
+    let model = settings::Model::of("demo", "demo");
+    SettingsEvent::ModelSet(ModelSet { name: name.to_owned(), model })
+}
+
+fn model_removed(name: &str) -> SettingsEvent {
+    SettingsEvent::ModelRemoved(ModelRemoved { name: name.to_owned() })
+}
+
+#[tokio::test]
+async fn the_settings_are_audited_and_no_chat() {
+    let log = MemoryLog::default();
+    set(&log, &[model_set("m")]).await;
+    Writer::new(&log).turn(false).await;
+    set(&log, &[model_removed("m"), model_set("m")]).await;
+    let audit = audit_log(&log, |_| ()).await.expect("read");
+    assert_eq!((audit.finding, audit.events, audit.chats), (None, log.known_head(), 1));
+}
+
+#[tokio::test]
+async fn settings_that_cannot_have_happened_are_found() {
+    let log = MemoryLog::default();
+    set(&log, &[model_set("m"), model_removed("m"), model_removed("m"), model_set("n")]).await;
+    let finding = audit_log(&log, |_| ()).await.expect("read").finding.expect("a finding");
+    assert_eq!((finding.chat_id, finding.version), (Some(SETTINGS_STREAM), Some(3)));
+    assert!(finding.problem.contains("cannot have happened"), "{}", finding.problem);
+}
+
+#[tokio::test]
+async fn a_changed_setting_is_found() {
+    let log = MemoryLog::default();
+    set(&log, &[model_set("m"), model_set("n")]).await;
+    let mut events = read_chat(&log, SETTINGS_STREAM).await.expect("read");
+    let data = String::from_utf8(events[0].event.data.clone()).expect("JSON");
+    events[0].event.data = data.replace("demo", "none").into_bytes();
+    let finding = audit_log(&Tampered { log: &log, events }, |_| ()).await.expect("read").finding.expect("a finding");
+    assert_eq!(finding.position, 1);
 }

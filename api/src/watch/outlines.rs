@@ -58,6 +58,9 @@ impl Outlines {
     /// The owner of an event's chat; none where the chat cannot be read.
     pub async fn owner(&mut self, stored: &Stored) -> Result<Option<Arc<str>>, LogError> {
         let event = &stored.event;
+        if !event.chat_id.is_chat() {
+            return Ok(None);
+        }
         match self.known.get(&event.chat_id) {
             Some(Known::Chat(outline)) => return Ok(Some(Arc::from(outline.owner.as_str()))),
             Some(Known::Damaged) => return Ok(None),

@@ -2,6 +2,7 @@
 
 use verbatim_events::chat::{Chat, Outline, Status};
 use verbatim_events::event::Event;
+use verbatim_events::log::EventLog;
 use verbatim_projections::{ChatFilter, MessageQuery, ReadModels};
 
 use super::world::World;
@@ -12,7 +13,7 @@ pub const ALL_MESSAGES: MessageQuery =
 
 /// Every row says what the chats say.
 pub async fn assert_agrees(models: &ReadModels, world: &World) {
-    assert_eq!(models.applied_position(), world.recorded.last().map_or(0, |recorded| recorded.position));
+    assert_eq!(models.applied_position(), world.log.known_head());
     for chat in world.chats.values() {
         assert_chat_agrees(models, world, chat).await;
     }

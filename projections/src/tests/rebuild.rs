@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::agrees::{ALL_MESSAGES, assert_agrees};
 use super::place::Place;
 use super::world::{Dice, World};
+use verbatim_events::log::EventLog;
 use verbatim_projections::{ChatFilter, PoisonPolicy, ReadError, RebuildPhase, RebuildRequest, Verify};
 
 fn compare() -> RebuildRequest {
@@ -37,6 +38,26 @@ async fn a_rebuild_makes_the_same_rows() {
     assert!(matches!(models.run_once().await, Err(ReadError::Contended { .. })));
     assert_eq!(models.generation(), 2);
     assert_agrees(&models, &world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_settings_are_passed_over_and_no_poison() {
+    let (mut world, place) = (World::new(), Place::new().await);
+    world.set(&["first"]).await;
+    world.live(&mut Dice::new(25), 60).await;
+    world.set(&["a", "b", "c"]).await;
+    world.live(&mut Dice::new(26), 60).await;
+    // The log ends in settings, so the checkpoint must move over them, too.
+    world.set(&["last"]).await;
+    for page in [1, 7, 500] {
+        let models = place.open_with(world.log(), page).await;
+        let progress = models.catch_up().await.unwrap();
+        assert_eq!((progress.applied, progress.dead_letters.len()), (world.log.known_head(), 0));
+        let report = models.rebuild(compare()).await.unwrap();
+        assert_eq!((report.events, report.dead_letters), (world.log.known_head(), 0));
+        assert_agrees(&models, &world).await;
+        models.close().await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

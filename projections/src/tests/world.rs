@@ -21,6 +21,7 @@ use verbatim_events::log::{Append, EventLog, StreamAppend};
 use verbatim_events::memory::MemoryLog;
 use verbatim_events::message::{FinishReason, Role, Usage};
 use verbatim_events::part::Part;
+use verbatim_events::settings::{self, DefaultModelSet, SETTINGS_STREAM, SettingsEvent};
 use verbatim_events::wire::seal;
 
 /// Small numbers that are the same in every run with one seed.
@@ -141,6 +142,17 @@ impl World {
     async fn append(&self, chat_id: ChatId, version: u64, hash: Digest, events: Vec<NewEvent>) {
         let stream = StreamAppend { chat_id, expected_version: version, expected_hash: hash, events };
         self.log.append(Append { streams: vec![stream], receipt: None }).await.unwrap();
+    }
+
+    /// Changes the settings: events that belong to no chat.
+    pub async fn set(&mut self, names: &[&str]) {
+        let last = self.log.read_chat(SETTINGS_STREAM, 0, usize::MAX).await.unwrap().pop();
+        let (version, hash) = last.map_or((0, Digest::ZERO), |last| (last.event.version, last.event.hash));
+        let cause = Cause { actor: Actor::System, command_id: self.fresh_id(), causation_id: None, trace_id: None };
+        let event = |name: &&str| SettingsEvent::DefaultModelSet(DefaultModelSet { name: (*name).to_owned() });
+        let events: Vec<SettingsEvent> = names.iter().map(event).collect();
+        let sealed = settings::seal(version, hash, &events, &cause, self.now, &mut Uuid::now_v7);
+        self.append(SETTINGS_STREAM, version, hash, sealed).await;
     }
 
     /// Appends an event to a chat that no program can read. The chat cannot be used after that.

@@ -20,8 +20,9 @@ fn folder() -> PathBuf {
 /// Every sample by its file's name, without the newline that ends the file.
 fn frozen() -> BTreeMap<String, Vec<u8>> {
     let files = fs::read_dir(folder()).expect("the folder of samples");
-    let files = files.map(|file| {
-        let file = file.expect("a sample's entry");
+    let files = files.map(|file| file.expect("a sample's entry"));
+    // The settings' samples lie in a folder of their own.
+    let files = files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file())).map(|file| {
         let bytes = fs::read(file.path()).expect("a sample");
         let bytes = bytes.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(bytes);
         (file.file_name().into_string().expect("a sample's name"), bytes)

@@ -1,0 +1,64 @@
+//! What can happen to the settings. Each event holds a whole entry, so that it says by itself what was in force from then on.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Model, Provider};
+
+/// Something that happened to the settings.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SettingsEvent {
+    /// A provider was made or changed.
+    ProviderSet(ProviderSet),
+    /// What was set of a provider is gone; a file's entry of this name counts again.
+    ProviderRemoved(ProviderRemoved),
+    /// A model was made or changed.
+    ModelSet(ModelSet),
+    /// What was set of a model is gone; a file's entry of this name counts again.
+    ModelRemoved(ModelRemoved),
+    /// Another model is the default one.
+    DefaultModelSet(DefaultModelSet),
+}
+
+/// A provider was made or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderSet {
+    /// Its name.
+    pub name: String,
+    /// All of it.
+    pub provider: Provider,
+}
+
+/// What was set of a provider is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderRemoved {
+    /// Its name.
+    pub name: String,
+}
+
+/// A model was made or changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSet {
+    /// Its name.
+    pub name: String,
+    /// All of it.
+    pub model: Model,
+}
+
+/// What was set of a model is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRemoved {
+    /// Its name.
+    pub name: String,
+}
+
+/// Another model is the default one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DefaultModelSet {
+    /// Its name.
+    pub name: String,
+}
