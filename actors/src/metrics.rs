@@ -1,7 +1,7 @@
 //! What this crate counts. Handles are made once, when a node starts, so that counting costs an atomic operation and
 //! nothing is allocated while parts flow.
 //!
-//! **Invariant:** no label has values without bound: no ids, no models, and of tools only the server's own have names.
+//! **Invariant:** no label has values without bound: no ids, of models only the configured, and of tools only the server's own have names.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use verbatim_events::chat::{Outline, StateName};
 use verbatim_events::command::{Command, Step, SubmittedResult};
 use verbatim_events::event::{AttemptAction, Event, ToolCallFinished, TurnFinished, TurnOutcome};
-use verbatim_events::message::Usage;
+use verbatim_events::spending::Spending;
 
 use crate::handle::{Answer, SendError};
 
@@ -22,6 +22,11 @@ const FOREIGN_TOOL_MARK: &str = "__";
 const CLIENT_TOOL: &str = "client";
 /// What every foreign tool is counted as.
 const FOREIGN_TOOL: &str = "mcp";
+
+/// What every model is counted as that is not in the settings.
+const UNCONFIGURED_MODEL: &str = "other";
+/// What is counted where an event names no model.
+const UNKNOWN_MODEL: &str = "unknown";
 
 /// A part of a turn's work whose duration is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,10 +144,22 @@ impl Metrics {
     }
 
     /// A model call is over.
-    pub(crate) fn model_call(&self, provider: &str, parts: usize, usage: Option<&Usage>) {
-        let provider = provider.to_owned();
-        counter!("verbatim_parts_total", "provider" => provider.clone()).increment(parts as u64);
-        let Some(usage) = usage else { return };
+    pub(crate) fn model_call(&self, provider: &str, parts: usize) {
+        counter!("verbatim_parts_total", "provider" => provider.to_owned()).increment(parts as u64);
+    }
+
+    /// Tokens were spent.
+    fn spent(&self, spending: &Spending<'_>) {
+        let model = model_label(spending.model);
+        let purpose = spending.purpose.name();
+        match spending.cost_micros {
+            Some(micros) => {
+                counter!("verbatim_cost_micros_total", "model" => model.clone(), "purpose" => purpose)
+                    .increment(micros);
+            }
+            None => counter!("verbatim_unpriced_steps_total", "model" => model.clone()).increment(1),
+        }
+        let usage = spending.usage;
         let kinds = [
             ("input", usage.input_tokens),
             ("output", usage.output_tokens),
@@ -150,7 +167,7 @@ impl Metrics {
             ("cache_write", usage.cache_write_tokens),
         ];
         for (kind, tokens) in kinds.into_iter().filter(|(_, tokens)| *tokens > 0) {
-            counter!("verbatim_tokens_total", "provider" => provider.clone(), "kind" => kind).increment(tokens);
+            counter!("verbatim_tokens_total", "model" => model.clone(), "kind" => kind).increment(tokens);
         }
     }
 
@@ -164,6 +181,9 @@ impl Metrics {
             Some(_) | None => {}
         }
         for event in events {
+            if let Some(spending) = event.spending() {
+                self.spent(&spending);
+            }
             match event {
                 Event::RetryScheduled(retry) => {
                     counter!("verbatim_retries_total", "kind" => retry.error.kind.name()).increment(1);
@@ -259,6 +279,16 @@ fn step_name(step: &Step) -> &'static str {
         Step::Compacted(_) => AttemptAction::Compact,
         Step::ContextLoaded { .. } => AttemptAction::LoadContext,
     })
+}
+
+/// What a model is counted as. A configured name has no slash; a model that a chat names by its provider's own name
+/// (`PROVIDER/MODEL`) is one of any number.
+fn model_label(model: Option<&str>) -> String {
+    match model {
+        Some(name) if !name.contains('/') => name.to_owned(),
+        Some(_) => UNCONFIGURED_MODEL.to_owned(),
+        None => UNKNOWN_MODEL.to_owned(),
+    }
 }
 
 /// What a server tool is counted as: an MCP server may bring any number of names.

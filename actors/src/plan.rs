@@ -231,7 +231,7 @@ fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) ->
             (Command::RecordAttempt(record(deps, AttemptAction::LoadContext)), Some(Work::LoadContext))
         }
         NextAction::RequireAction => (Command::RequireAction, None),
-        NextAction::Finish(outcome) => (Command::FinishTurn { attempt_id: None, outcome, usage: None }, None),
+        NextAction::Finish(outcome) => (Command::FinishTurn { attempt_id: None, outcome }, None),
         NextAction::Fail(error) => fail(error),
     };
     FollowUp::Command(Box::new(command), work)

@@ -136,7 +136,7 @@ pub(crate) fn attempted(wants: Option<&Command>) {
         Some(Command::CommitStep { step: Step::Compacted(summary), .. }) => {
             finished(&span, FinishReason::Stop, summary.usage.as_ref());
         }
-        Some(Command::FinishTurn { usage, .. }) => finished(&span, FinishReason::Stop, usage.as_ref()),
+        Some(Command::FinishTurn { .. }) => finished(&span, FinishReason::Stop, None),
         Some(Command::ScheduleRetry { error, .. } | Command::FailTurn { error, .. }) => {
             span.record("error.type", error.kind.name());
             span.record("otel.status_code", "ERROR");

@@ -35,6 +35,7 @@ impl Catalog {
                 max_output_tokens: model.max_output_tokens,
                 efforts: model.efforts.clone(),
                 provider_tools: model.provider_tools.clone(),
+                prices: model.prices,
             };
             Some((name.clone(), ResolvedModel { settings, provider }))
         });

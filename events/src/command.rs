@@ -10,7 +10,7 @@ use crate::chat::Chat;
 use crate::error::ChatError;
 use crate::event::{
     AbandonCause, ApprovalDecision, AttemptAction, ChildKind, CompactionSource, ContextSource, EffectClass, Offer,
-    RequestRecipe, SettingsChanged, ToolDefinition, ToolPolicy, TurnOutcome, WorkspaceBinding,
+    RequestRecipe, SettingsChanged, ToolDefinition, ToolPolicy, TurnOutcome, UsageRecorded, WorkspaceBinding,
 };
 use crate::ids::{AttemptId, ChatId, Digest, MessageId, QueuedId};
 use crate::message::{FinishReason, Usage};
@@ -126,8 +126,6 @@ pub enum Command {
         attempt_id: Option<AttemptId>,
         /// How.
         outcome: TurnOutcome,
-        /// Tokens of an attempt that made nothing to commit.
-        usage: Option<Usage>,
     },
     /// The turn failed.
     FailTurn {
@@ -157,6 +155,8 @@ pub enum Command {
         /// Why.
         reason: Option<String>,
     },
+    /// A model call spent tokens and leaves no message that says so. Taken in every state: the tokens are spent.
+    RecordUsage(UsageRecorded),
     /// The chat made a child.
     RecordChild {
         /// The child.
@@ -196,6 +196,7 @@ impl Command {
             Command::FinishInterruption { .. } => "FinishInterruption",
             Command::ChangeSettings { .. } => "ChangeSettings",
             Command::Erase { .. } => "Erase",
+            Command::RecordUsage(_) => "RecordUsage",
             Command::RecordChild { .. } => "RecordChild",
         }
     }
@@ -351,6 +352,8 @@ pub struct Generated {
     pub model: String,
     /// Tokens.
     pub usage: Option<Usage>,
+    /// What they cost, in millionths of a US dollar; `None` where no price is known.
+    pub cost_micros: Option<u64>,
     /// Why it stopped.
     pub finish_reason: FinishReason,
     /// The provider's id of the response.
@@ -372,6 +375,8 @@ pub struct Compacted {
     pub model: String,
     /// Tokens of the summary call.
     pub usage: Option<Usage>,
+    /// What they cost, in millionths of a US dollar; `None` where no price is known.
+    pub cost_micros: Option<u64>,
     /// Tokens of the context before.
     pub context_tokens: u64,
     /// The window that counted.

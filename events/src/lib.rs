@@ -25,6 +25,7 @@ pub mod rejection;
 pub mod retry;
 pub mod settings;
 pub mod snapshot;
+pub mod spending;
 pub mod tool;
 pub mod tool_result;
 pub mod upcast;

@@ -13,6 +13,7 @@ use crate::ids::{AttemptId, ChatId, Digest};
 use crate::log::BoxFuture;
 use crate::message::{FinishReason, Message, Usage};
 use crate::part::LivePart;
+use crate::price::Price;
 
 /// What a model is asked, independent of any provider (see `prompt::assemble`).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,6 +54,15 @@ pub struct ModelSettings {
     pub efforts: Option<Vec<String>>,
     /// The tools that its provider may run itself, in the provider's own words.
     pub provider_tools: Vec<Value>,
+    /// What its tokens cost; `None` where nobody said.
+    pub prices: Option<Price>,
+}
+
+impl ModelSettings {
+    /// What a call to this model cost, in millionths of a US dollar; `None` where no price is known, or no tokens.
+    pub fn cost_micros(&self, usage: Option<&Usage>) -> Option<u64> {
+        self.prices?.cost_micros(usage?)
+    }
 }
 
 /// A prompt in the exact bytes that are sent.

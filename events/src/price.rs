@@ -13,7 +13,10 @@ const TOKENS_PER_PRICE: u128 = 1_000_000;
 /// The highest price of a class: a million dollars per million tokens. What is above it is a mistake in a unit.
 pub const PRICE_MAX_MICROS: u64 = 1_000_000_000_000;
 
-/// The highest cost and the highest sum of costs, in micros: what every database can store.
+/// The highest cost of a step, in micros: ten million dollars. What is above it is a mistake, and must not spoil sums.
+pub const STEP_COST_MAX_MICROS: u64 = 10_000_000_000_000;
+
+/// The highest sum of costs, in micros: what every database can store.
 pub const COST_MAX_MICROS: u64 = i64::MAX.unsigned_abs();
 
 /// What a model's tokens cost, in millionths of a US dollar per million tokens of each class: 3 dollars are `3000000`.
@@ -76,8 +79,16 @@ impl Price {
             }
         }
         let cost = total.saturating_add(TOKENS_PER_PRICE / 2) / TOKENS_PER_PRICE;
-        Some(u64::try_from(cost).unwrap_or(COST_MAX_MICROS).min(COST_MAX_MICROS))
+        Some(u64::try_from(cost).unwrap_or(u64::MAX).min(STEP_COST_MAX_MICROS))
     }
+}
+
+/// Micros in words for a person: `$0.25`, `$12.000345`; exact, with at least two decimals.
+pub fn dollars(micros: u64) -> String {
+    let (whole, fraction) = (micros / 1_000_000, format!("{:06}", micros % 1_000_000));
+    let cents = 2;
+    let digits = fraction.trim_end_matches('0').len().max(cents);
+    format!("${whole}.{}", &fraction[..digits])
 }
 
 /// What several steps cost together. Knows that it does not know: one step without a known cost makes the whole unknown,

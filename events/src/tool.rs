@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::chat::Chat;
 use crate::command::Command;
-use crate::event::{ContextSource, EffectClass, Offer};
+use crate::event::{ContextSource, EffectClass, Offer, UsageRecorded};
 use crate::ids::{AttemptId, ChatId, Digest, MessageId};
 use crate::log::BoxFuture;
 use crate::outcome::Outcome;
@@ -67,17 +67,19 @@ pub struct ToolAnswer {
     pub is_error: bool,
     /// Files that came with it: `Part::File` alone.
     pub attachments: Vec<Part>,
+    /// Tokens that a model spent on it.
+    pub spent: Option<Box<UsageRecorded>>,
 }
 
 impl ToolAnswer {
     /// A good answer.
     pub fn ok(result: impl Into<Value>) -> ToolAnswer {
-        ToolAnswer { result: result.into(), is_error: false, attachments: Vec::new() }
+        ToolAnswer { result: result.into(), ..ToolAnswer::default() }
     }
 
     /// An answer that tells the model what went wrong.
     pub fn error(message: impl Into<String>) -> ToolAnswer {
-        ToolAnswer { result: Value::String(message.into()), is_error: true, attachments: Vec::new() }
+        ToolAnswer { result: Value::String(message.into()), is_error: true, ..ToolAnswer::default() }
     }
 }
 

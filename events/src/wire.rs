@@ -76,7 +76,7 @@ macro_rules! event_types {
 
 event_types! {
     ChatCreated "chat_created" 2;
-    MessageCommitted "message_committed" 3;
+    MessageCommitted "message_committed" 4;
     MessagesWithdrawn "messages_withdrawn" 1;
     MessageQueued "message_queued" 1;
     QueuedMessageDeleted "queued_message_deleted" 1;
@@ -100,6 +100,7 @@ event_types! {
     ChatUnarchived "chat_unarchived" 1;
     ChatErased "chat_erased" 1;
     ChildSpawned "child_spawned" 1;
+    UsageRecorded "usage_recorded" 1;
 }
 
 /// Every (type, schema number) that may stand in a log, for audits.

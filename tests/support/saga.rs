@@ -105,13 +105,14 @@ impl Saga {
             parts: vec![Part::text(words(number))],
             model: "demo".to_owned(),
             usage: Some(Usage { input_tokens: 100, output_tokens: 20, ..Usage::default() }),
+            cost_micros: Some(600),
             finish_reason: FinishReason::Stop,
             response_id: None,
             first_part_ms: Some(5),
             refused_calls: Default::default(),
         };
         self.act(Command::CommitStep { attempt_id, step: Step::Generated(answer) });
-        self.act(Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete, usage: None });
+        self.act(Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete });
     }
 
     fn act(&mut self, command: Command) {

@@ -4,6 +4,7 @@ use verbatim_events::chat::COMPACTION_TRIES_MAX;
 use verbatim_events::command::{Command, Compacted, Step};
 use verbatim_events::episode;
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
+use verbatim_events::event::UsagePurpose;
 use verbatim_events::limits::Limits;
 use verbatim_events::message::FinishReason;
 use verbatim_events::model::ModelFinished;
@@ -15,18 +16,16 @@ use crate::plan::SummaryCall;
 
 pub(super) async fn run(scope: &Scope, work: SummaryCall) -> Option<Command> {
     let SummaryCall { call: model_call, source, has_tools, context_tokens, window_tokens, threshold_percent } = work;
-    let Called { model, ended, .. } = call(scope, model_call).await?;
+    let Called { model, ended, usage, .. } = call(scope, model_call).await?;
     let frames = scope.channel.parts_after(scope.attempt_id, 0);
-    let summarised = ended.and_then(|finished| {
-        let summary = read(frames.iter().map(|frame| &frame.part.part), &finished)?;
-        Ok((summary, finished.usage))
-    });
+    let summarised = ended.and_then(|finished| read(frames.iter().map(|frame| &frame.part.part), &finished));
     Some(match summarised {
-        Ok((summary, usage)) => Command::CommitStep {
+        Ok(summary) => Command::CommitStep {
             attempt_id: scope.attempt_id,
             step: Step::Compacted(Compacted {
                 summary,
                 source,
+                cost_micros: model.settings.cost_micros(usage.as_ref()),
                 model: model.settings.name,
                 usage,
                 context_tokens,
@@ -34,7 +33,10 @@ pub(super) async fn run(scope: &Scope, work: SummaryCall) -> Option<Command> {
                 threshold_percent,
             }),
         },
-        Err(failed) => scope.not_summarised(failed, has_tools),
+        Err(failed) => {
+            scope.spent(UsagePurpose::Summary, &model, usage).await;
+            scope.not_summarised(failed, has_tools)
+        }
     })
 }
 

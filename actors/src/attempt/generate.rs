@@ -11,8 +11,8 @@ use uuid::Uuid;
 use verbatim_events::command::{Command, Generated, Step};
 use verbatim_events::episode;
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
-use verbatim_events::event::TurnOutcome;
-use verbatim_events::message::FinishReason;
+use verbatim_events::event::{TurnOutcome, UsagePurpose};
+use verbatim_events::message::{FinishReason, Usage};
 use verbatim_events::model::{CallIdentity, ModelFinished, PartSink};
 use verbatim_events::part::Part;
 
@@ -36,16 +36,22 @@ struct Activity {
 pub(super) struct Called {
     pub(super) model: ResolvedModel,
     pub(super) ended: Result<ModelFinished, CallError>,
+    /// Tokens, if the provider said; also where the answer is of no use.
+    pub(super) usage: Option<Usage>,
     /// Milliseconds to the first part, if one came.
     first_part_ms: Option<u64>,
 }
 
 pub(super) async fn run(scope: &Scope, work: ModelCall) -> Option<Command> {
-    let Called { model, ended, first_part_ms } = call(scope, work).await?;
-    Some(match ended {
+    let Called { model, ended, usage, first_part_ms } = call(scope, work).await?;
+    let command = match ended {
         Ok(finished) => conclude(scope, &model, finished, first_part_ms),
         Err(failed) => scope.failed(failed.error, failed.retry_after_ms),
-    })
+    };
+    if !matches!(command, Command::CommitStep { .. }) {
+        scope.spent(UsagePurpose::Answer, &model, usage).await;
+    }
+    Some(command)
 }
 
 /// Makes the call and sees it through; its parts go to whoever watches and to the journal. `None` where it was cancelled.
@@ -62,8 +68,8 @@ pub(super) async fn call(scope: &Scope, ModelCall { model, request }: ModelCall)
     let mut ended = attend(scope, call, &activity).await?;
     let metrics = &scope.deps.metrics;
     metrics.stage(Stage::Generate, began);
-    let usage = ended.as_ref().ok().and_then(|finished| finished.usage.as_ref());
-    metrics.model_call(&model.settings.provider, scope.channel.parts_count(scope.attempt_id), usage);
+    let usage = ended.as_ref().ok().and_then(|finished| finished.usage);
+    metrics.model_call(&model.settings.provider, scope.channel.parts_count(scope.attempt_id));
     let first_ms = activity.first_ms.load(Ordering::Acquire);
     let first_part_ms = (first_ms != 0).then(|| u64::try_from(first_ms - started.timestamp_millis()).unwrap_or(0));
     if let Some(first_part_ms) = first_part_ms {
@@ -74,7 +80,7 @@ pub(super) async fn call(scope: &Scope, ModelCall { model, request }: ModelCall)
         let message = format!("The model's answer grew beyond {max} bytes and was stopped.");
         ended = Err(ChatError::terminal(ErrorKind::Generic, message).into());
     }
-    Some(Called { model, ended, first_part_ms })
+    Some(Called { model, ended, usage, first_part_ms })
 }
 
 fn sink(scope: &Scope, activity: &Arc<Activity>) -> PartSink {
@@ -189,6 +195,7 @@ fn conclude(scope: &Scope, model: &ResolvedModel, finished: ModelFinished, first
                 parts,
                 model: model.settings.name.clone(),
                 usage: finished.usage,
+                cost_micros: model.settings.cost_micros(finished.usage.as_ref()),
                 finish_reason: finished.finish_reason,
                 response_id: finished.response_id,
                 first_part_ms,
@@ -198,7 +205,7 @@ fn conclude(scope: &Scope, model: &ResolvedModel, finished: ModelFinished, first
     }
     match finished.finish_reason {
         FinishReason::Stop | FinishReason::Length => {
-            Command::FinishTurn { attempt_id: Some(attempt_id), outcome: TurnOutcome::NoOutput, usage: finished.usage }
+            Command::FinishTurn { attempt_id: Some(attempt_id), outcome: TurnOutcome::NoOutput }
         }
         FinishReason::ContentFilter => {
             let message = finished.refusal.unwrap_or_else(|| "The provider's filter refused to answer.".to_owned());

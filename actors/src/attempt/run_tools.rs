@@ -8,7 +8,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use tracing::Instrument as _;
 use verbatim_events::chat::{CallRecord, CallToRun};
 use verbatim_events::command::{Command, Step};
-use verbatim_events::event::EffectClass;
+use verbatim_events::event::{EffectClass, UsageRecorded};
 use verbatim_events::part::{LivePart, Part};
 use verbatim_events::tool::{CallKey, OutputSink, ToolAnswer, ToolInvocation};
 use verbatim_events::tool_result;
@@ -62,7 +62,8 @@ fn settled(call: &CallToRun) -> Option<ToolAnswer> {
     }
     match &call.record {
         Some(CallRecord::Finished { result, is_error, attachments }) => {
-            Some(ToolAnswer { result: result.clone(), is_error: *is_error, attachments: attachments.clone() })
+            let (result, attachments) = (result.clone(), attachments.clone());
+            Some(ToolAnswer { result, is_error: *is_error, attachments, spent: None })
         }
         Some(CallRecord::Started { effect_class: EffectClass::AtMostOnce, .. }) => {
             Some(ToolAnswer::error(OUTCOME_UNKNOWN))
@@ -95,6 +96,10 @@ async fn answer(scope: &Scope, call: CallToRun) -> Option<Vec<Part>> {
     let mut answer = run_one(scope, &call, reattach).instrument(span).await;
     answer.result = tool_result::shorten(answer.result, tool_result::budget_bytes(context_window(scope)));
     let duration_ms = u64::try_from((scope.deps.clock.now() - began).num_milliseconds()).unwrap_or(0);
+    if let Some(spent) = answer.spent.take() {
+        let spent = UsageRecorded { attempt_id: Some(scope.attempt_id), ..*spent };
+        recorded(scope, Command::RecordUsage(spent)).await?;
+    }
     let finished = Command::FinishToolCall {
         attempt_id: scope.attempt_id,
         call_id: call.call_id.clone(),
@@ -140,9 +145,9 @@ async fn run_one(scope: &Scope, call: &CallToRun, reattach: bool) -> ToolAnswer 
     answer
 }
 
-/// Records a call's start or end before anything else is done. `None` if the attempt is void. While the log cannot be
+/// Records a call's start or end, or what was spent, before anything else is done. `None` if the attempt is void. While the log cannot be
 /// written it waits: a tool must not run unrecorded, and an answer must not be lost.
-async fn recorded(scope: &Scope, command: Command) -> Option<()> {
+pub(super) async fn recorded(scope: &Scope, command: Command) -> Option<()> {
     let mut wait_ms = 100;
     loop {
         let trace_id = scope.trace_id.clone();

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tracing::Instrument as _;
 use verbatim_events::chat::{Effect, pending};
-use verbatim_events::command::Command;
+use verbatim_events::command::{Command, Step};
 use verbatim_events::episode;
-use verbatim_events::event::AbandonCause;
+use verbatim_events::event::{AbandonCause, UsagePurpose, UsageRecorded};
 use verbatim_events::ids::AttemptId;
 
 use super::tools::Preparation;
@@ -66,18 +66,23 @@ impl Core {
                 Effect::ActAt(_) | Effect::ExpireAt(_) => continue,
                 Effect::Attend(open) => match self.unsaved.take() {
                     Some((attempt_id, command)) if attempt_id == open.id => {
-                        let result = self.commit_own(Some(&command)).await;
-                        if result.as_ref().is_err_and(|error| !matches!(error, SendError::Rejected(_))) {
-                            self.unsaved = Some((attempt_id, command));
-                        }
-                        // A fenced result is dropped: the state has moved on, and the next look sees to it.
-                        return match result {
+                        return match self.commit_own(Some(&command)).await {
+                            Ok(_) => Ok(true),
+                            // A fenced result is dropped: the state has moved on, and the next look sees to it.
                             Err(SendError::Rejected(rejection)) => {
                                 tracing::debug!(chat.id = %self.chat_id, %rejection, "An attempt's result was dropped.");
                                 self.running = None;
+                                if let Some(spent) = spent_in_vain(*command)
+                                    && let Err(error) = self.commit_own(Some(&Command::RecordUsage(spent))).await
+                                {
+                                    tracing::warn!(chat.id = %self.chat_id, %error, "What was spent is not recorded.");
+                                }
                                 Ok(true)
                             }
-                            other => other.map(|_| true),
+                            Err(error) => {
+                                self.unsaved = Some((attempt_id, command));
+                                Err(error)
+                            }
                         };
                     }
                     Some(_) | None if self.running.as_ref().is_some_and(|running| running.attempt_id == open.id) => {
@@ -165,4 +170,15 @@ impl Core {
             (moment, task)
         });
     }
+}
+
+/// What a step spent that came too late to be committed: the tokens are paid all the same.
+fn spent_in_vain(command: Command) -> Option<UsageRecorded> {
+    let Command::CommitStep { attempt_id, step } = command else { return None };
+    let (purpose, model, usage, cost_micros) = match step {
+        Step::Generated(answer) => (UsagePurpose::Answer, answer.model, answer.usage?, answer.cost_micros),
+        Step::Compacted(summary) => (UsagePurpose::Summary, summary.model, summary.usage?, summary.cost_micros),
+        Step::ToolResults { .. } | Step::ContextLoaded { .. } => return None,
+    };
+    Some(UsageRecorded { purpose, model: Some(model), usage, cost_micros, attempt_id: Some(attempt_id) })
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_events::price::Price;
 use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
 use verbatim_tools::workspace::template::TemplateConfig;
 
@@ -87,6 +88,7 @@ pub(super) struct ModelLayer {
     pub max_output_tokens: Option<u64>,
     pub efforts: Option<Vec<String>>,
     pub provider_tools: Vec<Value>,
+    pub prices: Option<Price>,
     pub default: bool,
 }
 

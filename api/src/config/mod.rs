@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_events::price::Price;
 use verbatim_tools::mcp::McpConfig;
 use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
 use verbatim_tools::workspace::template::TemplateConfig;
@@ -80,6 +81,8 @@ pub struct Model {
     pub efforts: Option<Vec<String>>,
     /// The tools that its provider may run itself, in the provider's own words.
     pub provider_tools: Vec<Value>,
+    /// What its tokens cost; absent where nobody said.
+    pub prices: Option<Price>,
 }
 
 /// The advisor as configured.

@@ -263,6 +263,7 @@ fn models(
         max_output_tokens: None,
         efforts: None,
         provider_tools: Vec::new(),
+        prices: None,
     });
     Ok((models, default_model))
 }
@@ -284,6 +285,9 @@ fn model(
             return Err((key, "it must be at least 1".to_owned()));
         }
     }
+    if let Some(Err(impossible)) = configured.prices.map(|prices| prices.check()) {
+        return Err(("prices", impossible.to_string()));
+    }
     Ok(Model {
         provider: provider.clone(),
         provider_model: configured.model.clone().unwrap_or_else(|| name.to_owned()),
@@ -292,6 +296,7 @@ fn model(
         efforts: efforts(configured.efforts.as_deref()).map_err(|problem| ("efforts", problem))?,
         provider_tools: provider_tools(*kind, &configured.provider_tools)
             .map_err(|problem| ("provider_tools", problem))?,
+        prices: configured.prices,
     })
 }
 

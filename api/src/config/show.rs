@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_events::price::Price;
 use verbatim_tools::mcp::McpConfig;
 use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
 use verbatim_tools::workspace::template::TemplateConfig;
@@ -68,6 +69,8 @@ struct ModelView<'a> {
     efforts: Option<&'a [String]>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     provider_tools: &'a [Value],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prices: Option<Price>,
 }
 
 /// The settings in the file's own notation, with comments on what came from where. Passwords are `***`, keys are named
@@ -113,6 +116,7 @@ fn view(settings: &Settings) -> View<'_> {
             default: *name == settings.default_model,
             efforts: model.efforts.as_deref(),
             provider_tools: &model.provider_tools,
+            prices: model.prices,
         };
         (name.as_str(), view)
     });

@@ -155,6 +155,17 @@ pub fn event_types() -> Vec<StreamEvent> {
         kind("chat_archived", "The chat was archived.", of(&[])),
         kind("chat_unarchived", "The chat came back.", of(&[])),
         kind("chat_erased", "The content is gone for good.", of(&[("by", text()), ("reason?", text())])),
+        kind(
+            "usage_recorded",
+            "Tokens were spent on something that is no message: a failed try, advice, a title.",
+            of(&[
+                ("purpose", word("UsagePurpose")),
+                ("model?", text()),
+                ("usage", word("Usage")),
+                ("cost_micros?", number()),
+                ("attempt_id?", number()),
+            ]),
+        ),
         kind("child_spawned", "The chat has a child.", of(&[("child", word("ChatId")), ("kind", word("ChildKind"))])),
     ]
 }

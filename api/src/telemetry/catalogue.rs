@@ -93,7 +93,9 @@ pub const METRICS: &[Metric] = &[
     // Models.
     seconds("verbatim_first_part_seconds", &["provider"], LONG, "From the request to a model to the first part of its answer."),
     counter("verbatim_parts_total", &["provider"], "Streamed parts of models' answers."),
-    counter("verbatim_tokens_total", &["provider", "kind"], "Tokens as providers count them: input, output, cache_read, cache_write."),
+    counter("verbatim_tokens_total", &["model", "kind"], "Tokens as providers count them: input, output, cache_read, cache_write."),
+    counter("verbatim_cost_micros_total", &["model", "purpose"], "Cost of model calls, in millionths of a US dollar."),
+    counter("verbatim_unpriced_steps_total", &["model"], "Model calls whose cost is not known: no price, or no figures."),
     counter("verbatim_provider_responses_total", &["provider", "status"], "Answers of providers by HTTP status; `broken` where there was none."),
     bytes("verbatim_prompt_size_bytes", &[], "Prompts as they are sent."),
     counts("verbatim_prompt_messages", &[], "Messages of a prompt."),

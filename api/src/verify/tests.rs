@@ -90,13 +90,14 @@ impl<'a> Writer<'a> {
             parts: vec![Part::text("Hi")],
             model: "demo".to_owned(),
             usage: None,
+            cost_micros: None,
             finish_reason: FinishReason::Stop,
             response_id: None,
             first_part_ms: None,
             refused_calls: Default::default(),
         };
         self.send(Command::CommitStep { attempt_id: attempt, step: Step::Generated(generated) }).await;
-        let finish = Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete, usage: None };
+        let finish = Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete };
         self.send(finish).await;
     }
 

@@ -85,10 +85,10 @@ pub struct ChatView<'a> {
     /// The workspace's context files have changed since they were read; `PUT /chats/{chat}/context` has them read anew.
     #[serde(skip_serializing_if = "is_false")]
     pub context_dirty: bool,
-    /// Tokens of all turns.
+    /// Tokens of all turns that are over, and of what was done for the chat between them.
     #[schema(value_type = words::Usage)]
     pub usage: Usage,
-    /// Cost of all turns in millionths, where prices are known.
+    /// What those tokens cost, in millionths of a US dollar; absent where a step's cost is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_micros: Option<u64>,
     /// Its content was erased.
@@ -127,7 +127,7 @@ impl<'a> ChatView<'a> {
             diff_status: outline.diff_status.as_ref(),
             context_dirty: outline.context_freshness == ContextFreshness::Changed,
             usage: outline.usage,
-            cost_micros: outline.cost_micros,
+            cost_micros: outline.cost.total_micros(),
             erased: outline.erased,
             created_at: Time(outline.created_at),
             updated_at: Time(outline.updated_at),

@@ -12,7 +12,7 @@ use verbatim_events::error::ChatError;
 use verbatim_events::event::{
     AbandonCause, ActionResolution, AttemptAction, ChildKind, CompactionSource, ContextFreshness, DiffStatus,
     EffectClass, Event, InterruptCause, PromotedTo, TitleSource, ToolDefinition, TurnOutcome, TurnReason,
-    WithdrawalReason, WorkspaceBinding,
+    UsageRecorded, WithdrawalReason, WorkspaceBinding,
 };
 use verbatim_events::ids::{AttemptId, ChatId, MessageId, QueuedId, TurnId, Version};
 use verbatim_events::message::Usage;
@@ -162,6 +162,8 @@ pub enum EventData<'a> {
     },
     /// `child_spawned {child, kind}`
     Child { child: ChatId, kind: ChildKind },
+    /// `usage_recorded {purpose, model?, usage, cost_micros?, attempt_id?}`
+    Spent(&'a UsageRecorded),
 }
 
 /// An attempt: `{attempt_id, attempt, action, model?}`.
@@ -332,6 +334,7 @@ impl<'a> EventData<'a> {
             Event::ChatArchived(_) | Event::ChatUnarchived(_) => EventData::Nothing {},
             Event::ChatErased(erased) => EventData::Erased { by: &erased.by, reason: erased.reason.as_deref() },
             Event::ChildSpawned(spawned) => EventData::Child { child: spawned.child, kind: spawned.kind },
+            Event::UsageRecorded(recorded) => EventData::Spent(recorded),
         }
     }
 }

@@ -60,6 +60,7 @@ pub fn said(text: &str) -> MessageCommitted {
         model: None,
         effort: None,
         usage: None,
+        cost_micros: None,
         finish_reason: None,
         response_id: None,
         attempt_id: None,

@@ -76,6 +76,8 @@ words! {
     TurnOutcome = event::TurnOutcome: Complete, StopAfterTool, MaxSteps, NoOutput, Interrupted, Failed;
     /// What an attempt does.
     AttemptAction = event::AttemptAction: Generate, RunTools, Compact, LoadContext;
+    /// What tokens were spent on.
+    UsagePurpose = event::UsagePurpose: Answer, Summary, Advice, Title, Label;
     /// Why an attempt ended without a result.
     AbandonCause = event::AbandonCause: Crash, OwnershipLost;
     /// How a wait for a client ended.

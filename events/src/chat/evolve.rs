@@ -149,7 +149,8 @@ impl Chat {
             | Event::SettingsChanged(_)
             | Event::ChatArchived(_)
             | Event::ChatUnarchived(_)
-            | Event::ChildSpawned(_) => {}
+            | Event::ChildSpawned(_)
+            | Event::UsageRecorded(_) => {}
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ use crate::event::{
 };
 use crate::ids::{AttemptId, QueuedId, Version};
 use crate::message::{Origin, Role, Usage};
+use crate::price::Cost;
+use crate::spending::Spending;
 
 /// What an event did, or why it is illegal.
 type Folded = Result<(), String>;
@@ -82,7 +84,7 @@ impl Outline {
             action: None,
             interrupt: None,
             usage: Usage::default(),
-            cost_micros: None,
+            cost: Cost::default(),
             created_at: recorded.recorded_at,
             updated_at: recorded.recorded_at,
         })
@@ -102,7 +104,9 @@ impl Outline {
         require(!self.erased, "the chat was erased")?;
         match &recorded.event {
             Event::ChatCreated(_) => return Err("the chat exists already".to_owned()),
-            Event::MessageCommitted(committed) => self.message_committed(version, committed)?,
+            Event::MessageCommitted(committed) => {
+                self.message_committed(version, committed, recorded.event.spending())?;
+            }
             Event::MessagesWithdrawn(_) => {
                 require(self.rests() && !self.archived, "messages are withdrawn only while the chat rests")?;
                 self.history_moved(version);
@@ -189,6 +193,13 @@ impl Outline {
                     self.agents.push(spawned.child);
                 }
             }
+            Event::UsageRecorded(spent) => {
+                match &mut self.turn {
+                    Some(turn) => turn.usage.add(&spent.usage),
+                    None => self.usage.add(&spent.usage),
+                }
+                self.spent(spent.cost_micros);
+            }
         }
         if StateName::of(self).is_none() {
             return Err(format!("it leads to {} with {} queued", self.status.name(), self.queue.len()));
@@ -224,7 +235,12 @@ impl Outline {
         Ok(())
     }
 
-    fn message_committed(&mut self, version: Version, committed: &MessageCommitted) -> Folded {
+    fn message_committed(
+        &mut self,
+        version: Version,
+        committed: &MessageCommitted,
+        spending: Option<Spending<'_>>,
+    ) -> Folded {
         require(!self.archived, "the chat is archived")?;
         let in_turn = self.turn.is_some();
         match committed.role {
@@ -257,12 +273,23 @@ impl Outline {
         if committed.origin == Origin::Context {
             self.context_freshness = ContextFreshness::Current;
         }
+        if let Some(spending) = spending {
+            self.spent(spending.cost_micros);
+        }
         if let Some(action) = &mut self.action {
             let answered: Vec<&str> = committed.parts.iter().filter_map(|part| part.answered_call_id()).collect();
             action.calls.retain(|call| !answered.contains(&call.call_id.as_str()));
         }
         self.history_moved(version);
         Ok(())
+    }
+
+    /// A model call cost this: the open turn, if there is one, and else the chat alone.
+    fn spent(&mut self, cost_micros: Option<u64>) {
+        match &mut self.turn {
+            Some(turn) => turn.cost.add_step(cost_micros),
+            None => self.cost.add_step(cost_micros),
+        }
     }
 
     fn queued_message_promoted(&mut self, promoted: &QueuedMessagePromoted) -> Folded {
@@ -294,6 +321,7 @@ impl Outline {
             started_at: recorded.recorded_at,
             steps: 0,
             usage: Usage::default(),
+            cost: Cost::default(),
         });
         Ok(())
     }
@@ -339,14 +367,13 @@ impl Outline {
         if self.status == Status::Interrupting {
             require(finished.outcome == TurnOutcome::Interrupted, "an interrupted turn ends as interrupted")?;
         }
-        self.turn = None;
+        if let Some(turn) = self.turn.take() {
+            self.cost.add(&turn.cost);
+        }
         self.attempt = None;
         self.retry = None;
         self.interrupt = None;
         self.usage.add(&finished.usage);
-        if let Some(cost_micros) = finished.cost_micros {
-            self.cost_micros = Some(self.cost_micros.unwrap_or(0).saturating_add(cost_micros));
-        }
         self.last_error.clone_from(&finished.error);
         // With a queue the chat stays running, between turns: the head's promotion follows in the same append.
         self.status = match (failed, self.queue.is_empty()) {

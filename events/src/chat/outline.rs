@@ -12,6 +12,7 @@ use crate::event::{
 };
 use crate::ids::{AttemptId, ChatId, QueuedId, TurnId, Version};
 use crate::message::Usage;
+use crate::price::Cost;
 
 /// What a chat is doing, as everybody sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -94,6 +95,8 @@ pub struct OpenTurn {
     pub steps: u32,
     /// Tokens so far.
     pub usage: Usage,
+    /// Cost so far.
+    pub cost: Cost,
 }
 
 /// A chat without its words.
@@ -161,10 +164,10 @@ pub struct Outline {
     pub action: Option<PendingAction>,
     /// Why it is being stopped.
     pub interrupt: Option<InterruptCause>,
-    /// Tokens of all turns.
+    /// Tokens of all turns, and of what was done for the chat between them.
     pub usage: Usage,
-    /// Cost of all turns, in millionths, where prices are known.
-    pub cost_micros: Option<u64>,
+    /// What those tokens cost.
+    pub cost: Cost,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When its last event happened.

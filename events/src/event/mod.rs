@@ -7,6 +7,7 @@ mod message;
 mod settings;
 mod tool;
 mod turn;
+mod usage;
 
 pub use context::{
     CompactionRequested, CompactionSource, ContextCleared, ContextCompacted, ContextFreshness, ContextMark,
@@ -28,6 +29,7 @@ pub use turn::{
     AbandonCause, AttemptAbandoned, AttemptAction, AttemptRecorded, InterruptCause, InterruptRequested, Offer,
     RequestRecipe, RetryScheduled, TurnFinished, TurnOutcome, TurnReason, TurnStarted,
 };
+pub use usage::{UsagePurpose, UsageRecorded};
 
 /// A fact about a chat.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,4 +84,6 @@ pub enum Event {
     ChatErased(ChatErased),
     /// The chat made a child.
     ChildSpawned(ChildSpawned),
+    /// Tokens were spent on something that is no message.
+    UsageRecorded(UsageRecorded),
 }

@@ -209,7 +209,7 @@ pub struct TurnFinished {
     pub partial: Vec<Part>,
     /// Tokens of the whole turn.
     pub usage: Usage,
-    /// Cost of the whole turn, in millionths of the price list's currency, where prices are known.
+    /// Cost of the whole turn, in millionths of a US dollar: the sum of its steps. Absent where one of them has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_micros: Option<u64>,
     /// Committed steps.

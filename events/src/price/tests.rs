@@ -59,6 +59,14 @@ fn a_price_in_the_wrong_unit_is_refused() {
 }
 
 #[test]
+fn micros_are_told_exactly() {
+    let cases = [(0, "$0.00"), (1, "$0.000001"), (250_000, "$0.25"), (100_000, "$0.10"), (12_000_345, "$12.000345")];
+    for (micros, told) in cases {
+        assert_eq!(dollars(micros), told);
+    }
+}
+
+#[test]
 fn one_unknown_step_makes_the_sum_unknown_and_loses_nothing() {
     let mut cost = Cost::default();
     cost.add_step(Some(7));
@@ -100,12 +108,12 @@ proptest! {
     #[test]
     fn costs_are_exact_to_half_a_micro(usage in any_usage()) {
         let cost = PRICE.cost_micros(&usage).expect("all classes have a price");
-        prop_assert!(cost <= COST_MAX_MICROS);
+        prop_assert!(cost <= STEP_COST_MAX_MICROS);
         let exact = u128::from(usage.input_tokens) * 3_000_000
             + u128::from(usage.output_tokens) * 15_000_000
             + u128::from(usage.cache_read_tokens) * 300_000
             + u128::from(usage.cache_write_tokens) * 3_750_000;
-        if cost < COST_MAX_MICROS {
+        if cost < STEP_COST_MAX_MICROS {
             prop_assert!(exact.abs_diff(u128::from(cost) * 1_000_000) <= 500_000);
         }
     }

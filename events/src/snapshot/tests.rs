@@ -40,6 +40,7 @@ fn chat(parts: Vec<Part>) -> Chat {
         model: None,
         effort: None,
         usage: None,
+        cost_micros: None,
         finish_reason: None,
         response_id: None,
         attempt_id: None,

@@ -90,6 +90,7 @@ fn message(recorded: &Recorded, committed: &MessageCommitted, turn_id: Option<Tu
         model,
         effort,
         usage,
+        cost_micros: _,
         finish_reason,
         response_id,
         attempt_id: _,

@@ -195,7 +195,7 @@ impl World {
         assert!(self.act(chat_id, &attempt()).await, "an attempt can begin");
         let attempt_id = self.chats[&chat_id].outline.attempt.as_ref().unwrap().id;
         assert!(self.act(chat_id, &commit(attempt_id, vec![Part::text(text)])).await, "a step can be committed");
-        let finish = Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete, usage: None };
+        let finish = Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete };
         assert!(self.act(chat_id, &finish).await, "a turn can end");
     }
 
@@ -244,6 +244,7 @@ fn commit(attempt_id: u64, parts: Vec<Part>) -> Command {
             parts,
             model: "demo".to_owned(),
             usage: Some(Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() }),
+            cost_micros: Some(105),
             finish_reason: if called { FinishReason::ToolCalls } else { FinishReason::Stop },
             response_id: None,
             first_part_ms: Some(20),
@@ -271,7 +272,7 @@ fn choose(chat: &Chat, dice: &mut Dice, step: usize) -> Command {
         }
         (Status::Running, Some(attempt)) => choose_of_attempt(attempt.id, dice, step),
         (Status::Running, None) if dice.below(4) == 0 => {
-            Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete, usage: None }
+            Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete }
         }
         (Status::Running, None) if dice.below(3) == 0 => Command::RequireAction,
         (Status::Running, None) => attempt(),

@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use uuid::Uuid;
 use verbatim_events::chat::Chat;
-use verbatim_events::event::ToolDefinition;
-use verbatim_events::message::{Message, Origin, Role, Visibility};
+use verbatim_events::event::{ToolDefinition, UsagePurpose, UsageRecorded};
+use verbatim_events::message::{Message, Origin, Role, Usage, Visibility};
 use verbatim_events::model::{CallIdentity, ModelProvider, ModelSettings, Prompt};
 use verbatim_events::part::{LivePart, Part};
 use verbatim_events::tool::{OutputSink, ToolAnswer, ToolInvocation};
@@ -54,6 +54,14 @@ pub struct Advisor {
     settings: AdvisorSettings,
 }
 
+/// What an advisor said.
+struct Asked {
+    /// Empty where it said nothing.
+    advice: String,
+    settings: ModelSettings,
+    usage: Option<Usage>,
+}
+
 impl Advisor {
     /// `find_model` is asked before each use; what it says is wrong, the model reads.
     pub fn new(
@@ -77,22 +85,34 @@ impl Advisor {
         let limit = Duration::from_millis(ADVICE_MAX_MS);
         let asked = tokio::time::timeout(limit, self.ask(&invocation, &question, output)).await;
         match asked.unwrap_or_else(|_| Err("the advisor took too long".to_owned())) {
-            Ok((advice, model)) => ToolAnswer::ok(json!({
-                "type": "advice",
-                "advice": advice,
-                "advisor_model": model,
-                "remaining_uses": left - 1,
-            })),
+            Ok(Asked { advice, settings, usage }) => {
+                let spent = usage.map(|usage| {
+                    Box::new(UsageRecorded {
+                        purpose: UsagePurpose::Advice,
+                        cost_micros: settings.cost_micros(Some(&usage)),
+                        model: Some(settings.name.clone()),
+                        usage,
+                        attempt_id: None,
+                    })
+                });
+                let result = if advice.is_empty() {
+                    let error = "the advisor had nothing to say";
+                    json!({ "type": "error", "error": error, "remaining_uses": left })
+                } else {
+                    json!({
+                        "type": "advice",
+                        "advice": advice,
+                        "advisor_model": settings.name,
+                        "remaining_uses": left - 1,
+                    })
+                };
+                ToolAnswer { spent, ..ToolAnswer::ok(result) }
+            }
             Err(error) => ToolAnswer::ok(json!({ "type": "error", "error": error, "remaining_uses": left })),
         }
     }
 
-    async fn ask(
-        &self,
-        invocation: &ToolInvocation,
-        question: &str,
-        mut output: OutputSink,
-    ) -> Result<(String, String), String> {
+    async fn ask(&self, invocation: &ToolInvocation, question: &str, mut output: OutputSink) -> Result<Asked, String> {
         let (provider, mut settings) = (self.find_model)()?;
         settings.max_output_tokens = Some(settings.max_output_tokens.unwrap_or(u64::MAX).min(ADVICE_MAX_TOKENS));
         let prompt = prompt(&invocation.chat, question);
@@ -115,9 +135,9 @@ impl Advisor {
             attempt_id: invocation.attempt_id,
             request_id: Uuid::now_v7(),
         };
-        provider.call(request, identity, sink).await.map_err(|failed| failed.error.message)?;
+        let finished = provider.call(request, identity, sink).await.map_err(|failed| failed.error.message)?;
         let advice = said.lock().trim().to_owned();
-        if advice.is_empty() { Err("the advisor had nothing to say".to_owned()) } else { Ok((advice, settings.name)) }
+        Ok(Asked { advice, settings, usage: finished.usage })
     }
 }
 

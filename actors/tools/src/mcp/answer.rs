@@ -29,7 +29,7 @@ pub(super) fn convert(answer: CallToolResult) -> ToolAnswer {
         Some(Ok(structure)) => json!({ "text": text, "structured": structure }),
         Some(Err(problem)) => Value::String(joined(text, problem)),
     };
-    ToolAnswer { result, is_error, attachments: Vec::new() }
+    ToolAnswer { result, is_error, ..ToolAnswer::default() }
 }
 
 fn structure(value: Value) -> Result<Value, &'static str> {

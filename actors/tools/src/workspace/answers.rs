@@ -49,7 +49,7 @@ pub(super) fn about(view: &WorkspaceView, fields: &[(&str, Value)]) -> ToolAnswe
     }
     let is_error =
         matches!(view.status, WorkspaceStatus::Failed | WorkspaceStatus::Deleted | WorkspaceStatus::Unreachable);
-    ToolAnswer { result, is_error, attachments: Vec::new() }
+    ToolAnswer { result, is_error, ..ToolAnswer::default() }
 }
 
 /// What create_workspace says.

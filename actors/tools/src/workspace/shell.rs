@@ -269,7 +269,7 @@ impl Shell {
             }
             ProcessState::Exited { .. } | ProcessState::Signaled { .. } => false,
         };
-        Ok(ToolAnswer { result, is_error, attachments: Vec::new() })
+        Ok(ToolAnswer { result, is_error, ..ToolAnswer::default() })
     }
 
     pub(super) async fn output(

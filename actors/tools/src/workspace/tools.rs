@@ -338,7 +338,7 @@ impl Inner {
         let file_id = store.put(file).await.map_err(|error| refused(&error))?;
         let result = json!({"file_id": file_id, "name": name, "media_type": media_type, "size_bytes": size_bytes});
         let part = Part::File { file_id, media_type: media_type.to_owned(), name };
-        Ok(ToolAnswer { result, is_error: false, attachments: vec![part] })
+        Ok(ToolAnswer { result, attachments: vec![part], ..ToolAnswer::default() })
     }
 }
 

@@ -5,10 +5,11 @@ use serde_json::Value;
 use verbatim_events::envelope::{Actor, Stored};
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{
-    ApprovalDecision, AttemptRecorded, Event, RetryScheduled, ToolCallFinished, TurnFinished,
+    ApprovalDecision, AttemptRecorded, Event, RetryScheduled, ToolCallFinished, TurnFinished, UsageRecorded,
 };
-use verbatim_events::message::Role;
+use verbatim_events::message::{Role, Usage};
 use verbatim_events::part::Part;
+use verbatim_events::price::dollars;
 use verbatim_events::wire::decode;
 
 use super::ledger::Ledger;
@@ -98,6 +99,7 @@ fn summary(event: &Event, ledger: &Ledger) -> String {
             )
         }
         Event::ChildSpawned(child) => format!("{} ({})", child.child, name(&child.kind)),
+        Event::UsageRecorded(spent) => spent_summary(spent),
     }
 }
 
@@ -117,6 +119,13 @@ fn finished_summary(call: &ToolCallFinished) -> String {
     format!("{tool} ({call_id}) {state} in {} ms: {}{files}", call.duration_ms, value(&call.result))
 }
 
+fn spent_summary(spent: &UsageRecorded) -> String {
+    let Usage { output_tokens, .. } = spent.usage;
+    let tokens = format!("{} + {output_tokens} tokens", spent.usage.context_tokens());
+    let cost = spent.cost_micros.map_or_else(String::new, |micros| format!(", {}", dollars(micros)));
+    format!("{} by {}: {tokens}{cost}", name(&spent.purpose), model(spent.model.as_deref()))
+}
+
 fn decision(decision: &ApprovalDecision) -> String {
     let verdict = if decision.approved { "approved" } else { "denied" };
     let reason = decision.reason.as_deref().map_or_else(String::new, |why| format!(" {}", quoted(why)));
@@ -128,7 +137,9 @@ fn retry_summary(retry: &RetryScheduled) -> String {
 }
 
 fn turn_summary(turn: &TurnFinished) -> String {
-    let tokens = format!("{} + {} tokens", turn.usage.context_tokens(), turn.usage.output_tokens);
+    let cost = turn.cost_micros.filter(|micros| *micros > 0);
+    let cost = cost.map_or_else(String::new, |micros| format!(", {}", dollars(micros)));
+    let tokens = format!("{} + {} tokens{cost}", turn.usage.context_tokens(), turn.usage.output_tokens);
     let why = turn.error.as_ref().map_or_else(String::new, |why| format!(": {}", error(why)));
     format!("{}{why}, {} steps, {tokens}, {} ms", name(&turn.outcome), turn.steps, turn.duration_ms)
 }

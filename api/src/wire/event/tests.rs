@@ -211,6 +211,16 @@ fn table() -> Vec<(Event, Value)> {
             Event::ChildSpawned(ChildSpawned { child: chat_id(), kind: ChildKind::Agent }),
             json!({"child": chat_id(), "kind": "agent"}),
         ),
+        (
+            Event::UsageRecorded(UsageRecorded {
+                purpose: UsagePurpose::Advice,
+                model: Some("demo".into()),
+                usage: Usage::default(),
+                cost_micros: Some(5),
+                attempt_id: Some(3),
+            }),
+            json!({"purpose": "advice", "model": "demo", "usage": zero(), "cost_micros": 5, "attempt_id": 3}),
+        ),
     ]
 }
 

@@ -79,7 +79,7 @@ fn copy<'a>(draft: &mut Draft<'_>, messages: impl Iterator<Item = &'a Message>) 
         error: None,
         partial: Vec::new(),
         usage: Usage::default(),
-        cost_micros: None,
+        cost_micros: Some(0),
         steps: 0,
         duration_ms: 0,
     }))?;
@@ -116,6 +116,7 @@ fn copied(message: &Message) -> MessageCommitted {
         effort: effort.clone(),
         // How large the context was is what says when the next compaction is due.
         usage: *usage,
+        cost_micros: None,
         finish_reason: *finish_reason,
         response_id: response_id.clone(),
         attempt_id: None,

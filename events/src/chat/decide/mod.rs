@@ -81,13 +81,16 @@ pub fn decide(state: Option<&Chat>, command: &Command, context: Context<'_>) -> 
         }
         Command::CommitStep { attempt_id, step } => step::commit_step(&mut draft, *attempt_id, step)?,
         Command::RequireAction => action::require_action(&mut draft)?,
-        Command::FinishTurn { attempt_id, outcome, usage } => {
-            turn::finish_turn(&mut draft, *attempt_id, *outcome, *usage)?;
+        Command::FinishTurn { attempt_id, outcome } => {
+            turn::finish_turn(&mut draft, *attempt_id, *outcome)?;
         }
         Command::FailTurn { attempt_id, error, partial } => turn::fail_turn(&mut draft, *attempt_id, error, partial)?,
         Command::FinishInterruption { partial } => interrupt::finish_interruption(&mut draft, partial)?,
         Command::ChangeSettings { patch, archived } => settings::change_settings(&mut draft, patch, *archived)?,
         Command::Erase { by, reason } => erase::erase(&mut draft, by, reason.as_deref())?,
+        Command::RecordUsage(recorded) => {
+            draft.push(Event::UsageRecorded(recorded.clone()))?;
+        }
         Command::RecordChild { child, kind } => {
             draft.push(Event::ChildSpawned(ChildSpawned { child: *child, kind: *kind }))?;
         }
@@ -97,5 +100,12 @@ pub fn decide(state: Option<&Chat>, command: &Command, context: Context<'_>) -> 
 
 /// The commands that an archived chat takes.
 fn is_for_archived(command: &Command) -> bool {
-    matches!(command, Command::Archive | Command::Unarchive | Command::ChangeSettings { .. } | Command::Erase { .. })
+    matches!(
+        command,
+        Command::Archive
+            | Command::Unarchive
+            | Command::ChangeSettings { .. }
+            | Command::Erase { .. }
+            | Command::RecordUsage(_)
+    )
 }

@@ -11,7 +11,7 @@ use crate::event::{
     TurnOutcome, TurnReason, TurnStarted,
 };
 use crate::ids::QueuedId;
-use crate::message::{Origin, Role, Usage, Visibility};
+use crate::message::{Origin, Role, Visibility};
 use crate::part::Part;
 use crate::rejection::Rejection;
 
@@ -27,6 +27,7 @@ pub(super) fn message(role: Role, parts: Vec<Part>, origin: Origin) -> MessageCo
         model: None,
         effort: None,
         usage: None,
+        cost_micros: None,
         finish_reason: None,
         response_id: None,
         attempt_id: None,
@@ -50,8 +51,6 @@ pub(super) struct Ending {
     pub error: Option<ChatError>,
     /// Output that was shown and is void.
     pub partial: Vec<Part>,
-    /// Tokens of an attempt that made nothing to commit.
-    pub usage: Option<Usage>,
 }
 
 impl Draft<'_> {
@@ -87,18 +86,14 @@ impl Draft<'_> {
         let Some(turn) = &self.chat.outline.turn else {
             return Err(self.not_allowed());
         };
-        let mut usage = turn.usage;
-        if let Some(more) = &ending.usage {
-            usage.add(more);
-        }
         let duration_ms = u64::try_from((self.now - turn.started_at).num_milliseconds()).unwrap_or(0);
         let finished = TurnFinished {
             turn_id: turn.id,
             outcome,
             error: ending.error,
             partial: ending.partial,
-            usage,
-            cost_micros: None,
+            usage: turn.usage,
+            cost_micros: turn.cost.total_micros(),
             steps: turn.steps,
             duration_ms,
         };

@@ -57,6 +57,7 @@ fn commit_answer(draft: &mut Draft<'_>, attempt_id: AttemptId, generated: &Gener
     let answer = MessageCommitted {
         model: Some(generated.model.clone()),
         usage: generated.usage,
+        cost_micros: generated.cost_micros,
         finish_reason: Some(generated.finish_reason),
         response_id: generated.response_id.clone(),
         attempt_id: Some(attempt_id),
@@ -105,6 +106,7 @@ fn commit_summary(draft: &mut Draft<'_>, attempt_id: AttemptId, compacted: &Comp
         visibility: Visibility::Model,
         model: Some(compacted.model.clone()),
         usage: compacted.usage,
+        cost_micros: compacted.cost_micros,
         attempt_id: Some(attempt_id),
         compressed: true,
         ..message(Role::User, vec![Part::text(&compacted.summary)], Origin::Summary)

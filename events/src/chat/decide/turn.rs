@@ -7,16 +7,10 @@ use crate::chat::calls::Unanswered;
 use crate::error::ChatError;
 use crate::event::TurnOutcome;
 use crate::ids::AttemptId;
-use crate::message::Usage;
 use crate::part::Part;
 use crate::rejection::Rejection;
 
-pub(super) fn finish_turn(
-    draft: &mut Draft<'_>,
-    attempt_id: Option<AttemptId>,
-    outcome: TurnOutcome,
-    usage: Option<Usage>,
-) -> Decided {
+pub(super) fn finish_turn(draft: &mut Draft<'_>, attempt_id: Option<AttemptId>, outcome: TurnOutcome) -> Decided {
     draft.require(&[Status::Running])?;
     draft.fence_optional(attempt_id)?;
     match outcome {
@@ -26,7 +20,7 @@ pub(super) fn finish_turn(
         }
     }
     draft.answer_open_calls(Unanswered::Abandoned)?;
-    draft.finish_turn(outcome, Ending { usage, ..Ending::default() })?;
+    draft.finish_turn(outcome, Ending::default())?;
     draft.go_on_with_queue()
 }
 
@@ -38,6 +32,6 @@ pub(super) fn fail_turn(
 ) -> Decided {
     draft.require(&[Status::Running])?;
     draft.fence_optional(attempt_id)?;
-    let ending = Ending { error: Some(error.clone()), partial: partial.to_vec(), usage: None };
+    let ending = Ending { error: Some(error.clone()), partial: partial.to_vec() };
     draft.finish_turn(TurnOutcome::Failed, ending)
 }

@@ -18,6 +18,7 @@ pub fn summary(source: CompactionSource, text: &str) -> Step {
         source,
         model: "small".to_owned(),
         usage: Some(Usage { input_tokens: 100, ..Usage::default() }),
+        cost_micros: Some(300),
         context_tokens: 900,
         window_tokens: Some(1000),
         threshold_percent: 70,

@@ -44,6 +44,7 @@ SettingsChanged       |+|+ |+ |+ |+ |+ |+ |+ |+ |+ |+  |+
 ChatArchived          |+|+ |+ |. |. |. |. |. |. |. |.  |.
 ChatUnarchived        |.|. |. |. |. |. |. |. |. |+ |+  |+
 ChatErased            |+|+ |+ |. |. |. |. |. |. |+ |+  |+
+UsageRecorded         |+|+ |+ |+ |+ |+ |+ |+ |+ |+ |+ |+  |+
 ChildSpawned          |+|+ |+ |+ |+ |+ |+ |+ |+ |. |.  |.
 ";
 
@@ -99,6 +100,7 @@ fn event(name: &str, story: &Story) -> Event {
             model: None,
             effort: None,
             usage: None,
+            cost_micros: None,
             finish_reason: None,
             response_id: None,
             attempt_id: None,
@@ -202,6 +204,7 @@ fn event(name: &str, story: &Story) -> Event {
         "ChatArchived" => Event::ChatArchived(ChatArchived {}),
         "ChatUnarchived" => Event::ChatUnarchived(ChatUnarchived {}),
         "ChatErased" => Event::ChatErased(ChatErased { by: "ada".to_owned(), reason: None }),
+        "UsageRecorded" => usage_recorded(),
         "ChildSpawned" => Event::ChildSpawned(ChildSpawned { child: CHAT, kind: ChildKind::User }),
         _ => panic!("the table has an unknown event {name}"),
     }

@@ -8,6 +8,7 @@ mod next_action;
 mod properties;
 mod rules;
 mod settings;
+mod spending;
 mod support;
 mod table;
 mod turns;

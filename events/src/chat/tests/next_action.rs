@@ -144,7 +144,7 @@ fn a_tool_stops_the_turn_only_if_it_succeeded_in_it_and_nobody_spoke_since() {
 
     let mut earlier = called(&[("s1", ask)]);
     earlier.run_tools(vec![result("s1", ask)]);
-    earlier.must(Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::StopAfterTool, usage: None });
+    earlier.must(Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::StopAfterTool });
     earlier.send("The first.", Busy::Queue);
     assert_eq!(earlier.next_action(), NextAction::Generate);
 }
@@ -161,7 +161,7 @@ fn a_turn_ends_after_its_last_allowed_step() {
     }
     assert_eq!(story.next_action(), NextAction::Finish(TurnOutcome::MaxSteps));
     story.send("Go on.", Busy::Queue);
-    story.must(Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::MaxSteps, usage: None });
+    story.must(Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::MaxSteps });
     assert_eq!(story.next_action(), NextAction::Generate, "a new prompt counts afresh");
 }
 

@@ -15,8 +15,9 @@ use crate::command::{Busy, Command, Context, ForkChat, Step, SubmittedResult};
 use crate::envelope::{Actor, Cause};
 use crate::event::*;
 use crate::ids::{ChatId, Digest};
-use crate::message::Role;
+use crate::message::{Role, Usage};
 use crate::part::Part;
+use crate::price::Cost;
 use crate::prompt::assemble;
 use crate::rejection::Rejection;
 use crate::{snapshot, wire};
@@ -88,7 +89,7 @@ fn command(deed: Deed, story: &Story) -> Command {
         23 => Command::RequireAction,
         24 => {
             let outcome = [TurnOutcome::Complete, TurnOutcome::NoOutput, TurnOutcome::Failed][which % 3];
-            Command::FinishTurn { attempt_id: open_attempt_id, outcome, usage: None }
+            Command::FinishTurn { attempt_id: open_attempt_id, outcome }
         }
         25 => Command::FailTurn { attempt_id: open_attempt_id, error: overloaded(), partial: vec![Part::text("half")] },
         26 => Command::FinishInterruption { partial: vec![Part::text("cut"), call("c0", SERVER_TOOL)] },
@@ -98,6 +99,7 @@ fn command(deed: Deed, story: &Story) -> Command {
             let patch = SettingsChanged { workspace: Some(workspace), ..SettingsChanged::default() };
             Command::ChangeSettings { patch, archived: [None, Some(true), Some(false)][how % 3] }
         }
+        28 if which == 1 => record_usage(),
         28 if which == 0 && how == 0 => Command::Erase { by: "ada".to_owned(), reason: None },
         28 => Command::RecordChild { child: ChatId(uuid::Uuid::from_u128(8)), kind: ChildKind::Agent },
         _ => next_command(deed, story),
@@ -137,7 +139,7 @@ fn next_command(deed: Deed, story: &Story) -> Command {
             NextAction::RunTools(_) => record(AttemptAction::RunTools),
             NextAction::RequireAction => Command::RequireAction,
             NextAction::Compact(_) => record(AttemptAction::Compact),
-            NextAction::Finish(outcome) => Command::FinishTurn { attempt_id: None, outcome, usage: None },
+            NextAction::Finish(outcome) => Command::FinishTurn { attempt_id: None, outcome },
             NextAction::Fail(error) => Command::FailTurn { attempt_id: None, error, partial: Vec::new() },
             NextAction::LoadContext => record(AttemptAction::LoadContext),
             NextAction::Generate => record(AttemptAction::Generate),
@@ -324,6 +326,38 @@ fn check_replay(story: &Story, page_sizes: &[usize]) {
     assert_eq!(outline.as_ref(), story.chat.as_ref().map(|chat| &chat.outline));
 }
 
+/// What the chat and its turns say was spent is the sum of what single events say, tokens and money alike.
+fn check_sums(story: &Story) {
+    let (mut usage, mut cost) = (Usage::default(), Cost::default());
+    let (mut turn_usage, mut turn_cost) = (Usage::default(), Cost::default());
+    let mut in_turn = false;
+    for recorded in &story.log {
+        if let Some(spending) = recorded.event.spending() {
+            usage.add(&spending.usage);
+            cost.add_step(spending.cost_micros);
+            if in_turn {
+                turn_usage.add(&spending.usage);
+                turn_cost.add_step(spending.cost_micros);
+            }
+        }
+        match &recorded.event {
+            Event::TurnStarted(_) => (in_turn, turn_usage, turn_cost) = (true, Usage::default(), Cost::default()),
+            Event::TurnFinished(finished) => {
+                in_turn = false;
+                assert_eq!((finished.usage, finished.cost_micros), (turn_usage, turn_cost.total_micros()));
+            }
+            _ => {}
+        }
+    }
+    let Some(chat) = &story.chat else { return };
+    let (mut known_usage, mut known_cost) = (chat.outline.usage, chat.outline.cost);
+    if let Some(turn) = &chat.outline.turn {
+        known_usage.add(&turn.usage);
+        known_cost.add(&turn.cost);
+    }
+    assert_eq!((known_usage, known_cost), (usage, cost));
+}
+
 /// A fork rests, says what the chat said, and asks its model what the chat would have asked.
 fn check_fork(story: &Story) {
     let Some(source) = story.chat.as_ref().filter(|chat| !chat.outline.erased) else { return };
@@ -338,6 +372,7 @@ fn check_fork(story: &Story) {
     assert_eq!(StateName::of(&fork.outline), Some(StateName::W));
     assert_eq!((&fork.config, &fork.outline.title), (&source.config, &source.outline.title));
     assert_eq!(fork.outline.usage, Default::default(), "what was paid there is not paid again");
+    assert_eq!(fork.outline.cost, Cost::default());
     let said = |chat: &Chat| chat.history.iter().map(|message| message.parts.clone()).collect::<Vec<_>>();
     let (there, here) = (said(source), said(&fork));
     let answered = usize::from(!open_calls(source).is_empty());
@@ -402,6 +437,7 @@ fn live_through(deeds: &[Deed], page_sizes: &[usize]) -> Story {
         check(&story);
     }
     check_log(&story);
+    check_sums(&story);
     check_replay(&story, page_sizes);
     check_fork(&story);
     story
@@ -455,7 +491,7 @@ fn random_commands_reach_every_state_and_every_event() {
     });
     let missed: Vec<_> = StateName::ALL.into_iter().skip(1).filter(|state| !states.borrow().contains(state)).collect();
     assert!(missed.is_empty(), "the random commands never reach {missed:?}: these tests see too little");
-    assert_eq!(events.borrow().len(), 25, "the random commands yield {:?} only", events.borrow());
+    assert_eq!(events.borrow().len(), 26, "the random commands yield {:?} only", events.borrow());
 }
 
 #[test]

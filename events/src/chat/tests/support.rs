@@ -12,7 +12,7 @@ use crate::envelope::Recorded;
 use crate::error::{ChatError, ErrorKind};
 use crate::event::{
     ActionResolution, AttemptAction, ContextSource, Event, InterruptCause, PromotedTo, ToolDefinition, ToolPolicy,
-    TurnOutcome, TurnReason,
+    TurnOutcome, TurnReason, UsagePurpose, UsageRecorded,
 };
 use crate::ids::{AttemptId, ChatId, Digest, MessageId, QueuedId};
 use crate::limits::Limits;
@@ -276,6 +276,7 @@ fn shown_event(event: &Event) -> String {
         Event::ChatUnarchived(_) => "ChatUnarchived",
         Event::ChatErased(_) => "ChatErased",
         Event::ChildSpawned(_) => "ChildSpawned",
+        Event::UsageRecorded(_) => "UsageRecorded",
         Event::MessageCommitted(committed) => match (committed.role, committed.origin) {
             (Role::Tool, Origin::Synthetic) => return "MessageCommitted(synthetic)".to_owned(),
             (role, _) => return format!("MessageCommitted({})", role_name(role)),
@@ -378,6 +379,7 @@ pub fn generated(parts: Vec<Part>, input_tokens: u64) -> Step {
         parts,
         model: "small".to_owned(),
         usage: Some(Usage { input_tokens, output_tokens: 5, ..Usage::default() }),
+        cost_micros: Some(3 * input_tokens),
         finish_reason: FinishReason::Stop,
         response_id: None,
         first_part_ms: Some(3),
@@ -385,8 +387,26 @@ pub fn generated(parts: Vec<Part>, input_tokens: u64) -> Step {
     })
 }
 
+/// Tokens of a call that left no message.
+pub fn usage_recorded() -> Event {
+    Event::UsageRecorded(UsageRecorded {
+        purpose: UsagePurpose::Advice,
+        model: Some("wise".to_owned()),
+        usage: Usage { input_tokens: 7, output_tokens: 1, ..Usage::default() },
+        cost_micros: Some(700),
+        attempt_id: None,
+    })
+}
+
+pub fn record_usage() -> Command {
+    match usage_recorded() {
+        Event::UsageRecorded(recorded) => Command::RecordUsage(recorded),
+        other => panic!("no usage: {other:?}"),
+    }
+}
+
 pub fn finish() -> Command {
-    Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete, usage: None }
+    Command::FinishTurn { attempt_id: None, outcome: TurnOutcome::Complete }
 }
 
 pub fn fail() -> Command {

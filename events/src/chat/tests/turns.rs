@@ -39,15 +39,13 @@ fn a_turn_knows_its_steps_its_tokens_and_how_long_it_took() {
     story.call(&[("c1", SERVER_TOOL)]);
     story.run_tools(vec![result("c1", SERVER_TOOL)]);
     story.answer("A monoid.");
+    story.must(record_usage());
     let ended = story.now;
-    story.must(Command::FinishTurn {
-        attempt_id: None,
-        outcome: TurnOutcome::Complete,
-        usage: Some(Usage { input_tokens: 1, ..Usage::default() }),
-    });
+    story.must(finish());
     let finished = finished(&story);
     assert_eq!(finished.steps, 3);
-    assert_eq!(finished.usage, Usage { input_tokens: 21, output_tokens: 10, ..Usage::default() });
+    assert_eq!(finished.usage, Usage { input_tokens: 27, output_tokens: 11, ..Usage::default() });
+    assert_eq!(finished.cost_micros, Some(760), "twice 10 tokens at 3, and the advice");
     assert_eq!(finished.duration_ms, u64::try_from((ended - began).num_milliseconds()).expect("forwards"));
     assert_eq!(story.outline().usage, finished.usage);
 }
@@ -56,7 +54,7 @@ fn a_turn_knows_its_steps_its_tokens_and_how_long_it_took() {
 fn an_attempt_that_found_nothing_may_end_the_turn() {
     let mut story = Story::asked();
     let attempt_id = story.attempt(AttemptAction::Generate);
-    let end = |attempt_id| Command::FinishTurn { attempt_id, outcome: TurnOutcome::NoOutput, usage: None };
+    let end = |attempt_id| Command::FinishTurn { attempt_id, outcome: TurnOutcome::NoOutput };
     assert_eq!(story.refused(end(None)), Rejection::Fenced, "an attempt is open");
     assert_eq!(story.refused(end(Some(attempt_id + 1))), Rejection::Fenced);
     story.must(end(Some(attempt_id)));
@@ -68,7 +66,7 @@ fn an_attempt_that_found_nothing_may_end_the_turn() {
 fn a_turn_does_not_end_by_itself_as_failed_or_interrupted() {
     let mut story = Story::asked();
     for outcome in [TurnOutcome::Failed, TurnOutcome::Interrupted] {
-        let end = Command::FinishTurn { attempt_id: None, outcome, usage: None };
+        let end = Command::FinishTurn { attempt_id: None, outcome };
         assert!(matches!(story.refused(end), Rejection::StepMismatch { .. }));
     }
 }

@@ -151,6 +151,7 @@ fn names_of_values_are_frozen() {
         TurnOutcome: Complete StopAfterTool MaxSteps NoOutput Interrupted Failed;
         CompactionSource: Automatic Manual;
         ChildKind: User Agent;
+        UsagePurpose: Answer Summary Advice Title Label;
         ErrorKind: Generic Overloaded RateLimit Timeout StreamSilenceTimeout Auth Config UsageLimit MissingKey
             ProviderDisabled ContentFilter ChainBroken HookDenied HookFailed;
     };
@@ -174,6 +175,7 @@ fn names_of_values_are_frozen() {
         r#"TurnOutcome ["complete","stop_after_tool","max_steps","no_output","interrupted","failed"]"#,
         r#"CompactionSource ["automatic","manual"]"#,
         r#"ChildKind ["user","agent"]"#,
+        r#"UsagePurpose ["answer","summary","advice","title","label"]"#,
         concat!(
             r#"ErrorKind ["generic","overloaded","rate_limit","timeout","stream_silence_timeout","auth","config","#,
             r#""usage_limit","missing_key","provider_disabled","content_filter","chain_broken","hook_denied","#,
@@ -186,9 +188,12 @@ fn names_of_values_are_frozen() {
     assert_eq!(actors.to_string(), r#"[{"kind":"user","name":"ada"},{"kind":"node","name":"n"},{"kind":"system"}]"#);
 }
 
-/// Error kinds have their name in two places; they must agree.
+/// Some values have their name in two places; they must agree.
 #[test]
-fn error_kinds_are_named_as_they_are_stored() {
+fn what_has_two_names_is_named_as_it_is_stored() {
+    for purpose in [UsagePurpose::Answer, UsagePurpose::Summary, UsagePurpose::Label] {
+        assert_eq!(json!(purpose), json!(purpose.name()));
+    }
     for kind in [ErrorKind::Generic, ErrorKind::StreamSilenceTimeout, ErrorKind::UsageLimit, ErrorKind::HookFailed] {
         assert_eq!(json!(kind), json!(kind.name()));
     }

@@ -159,6 +159,7 @@ pub fn full() -> Vec<Event> {
             model: some("gpt-x"),
             effort: some("high"),
             usage: Some(usage()),
+            cost_micros: Some(1500),
             finish_reason: Some(FinishReason::Stop),
             response_id: some("resp_1"),
             attempt_id: Some(9),
@@ -282,6 +283,13 @@ pub fn full() -> Vec<Event> {
         Event::ChatUnarchived(ChatUnarchived {}),
         Event::ChatErased(ChatErased { by: text("ada"), reason: some("asked for") }),
         Event::ChildSpawned(ChildSpawned { child: chat_id(2), kind: ChildKind::Agent }),
+        Event::UsageRecorded(UsageRecorded {
+            purpose: UsagePurpose::Advice,
+            model: some("gpt-x"),
+            usage: usage(),
+            cost_micros: Some(1500),
+            attempt_id: Some(9),
+        }),
     ]
 }
 
@@ -316,6 +324,7 @@ pub fn minimal() -> Vec<Event> {
             model: None,
             effort: None,
             usage: None,
+            cost_micros: None,
             finish_reason: None,
             response_id: None,
             attempt_id: None,
@@ -394,5 +403,12 @@ pub fn minimal() -> Vec<Event> {
             context: None,
         }),
         Event::ChatErased(ChatErased { by: text("ada"), reason: None }),
+        Event::UsageRecorded(UsageRecorded {
+            purpose: UsagePurpose::Title,
+            model: None,
+            usage: no_usage(),
+            cost_micros: None,
+            attempt_id: None,
+        }),
     ]
 }

@@ -72,6 +72,7 @@ fn results(results: &[(&str, Value, bool)]) -> Event {
         model: None,
         effort: None,
         usage: None,
+        cost_micros: None,
         finish_reason: None,
         response_id: None,
         attempt_id: Some(5),

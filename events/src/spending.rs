@@ -1,0 +1,64 @@
+//! Which events spent tokens, and how many. State, read models, budgets and metrics all count by this one function, so
+//! that their sums agree.
+
+use crate::event::{Event, UsagePurpose};
+use crate::message::{Origin, Role, Usage};
+use crate::price::STEP_COST_MAX_MICROS;
+
+/// Tokens of one class that one step can have spent. A provider that says more is wrong, and must not spoil sums.
+const TOKENS_MAX: u64 = 10_000_000_000;
+
+/// What one event says was spent: one model call's share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spending<'a> {
+    /// What for.
+    pub purpose: UsagePurpose,
+    /// The model, by its configured name.
+    pub model: Option<&'a str>,
+    /// The tokens. All zero where the provider said nothing, as after an interrupt.
+    pub usage: Usage,
+    /// What they cost, in millionths of a US dollar; `None` where that is not known.
+    pub cost_micros: Option<u64>,
+}
+
+impl Event {
+    /// What this event says was spent. Messages that no attempt here made (a fork's copies) were paid for elsewhere.
+    pub fn spending(&self) -> Option<Spending<'_>> {
+        match self {
+            Event::MessageCommitted(committed) => {
+                committed.attempt_id?;
+                let purpose = match (committed.role, committed.origin) {
+                    (_, Origin::Summary) => UsagePurpose::Summary,
+                    (Role::Assistant, _) => UsagePurpose::Answer,
+                    // Tools' answers and context files are attempts' work, but no model's.
+                    _ => return None,
+                };
+                Some(Spending {
+                    purpose,
+                    model: committed.model.as_deref(),
+                    usage: believable(committed.usage.unwrap_or_default()),
+                    cost_micros: committed.cost_micros.map(|micros| micros.min(STEP_COST_MAX_MICROS)),
+                })
+            }
+            Event::UsageRecorded(recorded) => Some(Spending {
+                purpose: recorded.purpose,
+                model: recorded.model.as_deref(),
+                usage: believable(recorded.usage),
+                cost_micros: recorded.cost_micros.map(|micros| micros.min(STEP_COST_MAX_MICROS)),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// The figures as far as they can be true.
+fn believable(usage: Usage) -> Usage {
+    let Usage { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens } = usage;
+    Usage {
+        input_tokens: input_tokens.min(TOKENS_MAX),
+        output_tokens: output_tokens.min(TOKENS_MAX),
+        cache_read_tokens: cache_read_tokens.min(TOKENS_MAX),
+        cache_write_tokens: cache_write_tokens.min(TOKENS_MAX),
+        reasoning_tokens: reasoning_tokens.min(TOKENS_MAX),
+    }
+}
