@@ -15,6 +15,7 @@ use verbatim_events::envelope::Actor;
 use verbatim_events::ids::{AttemptId, ChatId};
 use verbatim_events::log::{LogError, Receipt};
 use verbatim_events::rejection::Rejection;
+use verbatim_events::vault::Sealer;
 
 use self::tools::Preparation;
 use crate::attempt::RunningAttempt;
@@ -44,6 +45,8 @@ pub(crate) struct Core {
     runtime: tokio::runtime::Handle,
     hydrated: bool,
     chat: Option<Arc<Chat>>,
+    /// What seals the chat's events, once it was asked for; `None` within for a chat that is stored plain.
+    sealer: Option<Option<Arc<dyn Sealer>>>,
     running: Option<RunningAttempt>,
     traces: Traces,
     census: Census,
@@ -75,6 +78,7 @@ impl Core {
             runtime,
             hydrated: false,
             chat: None,
+            sealer: None,
             running: None,
             traces: Traces::new(),
             census: Census::new(),

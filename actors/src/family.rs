@@ -124,7 +124,7 @@ async fn state(supervisor: &Supervisor, chat_id: ChatId) -> Result<Arc<Chat>, Se
 }
 
 /// Decides a command for one chat and seals what it yields.
-fn share(
+async fn share(
     supervisor: &Supervisor,
     chat_id: ChatId,
     chat: Option<&Chat>,
@@ -135,6 +135,7 @@ fn share(
     let now = microseconds(deps.clock.now());
     let events: Vec<Event> = decide(chat, command, Context { now, limits: &deps.limits })?;
     let (version, hash) = chat.map_or((0, Digest::ZERO), |chat| (chat.outline.version, chat.head_hash));
+    let sealer = if events.is_empty() { None } else { deps.vault.sealer(chat_id, chat.is_none()).await? };
     let cause = Cause {
         actor: meta.actor.clone(),
         command_id: meta.command_id,
@@ -144,7 +145,9 @@ fn share(
     let mut after = chat.cloned();
     let mut recorded_all = Vec::new();
     let mut new_events = Vec::new();
-    for (new, recorded) in wire::seal(chat_id, version, hash, events, &cause, now, &mut uuid::Uuid::now_v7) {
+    let mut new_id = uuid::Uuid::now_v7;
+    let sealed = wire::seal_with(sealer.as_deref(), chat_id, version, hash, events, &cause, now, &mut new_id)?;
+    for (new, recorded) in sealed {
         let next =
             evolve(after.take(), &recorded).map_err(|error| SendError::Damaged { problem: error.to_string() })?;
         after = Some(next);
@@ -192,8 +195,8 @@ async fn creation(
     }
     let mut shares: Vec<Share> = living_root(supervisor, &parent).await?.into_iter().collect();
     let spawned = Command::RecordChild { child: create.id, kind: create.kind };
-    shares.push(share(supervisor, parent_id, Some(&parent), &spawned, meta)?);
-    shares.push(share(supervisor, create.id, None, command, meta)?);
+    shares.push(share(supervisor, parent_id, Some(&parent), &spawned, meta).await?);
+    shares.push(share(supervisor, create.id, None, command, meta).await?);
     Ok(shares)
 }
 
@@ -210,7 +213,7 @@ async fn archiving(
         Command::ChangeSettings { archived, .. } => *archived == Some(true),
         _ => false,
     };
-    let mut shares = vec![share(supervisor, chat_id, Some(&target), command, meta)?];
+    let mut shares = vec![share(supervisor, chat_id, Some(&target), command, meta).await?];
     if !archived && let Some(root) = living_root(supervisor, &target).await? {
         shares.push(root);
     }
@@ -223,7 +226,7 @@ async fn archiving(
         let member = state(supervisor, member_id).await?;
         waiting.extend(member.outline.children.iter().copied());
         if !member.outline.erased {
-            shares.push(share(supervisor, member_id, Some(&member), &descendants_command, meta)?);
+            shares.push(share(supervisor, member_id, Some(&member), &descendants_command, meta).await?);
         }
     }
     Ok((Some(target), shares))

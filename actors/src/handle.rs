@@ -9,6 +9,7 @@ use verbatim_events::envelope::Actor;
 use verbatim_events::ids::{ChatId, Digest, Position};
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
+use verbatim_events::vault::NotSealed;
 
 use crate::family;
 use crate::hub::Opened;
@@ -100,6 +101,12 @@ pub enum SendError {
     /// The server stops.
     #[error("the server is stopping")]
     Stopping,
+}
+
+impl From<NotSealed> for SendError {
+    fn from(error: NotSealed) -> SendError {
+        SendError::LogUnavailable { problem: error.to_string() }
+    }
 }
 
 /// The way to the chats of this node.

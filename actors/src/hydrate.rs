@@ -106,16 +106,21 @@ pub(crate) async fn catch_up(
         }
         None => start(deps, chat_id, seen).await?,
     };
+    // Erased events are read past: they count and are checked, but they change nothing.
+    let mut read = chat.as_ref().map_or((0, Digest::ZERO), |chat| (chat.outline.version, chat.head_hash));
     loop {
         if let Some(last) = page.last() {
             trace_id.clone_from(&last.event.trace_id);
         }
         for stored in page {
-            let previous = chat.as_ref().map_or(Digest::ZERO, |chat| chat.head_hash);
-            if !wire::verify_link(&previous, &stored) {
+            if !wire::verify_link(&read.1, &stored) {
                 let (position, version) = (stored.position, stored.event.version);
                 let problem = format!("event {version} at position {position} was changed: its hash does not fit");
                 return Err(SendError::Damaged { problem });
+            }
+            read = (stored.event.version, stored.event.hash);
+            if stored.is_erased() {
+                continue;
             }
             let recorded = wire::decode(&stored).map_err(|error| SendError::Damaged { problem: error.to_string() })?;
             let (next, witnessed) = witness(chat.take(), recorded)?;
@@ -125,10 +130,13 @@ pub(crate) async fn catch_up(
             }
         }
         if !full {
+            if chat.as_ref().map_or(0, |chat| chat.outline.version) != read.0 {
+                let problem = format!("the key to event {} is gone, but nobody erased the chat", read.0);
+                return Err(SendError::Damaged { problem });
+            }
             return Ok(Caught { chat: chat.map(Arc::new), news, trace_id });
         }
-        let after = chat.as_ref().map_or(0, |chat| chat.outline.version);
-        page = deps.log.read_chat(chat_id, after, PAGE_EVENTS).await?;
+        page = deps.log.read_chat(chat_id, read.0, PAGE_EVENTS).await?;
         full = page.len() == PAGE_EVENTS;
     }
 }

@@ -7,6 +7,7 @@ use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
 use verbatim_events::snapshot::Snapshots;
 use verbatim_events::tool::ToolBox;
+use verbatim_events::vault::Vault;
 
 use crate::clock::Clock;
 use crate::handle::Handle;
@@ -20,6 +21,8 @@ use crate::supervisor::Supervisor;
 pub struct NodeOptions {
     /// The log.
     pub log: Arc<dyn EventLog>,
+    /// The keys that events are sealed with.
+    pub vault: Arc<dyn Vault>,
     /// The part journal.
     pub journal: Arc<dyn PartJournal>,
     /// Where long chats start from when they are read.
@@ -43,6 +46,7 @@ pub struct NodeOptions {
 /// What all chats of a node share.
 pub(crate) struct Deps {
     pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) vault: Arc<dyn Vault>,
     pub(crate) journal: Arc<dyn PartJournal>,
     pub(crate) snapshots: Arc<dyn Snapshots>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -64,6 +68,7 @@ impl Node {
     pub fn start(options: NodeOptions) -> Handle {
         let deps = Arc::new(Deps {
             log: options.log,
+            vault: options.vault,
             journal: options.journal,
             snapshots: options.snapshots,
             clock: options.clock,

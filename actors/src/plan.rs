@@ -21,6 +21,7 @@ use verbatim_events::message::Origin;
 use verbatim_events::model::EncodedRequest;
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
+use verbatim_events::vault::Sealer;
 use verbatim_events::{prompt, wire};
 
 use crate::clock::retry_is_due;
@@ -95,6 +96,7 @@ pub(crate) struct Plan {
 
 struct Draft<'a> {
     deps: &'a Deps,
+    sealer: Option<&'a dyn Sealer>,
     now: DateTime<Utc>,
     chat: Option<Chat>,
     events: Vec<NewEvent>,
@@ -110,7 +112,8 @@ impl Draft<'_> {
     ) -> Result<(), SendError> {
         let (version, hash) =
             self.chat.as_ref().map_or((0, Digest::ZERO), |chat| (chat.outline.version, chat.head_hash));
-        for (new, recorded) in wire::seal(chat_id, version, hash, events, cause, self.now, &mut Uuid::now_v7) {
+        let sealed = wire::seal_with(self.sealer, chat_id, version, hash, events, cause, self.now, &mut Uuid::now_v7)?;
+        for (new, recorded) in sealed {
             let (chat, witnessed) = witness(self.chat.take(), recorded)?;
             self.chat = Some(chat);
             self.witnessed.push(witnessed);
@@ -126,8 +129,10 @@ impl Draft<'_> {
 
 /// Plans the append of a command, or, without one, of what the chat owes by itself. Where the tools need preparing and
 /// `is_prepared` does not say that they have had their time, the plan ends before the model's call.
+#[allow(clippy::too_many_arguments, reason = "each is a thing of its own that the plan depends on")]
 pub(crate) fn plan(
     deps: &Deps,
+    sealer: Option<&dyn Sealer>,
     chat_id: verbatim_events::ids::ChatId,
     before: Option<&Arc<Chat>>,
     command: Option<&Command>,
@@ -136,7 +141,7 @@ pub(crate) fn plan(
     is_prepared: bool,
 ) -> Result<Plan, SendError> {
     let state = before.map(|chat| chat.as_ref().clone());
-    let mut draft = Draft { deps, now, chat: state, events: Vec::new(), witnessed: Vec::new() };
+    let mut draft = Draft { deps, sealer, now, chat: state, events: Vec::new(), witnessed: Vec::new() };
     let cause = Cause {
         actor: meta.actor.clone(),
         command_id: meta.command_id,

@@ -19,6 +19,7 @@ use verbatim_actors::handle::Handle;
 use verbatim_actors::node::{Node, NodeOptions};
 use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::error::ChatError;
+use verbatim_events::vault::NoVault;
 use verbatim_events_sql::{LogOptions, OpenError, Storage};
 use verbatim_projections::{ReadError, ReadLocation, ReadModels, ReadSettings};
 
@@ -155,6 +156,7 @@ impl Server {
         let tools = Arc::new(Tools::new(&settings, environment, &access, sources, runtime.clone()));
         let handle = Node::start(NodeOptions {
             log: storage.log(),
+            vault: Arc::new(NoVault),
             journal: storage.journal(),
             snapshots: Arc::new(reads.clone()),
             clock: Arc::clone(&clock),

@@ -78,6 +78,27 @@ pub struct NewEvent {
     pub hash: Digest,
 }
 
+/// What can be read of an event's words.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Words {
+    /// What is stored, if it is plain; nobody looked further.
+    AsStored,
+    /// What its chat's key opened.
+    Opened(Vec<u8>),
+    /// Nothing, ever again: its chat's key was destroyed.
+    Erased,
+}
+
+impl std::fmt::Debug for Words {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Words::AsStored => "AsStored",
+            Words::Opened(_) => "Opened(…)",
+            Words::Erased => "Erased",
+        })
+    }
+}
+
 /// An event as the log holds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
@@ -85,6 +106,29 @@ pub struct Stored {
     pub position: Position,
     /// Everything else.
     pub event: NewEvent,
+    /// What a sealed event says, as far as it is known.
+    pub words: Words,
+}
+
+impl Stored {
+    /// An event as it stands in the log, of which nothing was opened.
+    pub fn new(position: Position, event: NewEvent) -> Stored {
+        Stored { position, event, words: Words::AsStored }
+    }
+
+    /// The JSON of what it says, if it can be read.
+    pub fn json(&self) -> Option<&[u8]> {
+        match (self.event.encoding, &self.words) {
+            (Encoding::Plain, _) => Some(&self.event.data),
+            (Encoding::Sealed, Words::Opened(json)) => Some(json),
+            (Encoding::Sealed, Words::AsStored | Words::Erased) => None,
+        }
+    }
+
+    /// What it said was erased: it can be counted and its hash checked, and nothing else.
+    pub fn is_erased(&self) -> bool {
+        self.event.encoding == Encoding::Sealed && self.words == Words::Erased
+    }
 }
 
 /// A stored event with its data read.

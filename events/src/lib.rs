@@ -29,4 +29,5 @@ pub mod spending;
 pub mod tool;
 pub mod tool_result;
 pub mod upcast;
+pub mod vault;
 pub mod wire;

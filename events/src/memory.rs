@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use uuid::Uuid;
 
-use crate::envelope::{NewEvent, Stored};
+use crate::envelope::{Encoding, NewEvent, Stored, Words};
 use crate::ids::{AttemptId, ChatId, Digest, Position, Version};
 use crate::journal::PartJournal;
 use crate::log::{Append, AppendError, Appended, BoxFuture, EventLog, LogError, LogPage, Receipt, StreamAppend};
@@ -71,6 +71,16 @@ impl MemoryLog {
         self.state().failing_reads += count;
     }
 
+    /// Destroys a chat's key: of what was sealed nothing is read any more.
+    pub fn destroy_key(&self, chat_id: ChatId) {
+        let mut state = self.state();
+        for stored in state.events.iter_mut().filter(|stored| stored.event.chat_id == chat_id) {
+            if stored.event.encoding == Encoding::Sealed {
+                stored.words = Words::Erased;
+            }
+        }
+    }
+
     /// The state. A panic elsewhere cannot leave it half-changed: every change is judged whole before it is made.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -116,7 +126,7 @@ impl State {
             for event in stream.events {
                 let position = self.head() + 1;
                 self.chats.entry(event.chat_id).or_default().push(position);
-                self.events.push(Stored { position, event });
+                self.events.push(Stored::new(position, event));
             }
         }
         let position = self.head();

@@ -32,6 +32,8 @@ pub const STEPS: &[Step] = &[
     Step { event_type: "tool_call_finished", from: 1, raise: unchanged },
     // Number 2 may say how context files stand to those of the workspace.
     Step { event_type: "settings_changed", from: 1, raise: unchanged },
+    // Number 2 says what stays known of the chat; in number 1 that stood in the events before it.
+    Step { event_type: "chat_erased", from: 1, raise: unchanged },
 ];
 
 /// The next number only adds what may be left out.

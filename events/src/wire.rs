@@ -9,6 +9,7 @@ use crate::envelope::{Cause, Encoding, NewEvent, Recorded, Stored, chain_hash, m
 use crate::event::{self, Event};
 use crate::ids::{ChatId, Digest, Position, Version};
 use crate::upcast;
+use crate::vault::{NotSealed, Sealer, associated_data};
 
 /// How deep stored JSON may nest. Everything enters through a parser that stops at 128 levels; an event adds a few of its
 /// own, and must still be readable.
@@ -32,6 +33,8 @@ pub struct WireError {
     pub schema: u32,
     /// What is wrong.
     pub problem: String,
+    /// Nothing is wrong: what it said was erased.
+    pub erased: bool,
 }
 
 /// A type of event as it is stored.
@@ -98,7 +101,7 @@ event_types! {
     SettingsChanged "settings_changed" 2;
     ChatArchived "chat_archived" 1;
     ChatUnarchived "chat_unarchived" 1;
-    ChatErased "chat_erased" 1;
+    ChatErased "chat_erased" 2;
     ChildSpawned "child_spawned" 1;
     UsageRecorded "usage_recorded" 1;
 }
@@ -113,6 +116,12 @@ pub fn event_type(event: &Event) -> &'static str {
     stored_type(event).name
 }
 
+/// Whether events of this type are stored plain even where a chat's events are sealed: what is left when a chat's key is
+/// gone.
+fn stays_readable(event: &Event) -> bool {
+    matches!(event, Event::ChatErased(_))
+}
+
 /// Seals decided events into a chat's chain: numbers them after `version`, writes their bytes, hashes them.
 /// `new_id` gives each event its UUIDv7. Returns what is appended and what the state machine reads (position 0).
 pub fn seal(
@@ -124,6 +133,22 @@ pub fn seal(
     recorded_at: DateTime<Utc>,
     new_id: &mut dyn FnMut() -> Uuid,
 ) -> Vec<(NewEvent, Recorded)> {
+    seal_with(None, chat_id, version, previous, events, cause, recorded_at, new_id)
+        .expect("only a sealer can fail, and there is none")
+}
+
+/// As `seal`, with the chat's sealer, if it has one: bytes are sealed before they are hashed.
+#[allow(clippy::too_many_arguments, reason = "it is `seal` with one thing more")]
+pub fn seal_with(
+    sealer: Option<&dyn Sealer>,
+    chat_id: ChatId,
+    version: Version,
+    previous: Digest,
+    events: Vec<Event>,
+    cause: &Cause,
+    recorded_at: DateTime<Utc>,
+    new_id: &mut dyn FnMut() -> Uuid,
+) -> Result<Vec<(NewEvent, Recorded)>, NotSealed> {
     let recorded_at = microseconds(recorded_at);
     let mut previous = previous;
     (version + 1..)
@@ -145,20 +170,27 @@ pub fn seal(
                 data: encode(&event),
                 hash: Digest::ZERO,
             };
+            if let Some(sealer) = sealer
+                && !stays_readable(&event)
+            {
+                new.data = sealer.seal(&associated_data(&new), &new.data)?;
+                new.encoding = Encoding::Sealed;
+            }
             new.hash = chain_hash(&previous, &new);
             previous = new.hash;
             let recorded = Recorded { position: 0, chat_id, version, recorded_at, hash: new.hash, event };
-            (new, recorded)
+            Ok((new, recorded))
         })
         .collect()
 }
 
 /// Reads a stored event, whatever schema number it was written with.
 pub fn decode(stored: &Stored) -> Result<Recorded, WireError> {
-    let Stored { position, event: new } = stored;
-    let event = match new.encoding {
-        Encoding::Plain => read(&new.event_type, new.schema, &new.data, EVENT_TYPES, upcast::STEPS),
-        Encoding::Sealed => Err("sealed, no key".to_owned()),
+    let Stored { position, event: new, .. } = stored;
+    let event = match stored.json() {
+        Some(json) => read(&new.event_type, new.schema, json, EVENT_TYPES, upcast::STEPS),
+        None if stored.is_erased() => Err("what it said was erased".to_owned()),
+        None => Err("it is sealed, and no key opened it".to_owned()),
     };
     match event {
         Ok(event) => Ok(Recorded {
@@ -176,6 +208,7 @@ pub fn decode(stored: &Stored) -> Result<Recorded, WireError> {
             event_type: new.event_type.clone(),
             schema: new.schema,
             problem,
+            erased: stored.is_erased(),
         }),
     }
 }

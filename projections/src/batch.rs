@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use verbatim_events::chat::Outline;
-use verbatim_events::envelope::{Encoding, Recorded, Stored};
+use verbatim_events::envelope::{Recorded, Stored};
 use verbatim_events::ids::{ChatId, Position, TurnId, Version};
 use verbatim_events::snapshot::Encoded;
 use verbatim_events::wire;
+
+/// The stored type of the event that ends a chat for good.
+const ERASURE: &str = "chat_erased";
 
 /// What is known of a chat before a page.
 #[derive(Clone, Debug, Default)]
@@ -77,9 +80,6 @@ pub(crate) struct Batch {
     pub(crate) chats: BTreeMap<ChatId, Touched>,
     /// The events that stopped a chat's projection, at most one per chat.
     pub(crate) dead_letters: Vec<DeadLetter>,
-    /// Events that stopped a chat's projection because they are sealed and their key is gone: what they said was erased,
-    /// and nothing is wrong. At most one per chat.
-    pub(crate) sealed: Vec<DeadLetter>,
     /// Events of chats whose projection had stopped before.
     pub(crate) skipped: usize,
     /// The snapshots that came due: what there is to keep of each such chat, if anything.
@@ -111,7 +111,8 @@ impl Batch {
         Batch { dead_letters: vec![DeadLetter::new(stored, problem)], ..Batch::default() }
     }
 
-    /// Folds a page. `known` holds every chat of the page that has rows.
+    /// Folds a page. `known` holds every chat of the page that has rows. Events that say nothing any more because their
+    /// chat was erased are passed over; the erasure itself follows them.
     pub(crate) fn fold(events: &[Stored], known: &HashMap<ChatId, Known>) -> Batch {
         let mut batch = Batch::default();
         let mut chats: BTreeMap<ChatId, Folding> = BTreeMap::new();
@@ -127,12 +128,19 @@ impl Batch {
                     position: 0,
                 }
             });
-            if chat.poisoned {
-                batch.skipped += 1;
+            // Whatever stopped a chat, its erasure is done.
+            let ends = stored.event.event_type == ERASURE;
+            if stored.is_erased() || chat.poisoned && !ends {
+                batch.skipped += usize::from(chat.poisoned);
                 continue;
             }
             match apply(chat.current.take(), stored) {
+                Err(_) if chat.poisoned => {
+                    chat.current = refold(chat.before.as_deref(), &chat.steps, &batch.steps);
+                    batch.skipped += 1;
+                }
                 Ok((recorded, outline, turn_id)) => {
+                    chat.poisoned = false;
                     chat.current = Some(outline);
                     chat.position = stored.position;
                     chat.steps.push(batch.steps.len());
@@ -141,11 +149,7 @@ impl Batch {
                 Err(problem) => {
                     chat.poisoned = true;
                     chat.current = refold(chat.before.as_deref(), &chat.steps, &batch.steps);
-                    let letter = DeadLetter::new(stored, problem);
-                    match stored.event.encoding {
-                        Encoding::Plain => batch.dead_letters.push(letter),
-                        Encoding::Sealed => batch.sealed.push(letter),
-                    }
+                    batch.dead_letters.push(DeadLetter::new(stored, problem));
                 }
             }
         }

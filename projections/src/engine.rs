@@ -256,7 +256,7 @@ impl Engine {
         let page = Written {
             checkpoint: Checkpoint { position: scanned_to, recorded_at, ..checkpoint.clone() },
             outlines: batch.chats.into_iter().map(|(chat_id, touched)| (chat_id, touched.after)).collect(),
-            stopped: batch.dead_letters.iter().chain(&batch.sealed).map(|letter| letter.chat_id).collect(),
+            stopped: batch.dead_letters.iter().map(|letter| letter.chat_id).collect(),
             dead_letters: batch.dead_letters,
             skipped: batch.skipped,
         };

@@ -80,6 +80,10 @@ impl Folded {
                 return Ok(None);
             }
             for stored in &page {
+                if stored.is_erased() {
+                    // The chat's end is in the log already: it will have no snapshot.
+                    return Ok(None);
+                }
                 let next = wire::decode(stored)
                     .map_err(|error| error.to_string())
                     .and_then(|recorded| evolve(chat.take(), &recorded).map_err(|error| error.to_string()));

@@ -18,6 +18,7 @@ use verbatim_events::memory::{MemoryJournal, MemoryLog};
 use verbatim_events::part::Part;
 use verbatim_events::snapshot::{NoSnapshots, Snapshots};
 use verbatim_events::tool::{NoTools, ToolBox};
+use verbatim_events::vault::NoVault;
 use verbatim_events::wire;
 
 use crate::clock::ManualClock;
@@ -105,6 +106,7 @@ impl World {
     pub fn node_with(&self, name: &str, model: &ScriptedModel, change: impl FnOnce(&mut NodeOptions)) -> Handle {
         let mut options = NodeOptions {
             log: Arc::clone(&self.log) as Arc<dyn EventLog>,
+            vault: Arc::new(NoVault),
             journal: Arc::clone(&self.journal) as Arc<dyn PartJournal>,
             snapshots: Arc::clone(&self.snapshots),
             clock: Arc::new(self.clock.clone()) as Arc<dyn Clock>,

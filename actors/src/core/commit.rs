@@ -10,6 +10,7 @@ use verbatim_events::ids::Position;
 use verbatim_events::log::{Append, AppendError, Appended, NewReceipt, StreamAppend};
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
+use verbatim_events::vault::Sealer;
 
 use super::tools::Preparation;
 use super::{Core, TROUBLE_BASE_MS, replayed};
@@ -46,7 +47,9 @@ impl Core {
             let before = self.chat.clone();
             let now = microseconds(self.deps.clock.now());
             let is_prepared = self.preparation == Preparation::Done;
-            let mut planned = plan(&self.deps, self.chat_id, before.as_ref(), command, meta, now, is_prepared)?;
+            let sealer = self.sealer(command).await?;
+            let sealer = sealer.as_deref();
+            let mut planned = plan(&self.deps, sealer, self.chat_id, before.as_ref(), command, meta, now, is_prepared)?;
             if let Some(work) = planned.preparation.take() {
                 self.prepare_tools(work);
             }
@@ -102,6 +105,22 @@ impl Core {
             }
         }
         Err(SendError::Busy { retry_after_ms: TROUBLE_BASE_MS })
+    }
+
+    /// What seals the chat's events. Asked for once, and for a chat that is not there only when it is about to begin.
+    async fn sealer(&mut self, command: Option<&Command>) -> Result<Option<Arc<dyn Sealer>>, SendError> {
+        let begins = matches!(command, Some(Command::CreateChat(_) | Command::ForkChat(_)));
+        let wanted = self.chat.as_ref().map_or(begins, |chat| !chat.outline.erased);
+        if !wanted {
+            self.sealer = None;
+            return Ok(None);
+        }
+        if let Some(sealer) = &self.sealer {
+            return Ok(sealer.clone());
+        }
+        let sealer = self.deps.vault.sealer(self.chat_id, self.chat.is_none()).await?;
+        self.sealer = Some(sealer.clone());
+        Ok(sealer)
     }
 
     fn append_of(&self, planned: &Plan, before: Option<&Chat>, meta: &Meta, outcome: &Outcome) -> Append {

@@ -200,6 +200,6 @@ fn shown(kind: &str, number: u32, data: Vec<u8>) -> Value {
     event.schema = number;
     event.data = data;
     event.chat_id = ChatId(event.event_id);
-    let recorded = verbatim_events::wire::decode(&Stored { position: 1, event }).unwrap();
+    let recorded = verbatim_events::wire::decode(&Stored::new(1, event)).unwrap();
     json_of(&EventView::of(&recorded, Status::Running, Some(3)))
 }

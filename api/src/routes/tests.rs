@@ -30,6 +30,7 @@ use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
 use verbatim_events::memory::{MemoryJournal, MemoryLog};
 use verbatim_events::model::ModelSettings;
+use verbatim_events::vault::NoVault;
 use verbatim_events_sql::KeyStore;
 use verbatim_llm::Demo;
 use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
@@ -102,6 +103,7 @@ impl World {
         let tools = Arc::new(Tools::new(&settings, &environment, &access, sources, runtime.clone()));
         let handle = Node::start(NodeOptions {
             log: Arc::clone(&log),
+            vault: Arc::new(NoVault),
             journal: Arc::new(MemoryJournal::default()),
             snapshots: Arc::new(reads.clone()),
             clock: Arc::new(clock.clone()),

@@ -21,7 +21,7 @@ pub struct Told {
     pub stored: Stored,
     /// The hash of the event before it.
     pub previous_hash: Digest,
-    /// What it means; absent where it or one before it cannot be read.
+    /// What it means; absent where it was erased, and where it or one before it cannot be read.
     pub meaning: Option<Meaning>,
 }
 
@@ -115,6 +115,12 @@ impl Story {
     }
 
     fn understand(&mut self, stored: &Stored) -> Result<Option<Meaning>, Problem> {
+        if stored.is_erased() {
+            return match self.damage {
+                Damage::IsTold => Ok(None),
+                Damage::IsAnError => Err(erased()),
+            };
+        }
         let understood = decode(stored).map_err(|error| error.to_string()).and_then(|recorded| {
             Outline::apply(self.outline.take(), &recorded)
                 .map(|outline| (recorded, outline))
@@ -140,6 +146,10 @@ impl Story {
 
 fn damaged() -> Problem {
     Problem::new(Code::ChatDamaged, "the chat's events cannot be read; the server's log says why")
+}
+
+fn erased() -> Problem {
+    Problem::new(Code::Erased, "the chat's content was erased")
 }
 
 /// An event was published that the log does not hold.
@@ -180,6 +190,9 @@ async fn fold_to<S>(
             return Ok(None);
         }
         for stored in &page {
+            if stored.is_erased() {
+                return Err(erased());
+            }
             let applied = decode(stored)
                 .map_err(|error| error.to_string())
                 .and_then(|recorded| apply(state.take(), &recorded).map_err(|error| error.to_string()));

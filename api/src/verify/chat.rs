@@ -9,12 +9,12 @@ use verbatim_events::model::{EncodedRequest, Prompt};
 use verbatim_events::prompt::{assemble, summary};
 use verbatim_events::wire::decode;
 
-use super::{Finding, PAGE};
+use super::{Finding, PAGE, is_erased, key_is_gone};
 
 /// What an audit of one chat found.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ChatAudit {
-    /// Events that were checked.
+    /// Events that were checked. Of those that say nothing any more, place and hash.
     pub events: u64,
     /// The first bad event; `None` if all is well. Nothing after it was checked.
     pub finding: Option<Finding>,
@@ -81,12 +81,18 @@ pub fn audit_chat(events: &[Stored]) -> ChatAudit {
     let mut audit = ChatAudit { events: 0, finding: None, prompts: Vec::new() };
     let mut hash = Digest::ZERO;
     let mut chat: Option<Chat> = None;
+    let mut erased = None;
     for stored in events {
         let event = &stored.event;
         let checked = if event.version != audit.events + 1 {
             Err(format!("version {} follows {}", event.version, audit.events))
         } else if chain_hash(&hash, event) != event.hash {
             Err("its hash is not that of its content and the chain before it: it was changed".to_owned())
+        } else if stored.is_erased() {
+            hash = event.hash;
+            audit.events += 1;
+            erased = Some(stored);
+            continue;
         } else {
             decode(stored).map_err(|error| error.problem)
         };
@@ -105,6 +111,7 @@ pub fn audit_chat(events: &[Stored]) -> ChatAudit {
         hash = event.hash;
         audit.events += 1;
     }
+    audit.finding = erased.filter(|_| !is_erased(chat.as_ref())).map(key_is_gone);
     audit
 }
 

@@ -13,7 +13,7 @@ use verbatim_events::log::{EventLog, LogError};
 use verbatim_events::settings::{self, Settings};
 use verbatim_events::wire::decode;
 
-use super::{Finding, PAGE};
+use super::{Finding, PAGE, key_is_gone};
 
 /// What an audit of the whole log found.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -90,7 +90,8 @@ fn check(stored: &Stored, previous: Position, links: &mut HashMap<ChatId, Link>)
     }
     *link = Link { version: event.version, hash: event.hash };
     match event.chat_id.is_chat() {
-        true => decode(stored).err(),
+        // What was erased is checked like everything else, as far as it is there.
+        true => decode(stored).err().filter(|error| !error.erased),
         false => settings::decode(stored).err(),
     }
     .map(|error| error.problem)
@@ -103,6 +104,10 @@ enum Folded {
 }
 
 impl Folded {
+    fn is_erased_chat(&self) -> bool {
+        matches!(self, Folded::Chat(Some(chat)) if chat.outline.erased)
+    }
+
     fn before(chat_id: ChatId) -> Folded {
         if chat_id.is_chat() { Folded::Chat(None) } else { Folded::Settings(Settings::default()) }
     }
@@ -126,16 +131,23 @@ impl Folded {
 async fn fold(log: &dyn EventLog, chat_id: ChatId, before: Position) -> Result<Option<Finding>, LogError> {
     let mut folded = Folded::before(chat_id);
     let mut version = 0;
+    let mut erased = None;
     loop {
         let page = match log.read_chat(chat_id, version, PAGE).await {
             Ok(page) => page,
             Err(error) => return damaged(error).map(|finding| Some(finding).filter(|found| found.position < before)),
         };
-        let Some(last) = page.last() else { return Ok(None) };
+        let Some(last) = page.last() else {
+            return Ok(erased.filter(|_| !folded.is_erased_chat()));
+        };
         version = last.event.version;
         for stored in &page {
             if stored.position >= before {
                 return Ok(None);
+            }
+            if stored.is_erased() {
+                erased = Some(key_is_gone(stored));
+                continue;
             }
             match folded.apply(stored) {
                 Ok(next) => folded = next,

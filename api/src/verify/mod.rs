@@ -5,6 +5,8 @@ mod log;
 #[cfg(test)]
 mod tests;
 
+use verbatim_events::chat::Chat;
+use verbatim_events::envelope::Stored;
 use verbatim_events::ids::{ChatId, Position, Version};
 
 pub use chat::{ChatAudit, PromptCheck, PromptVerdict, Rebuilt, audit_chat, read_chat, rebuild};
@@ -26,6 +28,21 @@ pub struct Finding {
     pub version: Option<Version>,
     /// What.
     pub problem: String,
+}
+
+/// Whether a chat ended with its erasure.
+fn is_erased(chat: Option<&Chat>) -> bool {
+    chat.is_some_and(|chat| chat.outline.erased)
+}
+
+/// An event says nothing, though no erasure is in the log.
+fn key_is_gone(stored: &Stored) -> Finding {
+    Finding {
+        position: stored.position,
+        chat_id: Some(stored.event.chat_id),
+        version: Some(stored.event.version),
+        problem: "the key to it is gone, but nobody erased the chat".to_owned(),
+    }
 }
 
 impl std::fmt::Display for Finding {

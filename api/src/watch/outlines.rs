@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use verbatim_events::chat::Outline;
 use verbatim_events::envelope::{Recorded, Stored};
+use verbatim_events::event::{Event, Remains};
 use verbatim_events::ids::{ChatId, Version};
 use verbatim_events::log::{EventLog, LogError};
 use verbatim_events::wire::decode;
@@ -66,6 +67,9 @@ impl Outlines {
             Some(Known::Damaged) => return Ok(None),
             None => {}
         }
+        if let Some(remains) = remains(stored) {
+            return Ok(Some(Arc::from(remains.owner.as_str())));
+        }
         if event.version > 1
             && let Ok(Some(outline)) = self.reads.chat(event.chat_id).await
         {
@@ -82,7 +86,12 @@ impl Outlines {
     /// What an event did. None where it cannot be told: it is damaged, or one before it is.
     pub async fn step(&mut self, stored: &Stored) -> Result<Option<Step>, LogError> {
         let event = &stored.event;
+        if stored.is_erased() {
+            self.known.remove(&event.chat_id);
+            return Ok(None);
+        }
         let before = match self.known.remove(&event.chat_id) {
+            Some(Known::Damaged) if remains(stored).is_some() => Ok(None),
             Some(Known::Damaged) => {
                 self.known.insert(event.chat_id, Known::Damaged);
                 return Ok(None);
@@ -115,8 +124,8 @@ impl Outlines {
         }
         let read = self.reads.chat(chat_id).await.ok().flatten().filter(|outline| outline.version <= version);
         let mut outline = read.map(Arc::new);
+        let mut at = outline.as_ref().map_or(0, |outline| outline.version);
         loop {
-            let at = outline.as_ref().map_or(0, |outline| outline.version);
             if at == version {
                 return Ok(Ok(outline));
             }
@@ -126,12 +135,27 @@ impl Outlines {
                 return Ok(Err(format!("the log has no version {}", at + 1)));
             }
             for stored in &page {
+                at = stored.event.version;
+                if stored.is_erased() {
+                    continue;
+                }
                 match apply(outline, stored) {
                     Ok(step) => outline = Some(step.after),
                     Err(problem) => return Ok(Err(problem)),
                 }
             }
         }
+    }
+}
+
+/// What remains of a chat, if this event is its erasure.
+fn remains(stored: &Stored) -> Option<Remains> {
+    if stored.event.event_type != "chat_erased" {
+        return None;
+    }
+    match decode(stored).ok()?.event {
+        Event::ChatErased(erased) => erased.remains,
+        _ => None,
     }
 }
 

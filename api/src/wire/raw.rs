@@ -11,7 +11,7 @@ use verbatim_events::ids::{ChatId, Digest, Version};
 use super::{Time, words};
 
 /// A stored event: `{version, type, at, status?, position, chat_id, event_id, schema, actor: {kind, name?}, command_id,
-/// causation_id?, trace_id?, encoding, previous_hash?, hash, data}`.
+/// causation_id?, trace_id?, encoding, previous_hash?, hash, data, erased?}`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RawEvent)]
 pub struct RawView<'a> {
@@ -58,19 +58,24 @@ pub struct RawView<'a> {
     /// SHA-256 over the previous hash, the envelope and the data.
     #[schema(value_type = String)]
     pub hash: Digest,
-    /// The stored JSON, byte by byte; null where it is sealed or no JSON.
+    /// The stored JSON, byte by byte, opened if it is sealed; null where its key is gone or it is no JSON. Hashes are
+    /// over the sealed bytes.
     #[schema(value_type = Option<Value>)]
     pub data: Option<&'a RawValue>,
+    /// The chat was erased, and what the event said with it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub erased: bool,
 }
 
 impl<'a> RawView<'a> {
     /// The stored event. `position` is its opaque form.
     pub fn of(stored: &'a Stored, position: String, status: Option<Status>, previous: Option<Digest>) -> RawView<'a> {
         let event = &stored.event;
-        let (encoding, data) = match event.encoding {
-            Encoding::Plain => ("plain", serde_json::from_slice(&event.data).ok()),
-            Encoding::Sealed => ("sealed", None),
+        let encoding = match event.encoding {
+            Encoding::Plain => "plain",
+            Encoding::Sealed => "sealed",
         };
+        let data = stored.json().and_then(|json| serde_json::from_slice(json).ok());
         RawView {
             version: event.version,
             r#type: &event.event_type,
@@ -88,6 +93,7 @@ impl<'a> RawView<'a> {
             previous_hash: previous,
             hash: event.hash,
             data,
+            erased: stored.is_erased(),
         }
     }
 }

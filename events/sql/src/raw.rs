@@ -48,9 +48,9 @@ impl RawEvent {
         };
         let encoding = i16::try_from(self.encoding).ok().and_then(Encoding::from_code);
         let recorded_at = DateTime::from_timestamp_micros(self.recorded_at);
-        Ok(Stored {
+        Ok(Stored::new(
             position,
-            event: NewEvent {
+            NewEvent {
                 chat_id: ChatId(self.chat_id),
                 version: unsigned(self.version, position, "version")?,
                 event_id: self.event_id,
@@ -65,7 +65,7 @@ impl RawEvent {
                 data: self.data,
                 hash: digest(&self.hash, position, "hash")?,
             },
-        })
+        ))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::chat::chain::Chain;
+use crate::chat::fold::comes_after_erased_events;
 use crate::chat::history::History;
 use crate::chat::outline::Outline;
 use crate::chat::state::{Boundary, CallRecord, Chat, ChatConfig, PinnedContext, QueuedMessage};
@@ -11,7 +12,7 @@ use crate::event::{
     ChatCreated, ContextSource, Event, MessageCommitted, MessageQueued, PromotedTo, QueuedMessagePromoted,
 };
 use crate::form::FormCell;
-use crate::ids::{ChatId, MessageId, QueuedId, Version};
+use crate::ids::{ChatId, Digest, MessageId, QueuedId, Version};
 use crate::message::{Message, Origin, Role};
 
 /// An event that cannot have happened in the state it is applied to: the log or the program is wrong.
@@ -39,7 +40,12 @@ pub(super) fn illegal(recorded: &Recorded, problem: String) -> IllegalEvent {
 }
 
 /// Applies an event. `state` is `None` for a chat that does not exist yet.
+///
+/// As with `Outline::apply`, an erasure may come after events that were passed over.
 pub fn evolve(state: Option<Chat>, recorded: &Recorded) -> Result<Chat, IllegalEvent> {
+    if comes_after_erased_events(state.as_ref().map(|chat| &chat.outline), recorded).is_some() {
+        return Ok(Chat::empty(Outline::apply(None, recorded)?, ChatConfig::default(), recorded.hash));
+    }
     match state {
         None => Chat::begin(recorded),
         Some(mut chat) => {
@@ -57,12 +63,17 @@ impl Chat {
             Event::ChatCreated(created) => config_of(created),
             _ => ChatConfig::default(),
         };
-        Ok(Chat {
+        Ok(Chat::empty(outline, config, recorded.hash))
+    }
+
+    /// A chat in which nothing was said.
+    fn empty(outline: Outline, config: ChatConfig, head_hash: Digest) -> Chat {
+        Chat {
             outline,
             config: Arc::new(config),
             history: History::default(),
             queue: Vec::new(),
-            head_hash: recorded.hash,
+            head_hash,
             boundary: 0,
             boundary_is_compaction: false,
             earlier_boundaries: Arc::default(),
@@ -73,7 +84,7 @@ impl Chat {
             offer: Arc::default(),
             context: None,
             chain: Arc::default(),
-        })
+        }
     }
 
     /// Applies a later event in place. After an error the chat is not to be used any more.

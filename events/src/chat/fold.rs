@@ -2,15 +2,18 @@
 //!
 //! **Invariant:** it keeps no message, so read models can run it over the log alone and agree with every actor.
 
+use std::collections::BTreeMap;
+
 use crate::chat::outline::{OpenAttempt, OpenTurn, Outline, PendingAction, PendingRetry, Status};
 use crate::chat::state::StateName;
 use crate::chat::{IllegalEvent, evolve::illegal};
 use crate::envelope::Recorded;
 use crate::event::{
-    AttemptRecorded, ChatCreated, ChildKind, ContextFreshness, Event, InterruptRequested, MessageCommitted, PromotedTo,
-    QueuedMessagePromoted, RetryScheduled, SettingsChanged, TurnFinished, TurnOutcome, TurnReason,
+    AttemptRecorded, ChatCreated, ChatErased, ChildKind, ContextFreshness, Event, InterruptRequested, MessageCommitted,
+    PromotedTo, QueuedMessagePromoted, Remains, RetryScheduled, SettingsChanged, TitleSource, TurnFinished,
+    TurnOutcome, TurnReason,
 };
-use crate::ids::{AttemptId, QueuedId, Version};
+use crate::ids::{AttemptId, ChatId, QueuedId, Version};
 use crate::message::{Origin, Role, Usage};
 use crate::price::Cost;
 use crate::spending::Spending;
@@ -31,7 +34,13 @@ impl Outline {
     /// Applies an event. `outline` is `None` for a chat that does not exist yet.
     ///
     /// Fails where the event cannot have happened: another chat's, out of order, or not possible in this state.
+    ///
+    /// A `ChatErased` that says what remains may come after events that cannot be read any more, to a chat that looks as
+    /// if it did not exist yet or had stood still: whoever reads passes over what was erased.
     pub fn apply(outline: Option<Outline>, recorded: &Recorded) -> Result<Outline, IllegalEvent> {
+        if let Some(remains) = comes_after_erased_events(outline.as_ref(), recorded) {
+            return Ok(Outline::remaining(remains, recorded));
+        }
         match outline {
             None => Outline::begin(recorded),
             Some(mut outline) => {
@@ -53,40 +62,14 @@ impl Outline {
             owner, parent, root, title, title_source, model, effort, labels, workspace, plan_mode, ..
         } = created;
         Ok(Outline {
-            id: recorded.chat_id,
-            owner: owner.clone(),
-            parent: *parent,
-            root: *root,
-            children: Vec::new(),
-            agents: Vec::new(),
             title: title.clone(),
             title_source: *title_source,
             model: model.clone(),
             effort: effort.clone(),
             labels: labels.clone(),
-            pinned: false,
-            plan_mode: *plan_mode,
             workspace: workspace.clone(),
-            diff_status: None,
-            context_freshness: ContextFreshness::Current,
-            status: Status::Waiting,
-            archived: false,
-            erased: false,
-            version: recorded.version,
-            history_version: recorded.version,
-            queue: Vec::new(),
-            last_error: None,
-            turn: None,
-            attempt: None,
-            attempts_at_history: 0,
-            abandoned_at_history: 0,
-            retry: None,
-            action: None,
-            interrupt: None,
-            usage: Usage::default(),
-            cost: Cost::default(),
-            created_at: recorded.recorded_at,
-            updated_at: recorded.recorded_at,
+            plan_mode: *plan_mode,
+            ..Outline::empty(recorded, owner, *parent, *root)
         })
     }
 
@@ -185,7 +168,7 @@ impl Outline {
                 require(self.archived, "the chat is not archived")?;
                 self.archived = false;
             }
-            Event::ChatErased(_) => self.chat_erased(version)?,
+            Event::ChatErased(erased) => self.chat_erased(recorded, erased)?,
             Event::ChildSpawned(spawned) => {
                 require(!self.archived, "the chat is archived")?;
                 self.children.push(spawned.child);
@@ -423,20 +406,88 @@ impl Outline {
         }
     }
 
-    /// Forgets everything that a user or a model wrote; what happened, when and at what cost stays.
-    fn chat_erased(&mut self, version: Version) -> Folded {
+    /// Forgets everything that a user or a model wrote. What stays is what the event says, so that who could read the
+    /// events before it and who cannot see the same chat.
+    fn chat_erased(&mut self, recorded: &Recorded, erased: &ChatErased) -> Folded {
         require(self.turn.is_none(), "a turn is under way")?;
-        self.erased = true;
-        self.status = Status::Waiting;
-        self.queue.clear();
-        self.last_error = None;
-        self.title.clear();
-        self.labels.clear();
-        self.workspace = None;
-        self.diff_status = None;
-        self.context_freshness = ContextFreshness::Current;
-        self.pinned = false;
-        self.history_moved(version);
+        let remains = erased.remains.clone().unwrap_or_else(|| self.remains());
+        *self = Outline::remaining(&remains, recorded);
         Ok(())
     }
+
+    /// What stays known of the chat when its content is erased.
+    pub fn remains(&self) -> Remains {
+        Remains {
+            owner: self.owner.clone(),
+            parent: self.parent,
+            root: self.root,
+            created_at: self.created_at,
+            archived: self.archived,
+            usage: self.usage,
+            cost: self.cost,
+        }
+    }
+
+    /// What an erased chat is.
+    fn remaining(remains: &Remains, recorded: &Recorded) -> Outline {
+        Outline {
+            erased: true,
+            archived: remains.archived,
+            usage: remains.usage,
+            cost: remains.cost,
+            created_at: remains.created_at,
+            updated_at: recorded.recorded_at,
+            ..Outline::empty(recorded, &remains.owner, remains.parent, remains.root)
+        }
+    }
+
+    /// A chat of which nothing is known but where it stands.
+    fn empty(recorded: &Recorded, owner: &str, parent: Option<ChatId>, root: ChatId) -> Outline {
+        Outline {
+            id: recorded.chat_id,
+            owner: owner.to_owned(),
+            parent,
+            root,
+            children: Vec::new(),
+            agents: Vec::new(),
+            title: String::new(),
+            title_source: TitleSource::Fallback,
+            model: None,
+            effort: None,
+            labels: BTreeMap::new(),
+            pinned: false,
+            plan_mode: false,
+            workspace: None,
+            diff_status: None,
+            context_freshness: ContextFreshness::Current,
+            status: Status::Waiting,
+            archived: false,
+            erased: false,
+            version: recorded.version,
+            history_version: recorded.version,
+            queue: Vec::new(),
+            last_error: None,
+            turn: None,
+            attempt: None,
+            attempts_at_history: 0,
+            abandoned_at_history: 0,
+            retry: None,
+            action: None,
+            interrupt: None,
+            usage: Usage::default(),
+            cost: Cost::default(),
+            created_at: recorded.recorded_at,
+            updated_at: recorded.recorded_at,
+        }
+    }
+}
+
+/// What remains of a chat whose erasure this is, if events before it were passed over.
+pub(super) fn comes_after_erased_events<'a>(before: Option<&Outline>, recorded: &'a Recorded) -> Option<&'a Remains> {
+    let Event::ChatErased(ChatErased { remains: Some(remains), .. }) = &recorded.event else { return None };
+    let passed_over = match before {
+        None => recorded.version > 1,
+        Some(outline) => outline.id == recorded.chat_id && !outline.erased && recorded.version > outline.version + 1,
+    };
+    passed_over.then_some(remains)
 }

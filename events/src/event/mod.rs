@@ -19,7 +19,8 @@ pub use message::{
     WithdrawalReason,
 };
 pub use settings::{
-    ChatArchived, ChatErased, ChatUnarchived, ChildKind, ChildSpawned, DiffStatus, SettingsChanged, TitleChange,
+    ChatArchived, ChatErased, ChatUnarchived, ChildKind, ChildSpawned, DiffStatus, Remains, SettingsChanged,
+    TitleChange,
 };
 pub use tool::{
     ActionRequired, ActionResolution, ActionResolved, ApprovalDecision, ApprovalsDecided, CallNeed, EffectClass,

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{ContextMark, TitleSource, WorkspaceBinding};
 use crate::ids::ChatId;
+use crate::message::Usage;
+use crate::price::Cost;
 
 /// A title with its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +94,31 @@ pub struct ChatErased {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What stays known of the chat when nothing before this event can be read any more; absent in logs of older
+    /// programs, which sealed nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remains: Option<Remains>,
+}
+
+/// What stays known of an erased chat: whose it was, where it stood, how much it used. None of its words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remains {
+    /// Who owned it.
+    pub owner: String,
+    /// The chat that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ChatId>,
+    /// The root of its family; itself for a root.
+    pub root: ChatId,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+    /// It was archived.
+    pub archived: bool,
+    /// Tokens of all turns.
+    pub usage: Usage,
+    /// What those tokens cost.
+    pub cost: Cost,
 }
 
 /// What a child chat is for.

@@ -47,7 +47,7 @@ pub(super) fn after(settings: Settings, events: &[SettingsEvent]) -> Result<Sett
     };
     let sealed = seal(settings.version, settings.head_hash, events, &cause(), at(), &mut new_id);
     sealed.into_iter().try_fold(settings, |settings, event| {
-        let stored = Stored { position: event.version, event };
+        let stored = Stored::new(event.version, event);
         assert!(crate::wire::verify_link(&settings.head_hash, &stored), "the chain holds");
         settings.apply(&decode(&stored).expect("a sealed event"))
     })
@@ -67,6 +67,6 @@ fn the_chats_table_reads_nothing_of_it_and_it_reads_nothing_of_theirs() {
     }
     let event = SettingsEvent::DefaultModelSet(DefaultModelSet { name: "m".to_owned() });
     let sealed = seal(0, Digest::ZERO, &[event], &cause(), at(), &mut Uuid::nil).remove(0);
-    let stored = Stored { position: 1, event: sealed };
+    let stored = Stored::new(1, sealed);
     assert!(crate::wire::decode(&stored).is_err());
 }

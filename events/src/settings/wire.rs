@@ -104,9 +104,9 @@ pub fn seal(
 /// Reads a stored event of the settings stream, whatever schema number it was written with.
 pub fn decode(stored: &Stored) -> Result<RecordedSetting, WireError> {
     let Stored { position, event: new, .. } = stored;
-    let event = match new.encoding {
-        Encoding::Plain => read(&new.event_type, new.schema, &new.data),
-        Encoding::Sealed => Err("sealed, no key".to_owned()),
+    let event = match stored.json() {
+        Some(json) => read(&new.event_type, new.schema, json),
+        None => Err("it is sealed, and no key opened it".to_owned()),
     };
     match event {
         Ok(event) => Ok(RecordedSetting {
@@ -123,6 +123,7 @@ pub fn decode(stored: &Stored) -> Result<RecordedSetting, WireError> {
             event_type: new.event_type.clone(),
             schema: new.schema,
             problem,
+            erased: false,
         }),
     }
 }

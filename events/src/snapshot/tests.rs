@@ -60,7 +60,7 @@ fn chat(parts: Vec<Part>) -> Chat {
     sealed
         .into_iter()
         .fold(None, |chat, (event, _)| {
-            let recorded = wire::decode(&Stored { position: 1, event }).expect("a sealed event");
+            let recorded = wire::decode(&Stored::new(1, event)).expect("a sealed event");
             Some(evolve(chat, &recorded).expect("a legal event"))
         })
         .expect("there are events")

@@ -1,3 +1,4 @@
 mod golden;
 mod samples;
 mod sealing;
+mod vault;

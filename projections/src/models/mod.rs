@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use verbatim_events::ids::ChatId;
 
 use crate::batch::{Batch, DeadLetter};
-use crate::database::{Dialect, Statement, Value, multi_row};
+use crate::database::{Dialect, Statement, Value, in_list, multi_row};
 
 /// A read model. To add one: a file, a line in `ALL`, and its tables in both migrations.
 pub(crate) trait Projection: Send + Sync {
@@ -108,7 +108,9 @@ pub fn projection_names() -> impl Iterator<Item = &'static str> {
 
 /// All statements of a batch, dead letters included.
 pub(crate) fn statements(batch: &Batch, dialect: Dialect) -> Vec<Statement> {
-    let mut statements = dead_letter_statements(batch.dead_letters.iter().chain(&batch.sealed));
+    let mut statements = dead_letter_statements(batch.dead_letters.iter());
+    let gone: Vec<_> = erased(batch).map(|chat_id| chat_id.0).collect();
+    statements.extend(in_list("DELETE FROM dead_letters WHERE chat_id IN ", "", &gone));
     for projection in ALL {
         statements.extend(projection.apply(batch, dialect));
     }

@@ -1,4 +1,5 @@
-//! Turns: what each was for, how it ended, what it took. A running turn's row grows with its steps.
+//! Turns: what each was for, how it ended, what it took. An erased chat's go: nothing that made them can be read again.
+//! A running turn's row grows with its steps.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +8,9 @@ use verbatim_events::event::{Event, TurnFinished, TurnReason};
 use verbatim_events::ids::{ChatId, TurnId};
 use verbatim_events::message::Usage;
 
-use super::{Column, Kind, PAGE_ROWS, Projection, Table, column, id, json, key, name, time};
+use super::{Column, Kind, PAGE_ROWS, Projection, Table, column, erased, id, json, key, name, time};
 use crate::batch::{Batch, Step};
-use crate::database::{Dialect, Statement, Value, multi_row};
+use crate::database::{Dialect, Statement, Value, in_list, multi_row};
 
 /// The turns.
 pub(super) struct Turns;
@@ -69,7 +70,7 @@ impl Projection for Turns {
 
     fn apply(&self, batch: &Batch, _dialect: Dialect) -> Vec<Statement> {
         let rows = gains(batch).into_iter().map(|((chat_id, turn_id), gain)| turn_row(chat_id, turn_id, &gain));
-        multi_row(
+        let mut statements = multi_row(
             "INSERT INTO turns (chat_id, turn_id, reason, started_at, finished_at, outcome, error, usage, cost_micros,
              steps, attempts, retries, tool_calls, duration_ms) VALUES ",
             "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -79,7 +80,10 @@ impl Projection for Turns {
              attempts = turns.attempts + excluded.attempts, retries = turns.retries + excluded.retries,
              tool_calls = turns.tool_calls + excluded.tool_calls, duration_ms = excluded.duration_ms",
             rows.collect(),
-        )
+        );
+        let gone: Vec<_> = erased(batch).map(|chat_id| chat_id.0).collect();
+        statements.extend(in_list("DELETE FROM turns WHERE chat_id IN ", "", &gone));
+        statements
     }
 }
 

@@ -163,6 +163,7 @@ impl World {
     /// Appends an event to a chat that was sealed with a key which is gone. The chat cannot be used after that.
     pub async fn seal_away(&mut self, chat_id: ChatId) {
         self.append_unreadable(chat_id, Encoding::Sealed).await;
+        self.log.destroy_key(chat_id);
     }
 
     async fn append_unreadable(&mut self, chat_id: ChatId, encoding: Encoding) {

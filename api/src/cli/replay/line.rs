@@ -28,6 +28,7 @@ pub(super) fn text(stored: &Stored, ledger: &mut Ledger, style: Style) -> String
             ledger.pass(&recorded.event);
             what
         }
+        Err(error) if error.erased => style.dim("erased"),
         Err(error) => style.red(&format!("cannot be read: {}", harmless(&error.problem))),
     };
     let who = match &event.actor {

@@ -112,7 +112,9 @@ fn show(events: &[Stored], as_json: bool, timeline: Uuid) -> anyhow::Result<Exit
     for stored in events {
         if as_json {
             // The audit form of the HTTP face: what one has read, a program for the other understands.
-            outline = decode(stored).ok().and_then(|recorded| Outline::apply(outline, &recorded).ok());
+            if !stored.is_erased() {
+                outline = decode(stored).ok().and_then(|recorded| Outline::apply(outline, &recorded).ok());
+            }
             let status = outline.as_ref().map(|outline| outline.status);
             let position = position::encode(timeline, stored.position);
             let view = RawView::of(stored, position, status, Some(previous));
@@ -141,11 +143,17 @@ fn fold(events: &[Stored], moment: Moment) -> anyhow::Result<Chat> {
             .unwrap_or(0),
     };
     let mut chat = None;
+    let mut erased = false;
     for stored in events.iter().take_while(|stored| stored.event.version <= wanted) {
+        erased |= stored.is_erased();
+        if stored.is_erased() {
+            continue;
+        }
         chat = Some(evolve(chat, &decode(stored)?)?);
     }
     match chat {
         Some(chat) => Ok(chat),
+        None if erased => bail!("what the chat was then was erased"),
         None => bail!("the chat did not exist yet"),
     }
 }

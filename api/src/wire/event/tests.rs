@@ -204,7 +204,7 @@ fn table() -> Vec<(Event, Value)> {
         (Event::ChatArchived(ChatArchived {}), json!({})),
         (Event::ChatUnarchived(ChatUnarchived {}), json!({})),
         (
-            Event::ChatErased(ChatErased { by: "ada".into(), reason: Some("done".into()) }),
+            Event::ChatErased(ChatErased { by: "ada".into(), reason: Some("done".into()), remains: None }),
             json!({"by": "ada", "reason": "done"}),
         ),
         (

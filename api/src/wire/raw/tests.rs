@@ -8,7 +8,7 @@ use crate::wire::samples::{chat_id, created, json_of, sealed};
 fn a_raw_event_is_the_envelope_the_hashes_and_the_stored_bytes() {
     let event = sealed(vec![created()]).remove(0);
     let (hash, bytes) = (event.hash, event.data.clone());
-    let stored = Stored { position: 9, event };
+    let stored = Stored::new(9, event);
     let text = serde_json::to_string(&RawView::of(&stored, "p-0-9".into(), Some(Status::Waiting), Some(Digest::ZERO)))
         .unwrap();
     // Byte by byte: what an auditor hashes is what the log holds.
@@ -41,7 +41,7 @@ fn a_raw_event_is_the_envelope_the_hashes_and_the_stored_bytes() {
 fn sealed_data_is_not_shown_as_if_it_were_json() {
     let mut event = sealed(vec![created()]).remove(0);
     event.encoding = Encoding::Sealed;
-    let shown = json_of(&RawView::of(&Stored { position: 9, event }, "p".into(), None, None));
+    let shown = json_of(&RawView::of(&Stored::new(9, event), "p".into(), None, None));
     assert_eq!((&shown["encoding"], &shown["data"]), (&json!("sealed"), &json!(null)));
     assert!(shown.get("status").is_none() && shown.get("previous_hash").is_none(), "{shown}");
 }

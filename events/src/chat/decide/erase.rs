@@ -9,6 +9,7 @@ pub(super) fn erase(draft: &mut Draft<'_>, by: &str, reason: Option<&str>) -> De
     if draft.chat.outline.turn.is_some() {
         draft.finish_turn(TurnOutcome::Interrupted, Ending::default())?;
     }
-    draft.push(Event::ChatErased(ChatErased { by: by.to_owned(), reason: reason.map(str::to_owned) }))?;
+    let remains = Some(draft.chat.outline.remains());
+    draft.push(Event::ChatErased(ChatErased { by: by.to_owned(), reason: reason.map(str::to_owned), remains }))?;
     Ok(())
 }

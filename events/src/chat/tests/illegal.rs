@@ -203,7 +203,7 @@ fn event(name: &str, story: &Story) -> Event {
         "SettingsChanged" => Event::SettingsChanged(SettingsChanged::default()),
         "ChatArchived" => Event::ChatArchived(ChatArchived {}),
         "ChatUnarchived" => Event::ChatUnarchived(ChatUnarchived {}),
-        "ChatErased" => Event::ChatErased(ChatErased { by: "ada".to_owned(), reason: None }),
+        "ChatErased" => Event::ChatErased(ChatErased { by: "ada".to_owned(), reason: None, remains: None }),
         "UsageRecorded" => usage_recorded(),
         "ChildSpawned" => Event::ChildSpawned(ChildSpawned { child: CHAT, kind: ChildKind::User }),
         _ => panic!("the table has an unknown event {name}"),

@@ -3,6 +3,7 @@
 mod actions;
 mod chain;
 mod compaction;
+mod erasure;
 mod illegal;
 mod next_action;
 mod properties;

@@ -105,7 +105,7 @@ proptest! {
     #[test]
     fn no_bytes_make_reading_panic(kind in 0..SETTINGS_EVENT_TYPES.len(), data in prop::collection::vec(any::<u8>(), 0..200)) {
         let event = SettingsEvent::ModelRemoved(ModelRemoved { name: "m".to_owned() });
-        let mut stored = Stored { position: 1, event: seal(0, Digest::ZERO, &[event], &cause(), at(), &mut Uuid::nil).remove(0) };
+        let mut stored = Stored::new(1, seal(0, Digest::ZERO, &[event], &cause(), at(), &mut Uuid::nil).remove(0));
         stored.event.event_type = SETTINGS_EVENT_TYPES[kind].name.to_owned();
         stored.event.data = data;
         if let Ok(recorded) = decode(&stored) {

@@ -12,6 +12,7 @@ use crate::event::*;
 use crate::ids::{ChatId, Digest};
 use crate::message::{FinishReason, Origin, Role, Usage, Visibility};
 use crate::part::Part;
+use crate::price::Cost;
 
 pub fn chat_id(number: u128) -> ChatId {
     ChatId(Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0000 + number))
@@ -281,7 +282,19 @@ pub fn full() -> Vec<Event> {
         }),
         Event::ChatArchived(ChatArchived {}),
         Event::ChatUnarchived(ChatUnarchived {}),
-        Event::ChatErased(ChatErased { by: text("ada"), reason: some("asked for") }),
+        Event::ChatErased(ChatErased {
+            by: text("ada"),
+            reason: some("asked for"),
+            remains: Some(Remains {
+                owner: text("ada"),
+                parent: Some(chat_id(2)),
+                root: chat_id(2),
+                created_at: at(-7),
+                archived: true,
+                usage: usage(),
+                cost: Cost { known_micros: 1200, unpriced_steps: 1 },
+            }),
+        }),
         Event::ChildSpawned(ChildSpawned { child: chat_id(2), kind: ChildKind::Agent }),
         Event::UsageRecorded(UsageRecorded {
             purpose: UsagePurpose::Advice,
@@ -402,7 +415,7 @@ pub fn minimal() -> Vec<Event> {
             diff_status: Some(DiffStatus { branch: None, files_changed: 0, insertions: 0, deletions: 0 }),
             context: None,
         }),
-        Event::ChatErased(ChatErased { by: text("ada"), reason: None }),
+        Event::ChatErased(ChatErased { by: text("ada"), reason: None, remains: None }),
         Event::UsageRecorded(UsageRecorded {
             purpose: UsagePurpose::Title,
             model: None,

@@ -30,7 +30,7 @@ fn sealed(version: Version, previous: Digest, events: Vec<Event>) -> Vec<(NewEve
 }
 
 fn stored(event: NewEvent) -> Stored {
-    Stored { position: 77, event }
+    Stored::new(77, event)
 }
 
 fn one() -> Stored {
@@ -134,7 +134,7 @@ fn refused(change: impl FnOnce(&mut NewEvent), problem: &str) {
 
 #[test]
 fn what_cannot_be_read_is_said_clearly() {
-    refused(|event| event.encoding = Encoding::Sealed, "sealed, no key");
+    refused(|event| event.encoding = Encoding::Sealed, "sealed, and no key opened it");
     refused(|event| event.event_type = "chat_painted".to_owned(), "no event has this type");
     refused(|event| event.schema = 3, "schema 3 is unknown; this program reads 1 to 2");
     refused(|event| event.schema = 0, "schema 0 is unknown");
