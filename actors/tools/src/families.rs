@@ -3,7 +3,7 @@
 use verbatim_events::chat::Chat;
 use verbatim_events::event::{EffectClass, ToolDefinition};
 use verbatim_events::log::BoxFuture;
-use verbatim_events::tool::{CallKey, OutputSink, ToolAnswer, ToolInvocation};
+use verbatim_events::tool::{CallKey, ContextFiles, OutputSink, ToolAnswer, ToolInvocation};
 
 use crate::mcp::McpServers;
 use crate::workspace::WorkspaceTools;
@@ -24,6 +24,18 @@ pub trait ToolFamily: Send + Sync {
 
     /// What must be done before `definitions` is complete; `None` where nothing is missing.
     fn prepare(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
+        let _ = chat;
+        None
+    }
+
+    /// Reads the context files of the chat's workspace; `None` where this family knows of none.
+    fn context(&self, chat: &Chat) -> Option<BoxFuture<'static, ContextFiles>> {
+        let _ = chat;
+        None
+    }
+
+    /// A turn of the chat began: what is looked at beside it; `None` where there is nothing to look at.
+    fn turn_began(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
         let _ = chat;
         None
     }
@@ -69,6 +81,14 @@ impl ToolFamily for WorkspaceTools {
                 | "process_output"
                 | "process_list"
         )
+    }
+
+    fn context(&self, chat: &Chat) -> Option<BoxFuture<'static, ContextFiles>> {
+        WorkspaceTools::context(self, chat)
+    }
+
+    fn turn_began(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
+        WorkspaceTools::turn_began(self, chat)
     }
 
     fn effect_class(&self, _chat: &Chat, name: &str) -> Option<EffectClass> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use verbatim_events::chat::{Chat, policy_of};
 use verbatim_events::event::{EffectClass, Offer, ToolDefinition, ToolPolicy};
 use verbatim_events::log::BoxFuture;
-use verbatim_events::tool::{CallKey, OutputSink, ToolAnswer, ToolBox, ToolInvocation};
+use verbatim_events::tool::{CallKey, ContextFiles, OutputSink, ToolAnswer, ToolBox, ToolInvocation};
 
 use crate::families::ToolFamily;
 use crate::validators::Validators;
@@ -78,6 +78,22 @@ impl ToolBox for Registry {
 
     fn prepare(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
         let work: Vec<_> = self.families.iter().filter_map(|family| family.prepare(chat)).collect();
+        if work.is_empty() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            futures_util::future::join_all(work).await;
+        }))
+    }
+
+    fn context(&self, chat: &Chat) -> BoxFuture<'static, ContextFiles> {
+        let none = ContextFiles::none(chat, false);
+        let found = self.families.iter().find_map(|family| family.context(chat));
+        found.unwrap_or_else(|| Box::pin(async move { none }))
+    }
+
+    fn turn_began(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
+        let work: Vec<_> = self.families.iter().filter_map(|family| family.turn_began(chat)).collect();
         if work.is_empty() {
             return None;
         }

@@ -11,8 +11,9 @@ use verbatim_events::log::BoxFuture;
 
 use super::beneath::{Beneath, refused, wanted_file};
 use super::changes::Changes;
+use super::gather::gather;
 use super::lines::is_binary;
-use super::{Change, Content, ENTRIES_MAX, Entry, EntryKind, FileError, Files, LineWindow, Window};
+use super::{Change, Content, ENTRIES_MAX, Entry, EntryKind, FileError, Files, Gathered, LineWindow, Pattern, Window};
 
 /// Bytes of a file that are looked through for a window of its lines.
 const SCAN_MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -71,6 +72,10 @@ impl Files for LocalFiles {
         })
     }
 
+    fn gather(&self, patterns: &'static [Pattern]) -> BoxFuture<'static, Result<Vec<Gathered>, FileError>> {
+        self.blocking(move |_, beneath| gather(beneath, patterns))
+    }
+
     fn made(&self, key: &str) -> BoxFuture<'static, Result<Option<Value>, FileError>> {
         let key = key.to_owned();
         self.blocking(move |inner, beneath| inner.changes.made(beneath, &key))
@@ -81,7 +86,7 @@ impl Files for LocalFiles {
     }
 }
 
-fn open(beneath: &Beneath, asked: &str) -> Result<(File, Stat), FileError> {
+pub(super) fn open(beneath: &Beneath, asked: &str) -> Result<(File, Stat), FileError> {
     let path = beneath.relative(asked)?;
     // Looked at before it is opened: opening a device can do things.
     let looked = beneath.open_at(&path, OFlags::PATH).map_err(|error| refused(asked, error))?;
@@ -108,7 +113,7 @@ pub(super) fn load(file: File, asked: &str, max_bytes: usize) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-fn read(beneath: &Beneath, asked: &str, window: Window) -> Result<Content, FileError> {
+pub(super) fn read(beneath: &Beneath, asked: &str, window: Window) -> Result<Content, FileError> {
     let (file, stat) = open(beneath, asked)?;
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
         return list(&file, asked, window);

@@ -23,6 +23,8 @@ pub(super) struct Tool {
     pub name: &'static str,
     pub effect_class: EffectClass,
     pub needs: Needs,
+    /// A call of it may change what lies in the workspace.
+    pub changes_files: bool,
     description: &'static str,
     parameters: fn() -> Value,
 }
@@ -69,6 +71,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "list_templates",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Templates,
+        changes_files: false,
         description: "Lists the templates that workspaces can be made from, ten a page.",
         parameters: || {
             object(
@@ -84,6 +87,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "read_template",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Templates,
+        changes_files: false,
         description: "Shows a template's description and its parameters with their types and defaults.",
         parameters: || object(&["template_id"], json!({"template_id": {"type": "string"}})),
     },
@@ -91,6 +95,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "create_workspace",
         effect_class: EffectClass::Resumable,
         needs: Needs::Templates,
+        changes_files: true,
         description: "Makes this chat's workspace from a template, and waits until it can be used. A chat has one workspace: if it \
             has one that works, that one is returned (created: false).",
         parameters: || {
@@ -111,6 +116,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "start_workspace",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Templates,
+        changes_files: true,
         description: "Starts this chat's workspace and waits until it can be used.",
         parameters: nothing,
     },
@@ -118,6 +124,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "stop_workspace",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Templates,
+        changes_files: false,
         description: "Stops this chat's workspace and everything that runs in it. Its files are kept.",
         parameters: nothing,
     },
@@ -125,6 +132,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "read_file",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Templates,
+        changes_files: false,
         description: "Reads a text file of the workspace, with line numbers, or lists a directory.",
         parameters: || {
             object(
@@ -141,6 +149,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "write_file",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Templates,
+        changes_files: true,
         description: "Writes a whole file of the workspace, and the directories it lies in.",
         parameters: || object(&["path", "content"], json!({"path": path(), "content": {"type": "string"}})),
     },
@@ -149,6 +158,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         // Each change is known by its call, and is made once however often it is asked for.
         effect_class: EffectClass::Idempotent,
         needs: Needs::Templates,
+        changes_files: true,
         description: "Replaces exact text in files of the workspace. All edits are made, or none. Edits of the same file are made \
             one after the other.",
         parameters: || {
@@ -169,6 +179,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "read_skill",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Workspace,
+        changes_files: false,
         description: "Reads a skill of the workspace: a way of working that is written down in .agents/skills/NAME/SKILL.md. \
             Do so before the work that it is about; it names the files that belong to it.",
         parameters: || object(&["name"], json!({"name": skill()})),
@@ -177,6 +188,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "read_skill_file",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Workspace,
+        changes_files: false,
         description: "Reads a file that belongs to a skill of the workspace.",
         parameters: || {
             let path =
@@ -188,6 +200,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "execute",
         effect_class: EffectClass::Resumable,
         needs: Needs::Shell,
+        changes_files: true,
         description: "Runs a command line with sh -c in the workspace. It waits for the end; a command that takes longer runs on, \
             and its process_id is returned with the output so far.",
         parameters: || {
@@ -206,6 +219,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "process_output",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Shell,
+        changes_files: true,
         description: "Shows a process's state and output, after waiting for its end.",
         parameters: || object(&["process_id"], json!({"process_id": process_id(), "wait_ms": wait_ms()})),
     },
@@ -213,6 +227,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "process_list",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Shell,
+        changes_files: false,
         description: "Lists this chat's processes.",
         parameters: nothing,
     },
@@ -220,6 +235,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "process_signal",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Shell,
+        changes_files: true,
         description: "Ends a process and all it started: terminate asks it to end, kill ends it.",
         parameters: || {
             let signal = json!({"type": "string", "enum": ["terminate", "kill"]});
@@ -230,6 +246,7 @@ pub(super) const TOOLS: [Tool; 15] = [
         name: "attach_file",
         effect_class: EffectClass::Idempotent,
         needs: Needs::Store,
+        changes_files: false,
         description: "Attaches a file of the workspace to the chat, so that the user can see it.",
         parameters: || object(&["path"], json!({"path": path(), "name": {"type": "string"}})),
     },

@@ -5,25 +5,31 @@
 
 mod answers;
 pub mod coder;
+mod context;
 mod create;
 mod definitions;
 mod file_tools;
+mod git;
 mod life;
 pub mod local;
 mod locks;
 pub mod names;
 pub mod pause;
 pub mod port;
+mod probe;
+mod scripted;
 pub mod settings;
 mod shell;
 mod skills;
+mod survey;
 pub mod template;
 mod tools;
 mod workspaces;
 
+pub use git::{FileChange, FileStatus, WorkspaceDiff};
 pub use shell::Shell;
 pub use tools::{FileStore, NewFile, StoreError, WorkspaceTools};
-pub use workspaces::{WorkspaceListing, Workspaces};
+pub use workspaces::{DiffError, WorkspaceListing, Workspaces};
 
 #[cfg(test)]
 mod tests;

@@ -160,7 +160,19 @@ impl Shell {
         self.tell(&owner, &id, status).await
     }
 
-    fn spec(
+    /// The processes that commands run as.
+    pub(super) fn processes(&self) -> &Processes {
+        &self.processes
+    }
+
+    /// Waits until a chat's process has ended, in bounded time.
+    pub(super) async fn ended(&self, chat_id: ChatId, process_id: &str) {
+        if let (Ok(owner), Ok(id)) = (owner_of(chat_id), ProcessId::new(process_id)) {
+            let _ = self.processes.wait(&owner, &id, Duration::from_millis(WAIT_MAX_MS)).await;
+        }
+    }
+
+    pub(super) fn spec(
         &self,
         owner: OwnerId,
         id: ProcessId,

@@ -52,7 +52,7 @@ async fn read_main(files: &dyn Files, name: &str) -> Result<ToolAnswer, String> 
         Err(FileError::NotFound { .. }) => return Err(missing(files, name).await),
         Err(error) => return Err(error.to_string()),
     };
-    if let Some(stated) = stated_name(&content).filter(|stated| *stated != name) {
+    if let Some(stated) = stated(&content, "name").filter(|stated| *stated != name) {
         return Err(format!("{PLACE}/{name}/{MAIN} calls itself {stated:?}; a skill has its directory's name"));
     }
     let (mut others, more) = entries(files, &format!("{PLACE}/{name}")).await.map_err(|error| error.to_string())?;
@@ -101,7 +101,7 @@ async fn entries(files: &dyn Files, path: &str) -> Result<(Vec<String>, bool), F
 }
 
 /// Words in small letters and digits, a dash between them.
-fn named_well(name: &str) -> Result<(), String> {
+pub(super) fn named_well(name: &str) -> Result<(), String> {
     let word =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if name.len() <= NAME_MAX_BYTES && name.split('-').all(word) {
@@ -112,15 +112,15 @@ fn named_well(name: &str) -> Result<(), String> {
     ))
 }
 
-/// The name in the lines between dashes at the head of a `SKILL.md`, if it has any.
-fn stated_name(content: &str) -> Option<&str> {
+/// A field in the lines between dashes at the head of a `SKILL.md`, if it has any.
+pub(super) fn stated<'a>(content: &'a str, field: &str) -> Option<&'a str> {
     let mut lines = content.lines();
     if lines.next()?.trim_end() != "---" {
         return None;
     }
     let head = lines.take_while(|line| line.trim_end() != "---");
-    let name = head.filter_map(|line| line.strip_prefix("name:")).next()?;
-    Some(name.trim().trim_matches(['"', '\'']))
+    let value = head.filter_map(|line| line.strip_prefix(field)?.strip_prefix(':')).next()?;
+    Some(value.trim().trim_matches(['"', '\'']))
 }
 
 fn text(bytes: Vec<u8>, path: &str) -> Result<String, String> {

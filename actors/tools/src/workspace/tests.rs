@@ -1,6 +1,8 @@
 mod chats;
 mod coder;
+mod context;
 mod contract;
+mod diff;
 mod files;
 mod local;
 mod pieces;

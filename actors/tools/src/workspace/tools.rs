@@ -10,7 +10,7 @@ use verbatim_events::event::{EffectClass, ToolDefinition, WorkspaceBinding};
 use verbatim_events::ids::ChatId;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::part::Part;
-use verbatim_events::tool::{CallKey, ChatAccess, OutputSink, ToolAnswer, ToolInvocation};
+use verbatim_events::tool::{CallKey, ChatAccess, ContextFiles, OutputSink, ToolAnswer, ToolInvocation};
 
 use super::answers;
 use super::create::{Creation, Wish, bound_by};
@@ -20,6 +20,7 @@ use super::life;
 use super::port::{ProvisionError, WorkspaceStatus};
 use super::shell::{ExecuteArguments, Shell};
 use super::skills;
+use super::survey::{Surveys, read_context, workspace_of};
 use super::workspaces::{Workspaces, key_of, own_key_of};
 use crate::files::Files;
 
@@ -64,6 +65,7 @@ struct Inner {
     spaces: Arc<Workspaces>,
     access: Arc<dyn ChatAccess>,
     store: Option<Arc<dyn FileStore>>,
+    surveys: Arc<Surveys>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,13 +108,15 @@ fn arguments<T: DeserializeOwned>(args: &Value) -> Result<T, ToolAnswer> {
 impl WorkspaceTools {
     /// The tools of these workspaces.
     pub fn new(spaces: Arc<Workspaces>, access: Arc<dyn ChatAccess>) -> WorkspaceTools {
-        WorkspaceTools { inner: Arc::new(Inner { spaces, access, store: None }) }
+        let surveys = Surveys::new(Arc::clone(&spaces), Arc::clone(&access));
+        WorkspaceTools { inner: Arc::new(Inner { spaces, access, store: None, surveys }) }
     }
 
     /// The same tools with a place where chats' files are kept: `attach_file` is offered.
     pub fn with_store(self, store: Arc<dyn FileStore>) -> WorkspaceTools {
-        let Inner { spaces, access, .. } = &*self.inner;
-        let inner = Inner { spaces: Arc::clone(spaces), access: Arc::clone(access), store: Some(store) };
+        let Inner { spaces, access, surveys, .. } = &*self.inner;
+        let (spaces, access, surveys) = (Arc::clone(spaces), Arc::clone(access), Arc::clone(surveys));
+        let inner = Inner { spaces, access, store: Some(store), surveys };
         WorkspaceTools { inner: Arc::new(inner) }
     }
 
@@ -132,7 +136,26 @@ impl WorkspaceTools {
     /// Answers a call.
     pub fn run(&self, invocation: ToolInvocation, output: OutputSink) -> BoxFuture<'static, ToolAnswer> {
         let inner = Arc::clone(&self.inner);
-        Box::pin(async move { inner.answer(invocation, output).await.unwrap_or_else(|refused| refused) })
+        Box::pin(async move {
+            let (chat_id, name) = (invocation.key.chat_id, invocation.name.clone());
+            let answer = inner.answer(invocation, output).await.unwrap_or_else(|refused| refused);
+            inner.look_after(chat_id, &name, &answer);
+            answer
+        })
+    }
+
+    /// Reads the context files of a chat's workspace; `None` where it has none.
+    pub fn context(&self, chat: &Chat) -> Option<BoxFuture<'static, ContextFiles>> {
+        workspace_of(chat)?;
+        let (inner, chat) = (Arc::clone(&self.inner), chat.clone());
+        Some(Box::pin(async move { read_context(&inner.spaces, &chat).await }))
+    }
+
+    /// Looks at a chat's workspace now that a turn begins; `None` where it has none, or somebody looks at it already.
+    pub fn turn_began(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
+        workspace_of(chat)?;
+        let work = self.inner.surveys.noticed(chat.outline.id)?;
+        Some(Box::pin(work))
     }
 
     /// The user stopped the turn that this call runs in.
@@ -151,6 +174,19 @@ impl WorkspaceTools {
 }
 
 impl Inner {
+    /// Sees to it that what a call may have changed in the workspace is noticed.
+    fn look_after(&self, chat_id: ChatId, name: &str, answer: &ToolAnswer) {
+        let process = answer.result.get("process_id").and_then(Value::as_str);
+        if let (Some(id), Some("running")) = (process, answer.result.get("state").and_then(Value::as_str)) {
+            self.surveys.runs_on(chat_id, id.to_owned());
+        }
+        if tool(name).is_some_and(|tool| tool.changes_files)
+            && let Some(work) = self.surveys.noticed(chat_id)
+        {
+            tokio::spawn(work);
+        }
+    }
+
     fn has(&self, needs: Needs) -> bool {
         self.spaces.has_templates()
             && match needs {

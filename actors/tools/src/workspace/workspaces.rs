@@ -1,12 +1,14 @@
 //! All templates and all workspaces of a server, whoever makes them.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use verbatim_events::ids::ChatId;
 use verbatim_events::tool::CallKey;
 
+use super::git::{self, NoDiff, WorkspaceDiff};
 use super::locks::Locks;
 use super::pause::Pause;
 use super::port::{
@@ -23,6 +25,17 @@ pub struct WorkspaceListing {
     pub workspaces: Vec<WorkspaceView>,
     /// What cannot be had now.
     pub unavailable: Vec<(ProvisionerKind, String)>,
+}
+
+/// Why it cannot be said how a workspace's files differ.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DiffError {
+    /// There is no repository in the workspace.
+    #[error("there is no git repository in the workspace")]
+    NoRepository,
+    /// The workspace cannot be looked at now. In words for people.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 /// Templates, and who makes workspaces of them.
@@ -57,14 +70,26 @@ impl Workspaces {
         self.shell.as_ref().filter(|shell| all_elsewhere || shell.is_on())
     }
 
-    /// Ends everything that runs in a workspace on this machine. What is elsewhere ends with its workspace.
-    pub(super) async fn end_processes(&self, id: &str) -> Result<(), ProvisionError> {
-        let Some(shell) = &self.shell else { return Ok(()) };
-        match self.maker_of(id)?.command(id, "", None).await {
-            Ok(CommandPlan::Confined { root, .. }) => shell.clear(&root).await.map_err(ProvisionError::Unavailable),
+    /// The directory of a workspace on this machine, while commands can be run there. What is elsewhere ends with its workspace.
+    async fn root_of(&self, id: &str) -> Option<PathBuf> {
+        match self.maker_of(id).ok()?.command(id, "", None).await {
+            Ok(CommandPlan::Confined { root, .. }) => Some(root),
             // It does not run, so nothing runs in it.
-            Ok(CommandPlan::Through { .. }) | Err(_) => Ok(()),
+            Ok(CommandPlan::Through { .. }) | Err(_) => None,
         }
+    }
+
+    async fn end_in(&self, root: Option<&Path>) -> Result<(), ProvisionError> {
+        match (&self.shell, root) {
+            (Some(shell), Some(root)) => shell.clear(root).await.map_err(ProvisionError::Unavailable),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends everything that runs in a workspace on this machine.
+    pub(super) async fn end_processes(&self, id: &str) -> Result<(), ProvisionError> {
+        let root = self.root_of(id).await;
+        self.end_in(root.as_deref()).await
     }
 
     /// Leaves nothing of a chat behind that is gone: its processes end, the workspaces that were made for it go.
@@ -159,6 +184,23 @@ impl Workspaces {
         self.maker_of(id)?.look(id).await
     }
 
+    /// How a workspace's files differ from what was last committed to its repository; with the difference itself if that is
+    /// wanted. Bounded in time.
+    pub async fn diff(&self, id: &str, with_patch: bool) -> Result<WorkspaceDiff, DiffError> {
+        let unavailable = |problem: ProvisionError| DiffError::Unavailable(problem.to_string());
+        let shell = self.shell();
+        let shell = shell.ok_or_else(|| DiffError::Unavailable("no commands can be run here".to_owned()))?;
+        // Whoever asks often waits for himself, and is told what is so by then.
+        let _turn = self.locks.turn(&format!("diff {id}")).await;
+        let plan = self.maker_of(id).map_err(unavailable)?.command(id, &git::script(with_patch), None).await;
+        let output = shell.look(id, plan.map_err(unavailable)?, &git::script(with_patch)).await;
+        match git::read(&output.map_err(DiffError::Unavailable)?) {
+            Ok(diff) => Ok(diff),
+            Err(NoDiff::NoRepository) => Err(DiffError::NoRepository),
+            Err(NoDiff::Failed(problem)) => Err(DiffError::Unavailable(problem)),
+        }
+    }
+
     /// Takes a workspace away, with all that is and runs in it. One that is gone already is no error.
     pub async fn delete(&self, id: &str) -> Result<WorkspaceView, ProvisionError> {
         let _turn = self.locks.turn(id).await;
@@ -167,8 +209,11 @@ impl Workspaces {
         if view.status == WorkspaceStatus::Deleted {
             return Ok(view);
         }
-        self.end_processes(id).await?;
+        let root = self.root_of(id).await;
+        self.end_in(root.as_deref()).await?;
         provisioner.delete(id).await?;
+        // What was started meanwhile found its directory just before that went.
+        self.end_in(root.as_deref()).await?;
         Ok(WorkspaceView { status: WorkspaceStatus::Deleted, agent_status: AgentStatus::NoAgent, ..view })
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::super::spec::StoredSpec;
 use super::super::status::Claim;
 use super::{Ending, OwnerId, ProcessDirectory, ProcessError, ProcessId, ProcessState, Processes, read};
 
@@ -39,14 +40,18 @@ impl Processes {
         Ok(())
     }
 
-    /// Ends and removes all processes, of whomever, that are confined to a workspace: it is deleted.
+    /// Ends and removes all processes, of whomever, that run in a workspace: it is deleted.
     pub async fn remove_in(&self, workspace: &Path) -> Result<(), ProcessError> {
         let mut all = Vec::new();
         for owner in self.owners().await? {
             for (id, _) in self.list(&owner).await? {
                 let stored = read(&self.directory(&owner, &id), ProcessDirectory::spec).await?;
-                let confinement = stored.and_then(|stored| stored.spec.confinement);
-                if confinement.is_some_and(|confinement| confinement.workspace == workspace) {
+                let runs_there = stored.is_some_and(|StoredSpec { spec, .. }| match &spec.confinement {
+                    Some(confinement) => confinement.workspace == workspace,
+                    // Nothing confines it, but there it began.
+                    None => spec.workdir.starts_with(workspace),
+                });
+                if runs_there {
                     all.push((owner.clone(), id));
                 }
             }

@@ -11,13 +11,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use verbatim_events::ids::Digest;
 use verbatim_events::log::BoxFuture;
 
+use super::super::scripted::{MARK, Told, base64_of};
 pub(super) use super::scripts::command;
-use super::scripts::{MARK, Script, base64, bytes_of};
+use super::scripts::{Script, base64};
 use crate::files::lines::WINDOW_MAX_BYTES;
 use crate::files::local::window_of;
 use crate::files::{
-    CHANGE_FILES_MAX, Change, Content, ENTRIES_MAX, Entry, EntryKind, FILE_MAX_BYTES, FileError, Files, LineWindow,
-    PATH_MAX_BYTES, Window,
+    CHANGE_FILES_MAX, Change, Content, ENTRIES_MAX, Entry, EntryKind, FILE_MAX_BYTES, FileError, Files, Gathered,
+    LineWindow, PATH_MAX_BYTES, Pattern, Window,
 };
 
 /// How long one look into a workspace may take.
@@ -93,30 +94,7 @@ impl Ssh {
     }
 }
 
-/// What a script said: its words, and the data that followed.
-struct Told {
-    words: Vec<String>,
-    data: Vec<u8>,
-}
-
 impl Told {
-    fn read(output: &str) -> Result<Told, FileError> {
-        let broken = || FileError::Unavailable("the workspace's answer is broken off".to_owned());
-        let mut lines = output.lines().map(|line| line.trim_end_matches('\r'));
-        let first = lines.by_ref().find_map(|line| line.strip_prefix(MARK)?.strip_prefix(' ')).ok_or_else(broken)?;
-        let (mut data, mut is_whole) = (String::new(), false);
-        for line in lines {
-            if line == format!("{MARK}.") {
-                is_whole = true;
-                break;
-            }
-            data.push_str(line);
-        }
-        // Half an answer must not pass for a whole one.
-        let data = bytes_of(&data).filter(|_| is_whole).ok_or_else(broken)?;
-        Ok(Told { words: first.split(' ').map(str::to_owned).collect(), data })
-    }
-
     fn number(&self, index: usize) -> u64 {
         self.words.get(index).and_then(|word| word.parse().ok()).unwrap_or(0)
     }
@@ -162,7 +140,8 @@ impl RemoteFiles {
     async fn ask(&self, script: Script, arguments: &[&str], input: Vec<u8>) -> Result<Told, FileError> {
         let (ssh, root) = &*self.inner;
         let arguments: Vec<&str> = std::iter::once(root.as_str()).chain(arguments.iter().copied()).collect();
-        Told::read(&ssh.run(&script.command(&arguments), input).await?)
+        let output = ssh.run(&script.command(&arguments), input).await?;
+        Told::read(&output).ok_or_else(|| FileError::Unavailable("the workspace's answer is broken off".to_owned()))
     }
 
     async fn read_now(&self, path: &str, window: Window) -> Result<Content, FileError> {
@@ -195,6 +174,18 @@ impl RemoteFiles {
         told.problem(path, "a file", max_bytes).map_or(Ok(told.data), Err)
     }
 
+    async fn gather_now(&self, patterns: &[Pattern]) -> Result<Vec<Gathered>, FileError> {
+        let numbers: Vec<(String, String)> = patterns
+            .iter()
+            .map(|pattern| (pattern.head_max_bytes.to_string(), pattern.files_max.to_string()))
+            .collect();
+        let wanted = patterns.iter().zip(&numbers);
+        let arguments: Vec<&str> =
+            wanted.flat_map(|(pattern, (bytes, count))| [pattern.path, bytes.as_str(), count.as_str()]).collect();
+        let told = self.ask(Script::Gather, &arguments, Vec::new()).await?;
+        told.problem("", "a file", 0).map_or_else(|| Ok(gathered(&told.data)), Err)
+    }
+
     async fn made_now(&self, key: &str) -> Result<Option<Value>, FileError> {
         let told = self.ask(Script::Made, &[key], Vec::new()).await?;
         if let Some(problem) = told.problem("", "a file", 0) {
@@ -222,6 +213,21 @@ impl RemoteFiles {
         let path = change.files.get(index).map_or("", |file| file.path.as_str());
         told.problem(path, "a file", FILE_MAX_BYTES).map_or(Ok(()), Err)
     }
+}
+
+/// Files out of lines of four fields. One that cannot be read is left out.
+fn gathered(data: &[u8]) -> Vec<Gathered> {
+    let lines = String::from_utf8_lossy(data).into_owned();
+    let file = |line: &str| {
+        let mut fields = line.split(' ');
+        Some(Gathered {
+            path: String::from_utf8(base64_of(fields.next()?)?).ok()?,
+            size_bytes: fields.next()?.parse().ok()?,
+            digest: fields.next()?.parse().ok()?,
+            head: base64_of(fields.next()?)?,
+        })
+    };
+    lines.lines().filter_map(file).collect()
 }
 
 /// A directory's entries out of `kind size name`, each with a NUL at its end.
@@ -257,6 +263,11 @@ impl Files for RemoteFiles {
     fn load(&self, path: &str, max_bytes: usize) -> BoxFuture<'static, Result<Vec<u8>, FileError>> {
         let (files, path) = (self.clone(), path.to_owned());
         Box::pin(async move { files.load_now(&path, max_bytes).await })
+    }
+
+    fn gather(&self, patterns: &'static [Pattern]) -> BoxFuture<'static, Result<Vec<Gathered>, FileError>> {
+        let files = self.clone();
+        Box::pin(async move { files.gather_now(patterns).await })
     }
 
     fn made(&self, key: &str) -> BoxFuture<'static, Result<Option<Value>, FileError>> {

@@ -1,16 +1,9 @@
 //! What is run inside a workspace to get at its files: for any `sh` with the usual GNU programs.
-//!
-//! An answer stands between two marked lines, its data in base64, so that greetings, warnings and terminals that alter line
-//! ends do no harm. The mark is put together at run time: a terminal that echoes the script echoes no mark.
 
-/// What the lines of an answer begin with.
-pub(super) const MARK: &str = "VERBATIM";
+use super::super::scripted;
 
 /// What all scripts begin with. `place` sets `real` to where a path leads, or says that it leaves the root.
 const PRELUDE: &str = r#"
-m=VERBA; m=${m}TIM
-say() { printf '%s %s\n' "$m" "$*"; }
-end() { printf '%s.\n' "$m"; exit 0; }
 cd "${1:-$HOME}" 2>/dev/null || { say failed 'its directory is not there'; end; }
 root=$(pwd -P)
 place() {
@@ -56,6 +49,29 @@ elif [ -e "$real" ]; then say other; else say missing; fi
 end
 "#;
 
+/// `root`, then three words a pattern (`path bytes count`): the beginnings of the files that fit, a line each: path in
+/// base64, size, digest, content in base64.
+const GATHER: &str = r#"
+shift
+say files
+IFS=
+while [ $# -ge 3 ]; do
+  n=0
+  for p in $1; do
+    [ "$n" -lt "$3" ] || break
+    [ -f "$p" ] && [ -r "$p" ] || continue
+    real=$(realpath -- "$p" 2>/dev/null) || continue
+    case $real in "${root%/}"/*) ;; *) continue ;; esac
+    printf '%s %s %s ' "$(printf %s "$p" | base64 -w 0)" "$(stat -c %s -- "$real")" "$(sha256sum < "$real" | cut -d ' ' -f 1)"
+    head -c "$2" -- "$real" | base64 -w 0
+    echo
+    n=$((n + 1))
+  done
+  shift 3
+done | base64
+end
+"#;
+
 /// `root key`: the answer of a change that was made.
 const MADE: &str = r#"
 c=$HOME/.verbatim/changes/$2
@@ -98,6 +114,7 @@ end
 pub(super) enum Script {
     Read,
     Load,
+    Gather,
     Made,
     Change,
 }
@@ -108,10 +125,11 @@ impl Script {
         let body = match self {
             Script::Read => READ,
             Script::Load => LOAD,
+            Script::Gather => GATHER,
             Script::Made => MADE,
             Script::Change => CHANGE,
         };
-        let mut command = format!("sh -c {} verbatim", quoted(&format!("{PRELUDE}{body}")));
+        let mut command = format!("sh -c {} verbatim", quoted(&format!("{}{PRELUDE}{body}", scripted::PRELUDE)));
         for argument in arguments {
             command.push(' ');
             command.push_str(&quoted(argument));
@@ -159,33 +177,10 @@ pub(super) fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes behind base64, line ends and padding passed over; `None` for what is none.
-pub(super) fn bytes_of(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut number, mut bits) = (0_u32, 0);
-    for letter in text.bytes().filter(|letter| !letter.is_ascii_whitespace() && *letter != b'=') {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        number = number << 6 | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push((number >> bits) as u8);
-            number &= (1 << bits) - 1;
-        }
-    }
-    Some(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workspace::scripted::base64_of as bytes_of;
 
     #[test]
     fn bytes_go_there_and_back() {

@@ -98,6 +98,12 @@ impl Chats {
         self.crashed.subscribe().wait_for(|crashed| *crashed).await.expect("the chats are there");
     }
 
+    /// Changes the chat.
+    pub fn change(&self, command: &Command) {
+        let mut state = self.state.lock();
+        state.chat = Arc::new(run(Some(Chat::clone(&state.chat)), command).0);
+    }
+
     /// Binds the chat to a workspace that nobody has made.
     pub fn promise(&self, template_id: &str, name: &str) {
         let binding = WorkspaceBinding {
@@ -107,9 +113,7 @@ impl Chats {
             parameters: None,
         };
         let patch = SettingsChanged { workspace: Some(binding), ..SettingsChanged::default() };
-        let mut state = self.state.lock();
-        let command = Command::ChangeSettings { patch, archived: None };
-        state.chat = Arc::new(run(Some(Chat::clone(&state.chat)), &command).0);
+        self.change(&Command::ChangeSettings { patch, archived: None });
     }
 }
 

@@ -9,7 +9,7 @@ use super::super::local::LocalProvisioner;
 use super::super::port::{ProvisionerKind, WorkspaceStatus};
 use super::super::template::TemplateConfig;
 use super::chats::Crash;
-use super::{Hasty, House, bad, contract, files, good, skills};
+use super::{Hasty, House, bad, context, contract, files, good, skills};
 
 struct LocalHouse {
     house: House,
@@ -69,6 +69,9 @@ keeps! {
     files::no_path_leads_out;
     skills::skills_are_bounded;
     skills::skills_are_read;
+    context::context_files_are_read;
+    context::a_change_of_a_context_file_is_noticed;
+    context::files_that_nobody_could_read_are_read_when_they_can_be;
 }
 
 #[tokio::test]

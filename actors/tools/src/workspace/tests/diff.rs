@@ -1,0 +1,186 @@
+//! What git tells of a directory.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use verbatim_events::event::DiffStatus;
+
+use super::super::git::{FileStatus, NoDiff, PATCH_MAX_BYTES, WorkspaceDiff, read, script};
+
+struct Repository {
+    home: tempfile::TempDir,
+}
+
+impl Repository {
+    /// A directory without a repository.
+    fn none() -> Repository {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("root")).unwrap();
+        Repository { home }
+    }
+
+    /// A repository with a commit of two files.
+    fn new() -> Repository {
+        let repository = Repository::none();
+        repository.git(".", &["init", "-q", "-b", "main"]);
+        repository.put("a.txt", "one\ntwo\nthree\n");
+        repository.put("gone.txt", "x\n");
+        repository.commit();
+        repository
+    }
+
+    fn root(&self) -> std::path::PathBuf {
+        self.home.path().join("root")
+    }
+
+    fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.root().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    fn git(&self, below: &str, arguments: &[&str]) {
+        let status = Command::new("git")
+            .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"])
+            .args(arguments)
+            .current_dir(self.root().join(below))
+            .env("HOME", self.home.path())
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success(), "{arguments:?}");
+    }
+
+    fn commit(&self) {
+        self.git(".", &["add", "-A"]);
+        self.git(".", &["commit", "-q", "-m", "a commit"]);
+    }
+
+    fn diff(&self, with_patch: bool) -> Result<WorkspaceDiff, NoDiff> {
+        let output = Command::new("sh")
+            .args(["-c", &script(with_patch)])
+            .current_dir(self.root())
+            .env("TMPDIR", self.home.path())
+            .env("HOME", self.root())
+            .output()
+            .unwrap();
+        let left: Vec<_> = std::fs::read_dir(self.home.path()).unwrap().flatten().map(|one| one.file_name()).collect();
+        assert_eq!(left, ["root"], "nothing is left behind");
+        read(&format!("Welcome\r\n{}", String::from_utf8_lossy(&output.stdout)))
+    }
+
+    fn known(&self) -> WorkspaceDiff {
+        self.diff(true).unwrap()
+    }
+}
+
+fn lines(path: &Path) -> usize {
+    std::fs::read(path).unwrap().len()
+}
+
+#[test]
+fn what_changed_since_the_last_commit_is_told_new_files_included() {
+    let repository = Repository::new();
+    let clean = repository.known();
+    assert_eq!(clean, WorkspaceDiff { branch: Some("main".into()), ..WorkspaceDiff::default() });
+    repository.put("a.txt", "one\n2\nthree\nfour\n");
+    std::fs::remove_file(repository.root().join("gone.txt")).unwrap();
+    repository.put("new/it's \"new\"\t\u{e9}.txt", "1\n2\n");
+    repository.put("image.bin", b"\0\x01\x02");
+    repository.put(".gitignore", "*.log\n");
+    repository.put("noise.log", "x\n");
+    let index = lines(&repository.root().join(".git/index"));
+    let diff = repository.known();
+    let told: Vec<(&str, FileStatus, u64, u64, bool)> = diff
+        .files
+        .iter()
+        .map(|file| (file.path.as_str(), file.status, file.insertions, file.deletions, file.binary))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (".gitignore", FileStatus::Added, 1, 0, false),
+            ("a.txt", FileStatus::Modified, 2, 1, false),
+            ("gone.txt", FileStatus::Deleted, 0, 1, false),
+            ("image.bin", FileStatus::Added, 0, 0, true),
+            ("new/it's \"new\"\t\u{e9}.txt", FileStatus::Added, 2, 0, false),
+        ]
+    );
+    let status = DiffStatus { branch: Some("main".into()), files_changed: 5, insertions: 5, deletions: 2 };
+    assert_eq!(diff.status(), status);
+    assert!(diff.patch.contains("--- a/a.txt\n+++ b/a.txt\n") && diff.patch.contains("\n-two\n+2\n"), "{}", diff.patch);
+    assert!(!diff.patch_truncated && !diff.more_files);
+    assert_eq!(repository.diff(false).unwrap(), WorkspaceDiff { patch: String::new(), ..diff });
+    assert_eq!(lines(&repository.root().join(".git/index")), index, "nothing was added");
+}
+
+#[test]
+fn a_repository_without_a_commit_or_a_branch_is_one_all_the_same() {
+    let repository = Repository::none();
+    repository.git(".", &["init", "-q", "-b", "main"]);
+    repository.put("a", "1\n");
+    let diff = repository.known();
+    assert_eq!((diff.branch.as_deref(), diff.status().insertions), (Some("main"), 1));
+    repository.commit();
+    repository.git(".", &["checkout", "-q", "--detach"]);
+    assert_eq!(repository.known().branch, None);
+}
+
+#[test]
+fn the_only_repository_below_counts_and_none_above_does() {
+    let repository = Repository::none();
+    let above = Command::new("git").args(["init", "-q"]).current_dir(repository.home.path()).status().unwrap();
+    assert!(above.success());
+    let none = read(&{
+        let output = Command::new("sh").args(["-c", &script(true)]).current_dir(repository.root()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    });
+    assert_eq!(none, Err(NoDiff::NoRepository));
+    let repository = Repository::none();
+    assert_eq!(repository.diff(true), Err(NoDiff::NoRepository));
+    for (name, count) in [("project", 1), ("other", 2)] {
+        std::fs::create_dir(repository.root().join(name)).unwrap();
+        repository.git(name, &["init", "-q", "-b", name]);
+        repository.put(&format!("{name}/a"), "1\n");
+        match repository.diff(true) {
+            Ok(diff) => assert_eq!((diff.branch.as_deref(), diff.files.len(), count), (Some("project"), 1, 1)),
+            Err(problem) => assert_eq!((problem, count), (NoDiff::NoRepository, 2), "nobody knows which is meant"),
+        }
+    }
+}
+
+#[test]
+fn what_a_repository_says_of_itself_runs_no_program() {
+    let repository = Repository::new();
+    let trap = format!("touch {}; cat", repository.root().join("trapped").display());
+    for (name, value) in [
+        ("diff.external", trap.as_str()),
+        ("core.fsmonitor", &trap),
+        ("diff.trap.textconv", &trap),
+        ("diff.trap.command", &trap),
+        ("core.pager", &trap),
+        ("color.ui", "always"),
+        ("diff.noprefix", "true"),
+    ] {
+        repository.git(".", &["config", name, value]);
+    }
+    repository.put(".gitattributes", "*.txt diff=trap\n");
+    repository.put("a.txt", "another\n");
+    let diff = repository.known();
+    assert!(diff.patch.contains("--- a/a.txt\n") && !diff.patch.contains('\u{1b}'), "{}", diff.patch);
+    assert!(!repository.root().join("trapped").exists());
+}
+
+#[test]
+fn a_long_difference_is_cut_and_half_an_answer_is_none() {
+    let repository = Repository::new();
+    repository.put("a.txt", "é\n".repeat(200_000));
+    let diff = repository.known();
+    assert!(diff.patch_truncated && diff.patch.len() <= PATCH_MAX_BYTES && !diff.patch.contains('\u{fffd}'));
+    assert_eq!(diff.status().insertions, 200_000);
+    for broken in
+        ["", "VERBATIM diff bWFpbg==\nQUFB\n", "VERBATIM failed\nVERBATIM.\n", "VERBATIM diff\n!\nVERBATIM.\n"]
+    {
+        assert!(matches!(read(broken), Err(NoDiff::Failed(_))), "{broken:?}");
+    }
+}
