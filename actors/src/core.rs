@@ -19,6 +19,7 @@ use verbatim_events::vault::Sealer;
 
 use self::tools::Preparation;
 use crate::attempt::RunningAttempt;
+use crate::capacity::Seat;
 use crate::handle::{Answer, IdempotencyKey, Meta, SendError};
 use crate::hub::{Channel, Opened};
 use crate::hydrate::{Caught, catch_up};
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     unsaved: Option<(AttemptId, Box<Command>)>,
     /// How far the tools are for the next model call.
     preparation: Preparation,
+    /// The running turn's place among those that are at work at once.
+    seat: Seat,
     /// When the alarm rings, if it is set.
     alarm: Option<(DateTime<Utc>, tokio::task::JoinHandle<()>)>,
     /// How often in a row the log failed something the chat owes.
@@ -69,6 +72,7 @@ impl Core {
         tell: Tell,
     ) -> Core {
         let channel = deps.hub.channel(chat_id);
+        let seat = deps.capacity.seat(chat_id, &tell);
         Core {
             deps,
             chat_id,
@@ -84,6 +88,7 @@ impl Core {
             census: Census::new(),
             unsaved: None,
             preparation: Preparation::Open,
+            seat,
             alarm: None,
             troubles: 0,
         }
@@ -102,6 +107,12 @@ impl Core {
             }
             ChatMessage::Open { reply, permits } => {
                 let _ = reply.send(self.open().await);
+                drop(permits);
+            }
+            ChatMessage::Rouse { reply, permits } => {
+                let opened = self.open().await.map(drop);
+                self.perform().await;
+                let _ = reply.send(opened);
                 drop(permits);
             }
             ChatMessage::AttemptEnded { attempt_id, command } => self.unsaved = Some((attempt_id, command)),

@@ -6,7 +6,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 use verbatim_events::command::Command;
 use verbatim_events::envelope::Actor;
-use verbatim_events::ids::{ChatId, Digest, Position};
+use verbatim_events::ids::{ChatId, Digest, Position, TurnId};
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
 use verbatim_events::vault::NotSealed;
@@ -142,9 +142,27 @@ impl Handle {
         self.supervisor.open(chat_id).await
     }
 
-    /// Wakes a chat so that it does what it owes; how recovery works through its list.
+    /// Wakes a chat so that it does what it owes, and returns when that is done as far as it can be now; how recovery works
+    /// through its list.
     pub async fn wake(&self, chat_id: ChatId) -> Result<(), SendError> {
-        self.supervisor.open(chat_id).await.map(drop)
+        self.supervisor.rouse(chat_id).await
+    }
+
+    /// Until `recovered` no turn begins a step that has no place yet: those that were at work before the start come first,
+    /// then those that waited, in their order; all of them must have been woken before anybody else may go on.
+    pub fn await_recovery(&self) {
+        self.supervisor.deps().capacity.close();
+    }
+
+    /// Everybody who was at work or waited has been woken.
+    pub fn recovered(&self) {
+        self.supervisor.deps().capacity.open();
+    }
+
+    /// The chat's turn does nothing but wait for another chat: it gives up its place among those that are at work at once,
+    /// and takes one again before its next step. Does nothing if another turn is under way.
+    pub fn give_up_place(&self, chat_id: ChatId, turn_id: TurnId) {
+        self.supervisor.deps().capacity.give_up(chat_id, turn_id);
     }
 
     /// Figures for health checks and metrics.

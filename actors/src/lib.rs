@@ -5,6 +5,7 @@
 //! sees an actor's address: callers hold a `Handle`.
 
 mod attempt;
+mod capacity;
 mod chat;
 pub mod clock;
 mod core;

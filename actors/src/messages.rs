@@ -25,6 +25,8 @@ pub(crate) enum ChatMessage {
     },
     /// Show yourself.
     Open { reply: oneshot::Sender<Result<Opened, SendError>>, permits: Permits },
+    /// Do what you owe, and say when that is done as far as it can be now.
+    Rouse { reply: oneshot::Sender<Result<(), SendError>>, permits: Permits },
     /// The attempt is over, and this is what it wants done.
     AttemptEnded { attempt_id: AttemptId, command: Box<Command> },
     /// Somebody else wrote to your log: read on.
@@ -50,6 +52,7 @@ impl ChatMessage {
         match self {
             ChatMessage::Command { command, .. } => command.name(),
             ChatMessage::Open { .. } => "Open",
+            ChatMessage::Rouse { .. } => "Rouse",
             ChatMessage::AttemptEnded { .. } => "AttemptEnded",
             ChatMessage::Refresh => "Refresh",
             ChatMessage::Wake => "Wake",

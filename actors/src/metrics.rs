@@ -65,6 +65,37 @@ impl Family {
     }
 }
 
+/// The figures of turns at work and of turns that wait for a place.
+pub(crate) struct PlaceMetrics {
+    held: [Gauge; 2],
+    waiting: [Gauge; 2],
+    wait: Histogram,
+}
+
+impl PlaceMetrics {
+    pub(crate) fn new() -> PlaceMetrics {
+        let kinds = ["root", "child"];
+        PlaceMetrics {
+            held: kinds.map(|kind| gauge!("verbatim_turns_at_work", "kind" => kind)),
+            waiting: kinds.map(|kind| gauge!("verbatim_turns_waiting", "kind" => kind)),
+            wait: histogram!("verbatim_turn_wait_seconds"),
+        }
+    }
+
+    /// So many have a place and so many wait: root, child.
+    pub(crate) fn places(&self, held: [usize; 2], waiting: [usize; 2]) {
+        for kind in 0..2 {
+            self.held[kind].set(held[kind] as f64);
+            self.waiting[kind].set(waiting[kind] as f64);
+        }
+    }
+
+    /// A turn got its place after so long.
+    pub(crate) fn waited(&self, wait: Duration) {
+        self.wait.record(wait);
+    }
+}
+
 /// A node's figures.
 pub(crate) struct Metrics {
     chats: [Gauge; StateName::ALL.len()],

@@ -9,6 +9,7 @@ use verbatim_events::snapshot::Snapshots;
 use verbatim_events::tool::ToolBox;
 use verbatim_events::vault::Vault;
 
+use crate::capacity::Capacity;
 use crate::clock::Clock;
 use crate::handle::Handle;
 use crate::hub::Hub;
@@ -56,6 +57,7 @@ pub(crate) struct Deps {
     pub(crate) node_name: String,
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) hub: Hub,
+    pub(crate) capacity: Arc<Capacity>,
     pub(crate) metrics: Metrics,
 }
 
@@ -66,7 +68,9 @@ impl Node {
     /// Starts a node's actors. Must be called on a thread that runs an actix `System`; the node lives until
     /// `Handle::shutdown`. A metrics recorder must be installed before, or the node counts for nobody.
     pub fn start(options: NodeOptions) -> Handle {
+        let capacity = Capacity::new(&options.limits, Arc::clone(&options.clock));
         let deps = Arc::new(Deps {
+            capacity,
             log: options.log,
             vault: options.vault,
             journal: options.journal,

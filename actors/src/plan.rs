@@ -24,6 +24,7 @@ use verbatim_events::rejection::Rejection;
 use verbatim_events::vault::Sealer;
 use verbatim_events::{prompt, wire};
 
+use crate::capacity::{Gate, Seat};
 use crate::clock::retry_is_due;
 use crate::handle::{Meta, SendError};
 use crate::hydrate::{Witnessed, witness};
@@ -94,6 +95,17 @@ pub(crate) struct Plan {
     pub(crate) preparation: Option<BoxFuture<'static, ()>>,
 }
 
+/// What an append and the next step need besides the chat's state.
+#[derive(Clone, Copy)]
+pub(crate) struct Means<'a> {
+    /// Seals the chat's content, where it is sealed.
+    pub(crate) sealer: Option<&'a dyn Sealer>,
+    /// The tools have had their time to get ready.
+    pub(crate) is_prepared: bool,
+    /// Where the turn asks for its place.
+    pub(crate) seat: &'a Seat,
+}
+
 struct Draft<'a> {
     deps: &'a Deps,
     sealer: Option<&'a dyn Sealer>,
@@ -128,20 +140,19 @@ impl Draft<'_> {
 }
 
 /// Plans the append of a command, or, without one, of what the chat owes by itself. Where the tools need preparing and
-/// `is_prepared` does not say that they have had their time, the plan ends before the model's call.
-#[allow(clippy::too_many_arguments, reason = "each is a thing of its own that the plan depends on")]
+/// `means` do not say that they have had their time, the plan ends before the model's call; where its seat finds no
+/// place for the turn, it ends with the word that the turn waits.
 pub(crate) fn plan(
     deps: &Deps,
-    sealer: Option<&dyn Sealer>,
     chat_id: verbatim_events::ids::ChatId,
     before: Option<&Arc<Chat>>,
     command: Option<&Command>,
     meta: &Meta,
     now: DateTime<Utc>,
-    is_prepared: bool,
+    means: Means<'_>,
 ) -> Result<Plan, SendError> {
     let state = before.map(|chat| chat.as_ref().clone());
-    let mut draft = Draft { deps, sealer, now, chat: state, events: Vec::new(), witnessed: Vec::new() };
+    let mut draft = Draft { deps, sealer: means.sealer, now, chat: state, events: Vec::new(), witnessed: Vec::new() };
     let cause = Cause {
         actor: meta.actor.clone(),
         command_id: meta.command_id,
@@ -162,7 +173,7 @@ pub(crate) fn plan(
     };
     let (mut attempt, mut preparation) = (None, None);
     for _ in 0..FOLLOW_UPS_MAX {
-        let (command, work) = match draft.chat.as_ref().map(|chat| follow_up(deps, chat, now, is_prepared)) {
+        let (command, work) = match draft.chat.as_ref().map(|chat| follow_up(deps, chat, now, means)) {
             None | Some(FollowUp::Nothing) => break,
             Some(FollowUp::Prepare(work)) => {
                 preparation = Some(work);
@@ -202,7 +213,8 @@ enum FollowUp {
     Command(Box<Command>, Option<Work>),
 }
 
-fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) -> FollowUp {
+fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, means: Means<'_>) -> FollowUp {
+    let Means { is_prepared, seat, .. } = means;
     let due = pending(chat).into_iter().any(|effect| match effect {
         Effect::Act => true,
         Effect::ActAt(moment) => retry_is_due(chat, moment, now),
@@ -214,6 +226,19 @@ fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, is_prepared: bool) ->
     let fail = |error| (Command::FailTurn { attempt_id: None, error, partial: Vec::new() }, None);
     let models = Models::of(deps, chat);
     let action = next_action(chat, &models.facts(&deps.limits), &deps.limits);
+    let is_a_step = matches!(
+        action,
+        NextAction::Generate | NextAction::RunTools(_) | NextAction::Compact(_) | NextAction::LoadContext
+    );
+    if is_a_step {
+        match seat.ask(&chat.outline, now) {
+            Gate::Open => {}
+            Gate::Full(scope) if chat.outline.capacity.is_none() => {
+                return FollowUp::Command(Box::new(Command::AwaitCapacity { scope }), None);
+            }
+            Gate::Full(_) | Gate::Closed => return FollowUp::Nothing,
+        }
+    }
     if matches!(action, NextAction::Generate | NextAction::RunTools(_) | NextAction::Compact(_))
         && !is_prepared
         && let Some(work) = deps.tools.prepare(chat)

@@ -154,6 +154,13 @@ impl Supervisor {
         answer.await.unwrap_or(Err(SendError::Died))
     }
 
+    /// Lets a chat do what it owes; returns when that is done as far as it can be now.
+    pub(crate) async fn rouse(&self, chat_id: ChatId) -> Result<(), SendError> {
+        let (reply, answer) = oneshot::channel();
+        self.route(chat_id, |permits| ChatMessage::Rouse { reply, permits })?;
+        answer.await.unwrap_or(Err(SendError::Died))
+    }
+
     /// Lets a chat's actor read on in the log: somebody else has written there. One that rests is woken, since it may owe
     /// something now; if there is no room for it, recovery or the next message sees to it.
     pub(crate) async fn refresh(&self, chat_id: ChatId) {
@@ -341,6 +348,8 @@ impl Supervisor {
             registry.entries.drain().map(|(_, entry)| entry).collect()
         };
         self.deps.hub.close();
+        // What the chats give back now is not given to others.
+        self.deps.capacity.stop();
         let mut waits = Vec::with_capacity(entries.len());
         for entry in &entries {
             let (done, rested) = oneshot::channel();

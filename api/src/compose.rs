@@ -167,6 +167,7 @@ impl Server {
             runtime: runtime.clone(),
             arbiters: std::thread::available_parallelism().map_or(2, usize::from),
         });
+        handle.await_recovery();
         access.connect(handle.clone());
         let (streams, background) = (CancellationToken::new(), CancellationToken::new());
         let projections = runtime.spawn({

@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::chat::Chat;
 use crate::error::ChatError;
 use crate::event::{
-    AbandonCause, ApprovalDecision, AttemptAction, ChildKind, CompactionSource, ContextSource, EffectClass, Offer,
-    RequestRecipe, SettingsChanged, ToolDefinition, ToolPolicy, TurnOutcome, UsageRecorded, WorkspaceBinding,
+    AbandonCause, ApprovalDecision, AttemptAction, CapacityScope, ChildKind, CompactionSource, ContextSource,
+    EffectClass, Offer, RequestRecipe, SettingsChanged, ToolDefinition, ToolPolicy, TurnOutcome, UsageRecorded,
+    WorkspaceBinding,
 };
 use crate::ids::{AttemptId, ChatId, Digest, MessageId, QueuedId};
 use crate::message::{FinishReason, Usage};
@@ -61,6 +62,11 @@ pub enum Command {
     Archive,
     /// Brings the chat back.
     Unarchive,
+    /// The running turn has no place among those that may be at work at once, and waits for one.
+    AwaitCapacity {
+        /// Which bound was met.
+        scope: CapacityScope,
+    },
     /// A step is about to be tried.
     RecordAttempt(RecordAttempt),
     /// A tool of the running attempt is about to run.
@@ -184,6 +190,7 @@ impl Command {
             Command::ExpireAction => "ExpireAction",
             Command::Archive => "Archive",
             Command::Unarchive => "Unarchive",
+            Command::AwaitCapacity { .. } => "AwaitCapacity",
             Command::RecordAttempt(_) => "RecordAttempt",
             Command::StartToolCall { .. } => "StartToolCall",
             Command::FinishToolCall { .. } => "FinishToolCall",

@@ -63,6 +63,14 @@ limits! {
     tool_results_max_bytes: usize = 2 * 1024 * 1024;
     /// Tools of one batch that run at once.
     tools_parallel_max: usize = 16;
+    /// Turns of one owner's own chats that are at work at once; more wait, in order. 0 for no bound.
+    turns_root_max: usize = 5;
+    /// Turns of one owner's chats that belong to another chat (its agents above all) that are at work at once. 0 for no
+    /// bound.
+    turns_child_max: usize = 10;
+    /// Turns at work at once on the whole node, whoever owns them; at the bound owners take turns. 0 for no bound. A turn
+    /// costs little but a connection to its provider, so this guards the machine and the providers' patience.
+    turns_node_max: usize = 1000;
     /// How long receipts of idempotency keys are kept, in days.
     receipts_days: u32 = 7;
     /// The context share, in percent, from which compaction is due. 100 switches it off.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::chat::Chat;
 use crate::command::Command;
 use crate::event::{ContextSource, EffectClass, Offer, UsageRecorded};
-use crate::ids::{AttemptId, ChatId, Digest, MessageId};
+use crate::ids::{AttemptId, ChatId, Digest, MessageId, TurnId};
 use crate::log::BoxFuture;
 use crate::outcome::Outcome;
 use crate::part::Part;
@@ -186,6 +186,12 @@ pub trait ChatAccess: Send + Sync {
     /// Sends a command. The same key sent again is answered like the first time and appends nothing, so a tool that runs
     /// again after a crash repeats nothing.
     fn send(&self, chat_id: ChatId, command: Command, key: String) -> BoxFuture<'static, Result<Outcome, AccessError>>;
+
+    /// The call does nothing but wait for another chat: its own chat's turn needs no place among those that are at work at
+    /// once until its next step. Without it two chats could wait for each other.
+    fn give_up_place(&self, chat_id: ChatId, turn_id: TurnId) {
+        let _ = (chat_id, turn_id);
+    }
 
     /// Ends once the chat's status may have changed since `version`, or at the latest after `wait_ms`.
     fn changed(&self, chat_id: ChatId, version: u64, wait_ms: u64) -> BoxFuture<'static, Result<(), AccessError>>;

@@ -85,6 +85,7 @@ event_types! {
     QueuedMessageDeleted "queued_message_deleted" 1;
     QueuedMessagePromoted "queued_message_promoted" 1;
     TurnStarted "turn_started" 2;
+    CapacityAwaited "capacity_awaited" 1;
     AttemptRecorded "attempt_recorded" 2;
     ToolCallStarted "tool_call_started" 1;
     ToolCallFinished "tool_call_finished" 2;

@@ -77,7 +77,8 @@ impl Gate {
         self.0.close();
     }
 
-    async fn pass(&self) {
+    /// Waits until it is open.
+    pub async fn pass(&self) {
         // Closing the semaphore is what opens the gate.
         let _ = self.0.acquire().await;
     }

@@ -17,7 +17,7 @@ use super::{Core, TROUBLE_BASE_MS, replayed};
 use crate::attempt;
 use crate::handle::{Answer, Meta, SendError};
 use crate::metrics::Stage;
-use crate::plan::{Plan, plan};
+use crate::plan::{Means, Plan, plan};
 use crate::spans;
 
 /// How often a command is decided again after another writer was faster.
@@ -46,10 +46,13 @@ impl Core {
             self.hydrate().await?;
             let before = self.chat.clone();
             let now = microseconds(self.deps.clock.now());
-            let is_prepared = self.preparation == Preparation::Done;
             let sealer = self.sealer(command).await?;
-            let sealer = sealer.as_deref();
-            let mut planned = plan(&self.deps, sealer, self.chat_id, before.as_ref(), command, meta, now, is_prepared)?;
+            let means = Means {
+                sealer: sealer.as_deref(),
+                is_prepared: self.preparation == Preparation::Done,
+                seat: &self.seat,
+            };
+            let mut planned = plan(&self.deps, self.chat_id, before.as_ref(), command, meta, now, means)?;
             if let Some(work) = planned.preparation.take() {
                 self.prepare_tools(work);
             }

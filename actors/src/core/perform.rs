@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tracing::Instrument as _;
-use verbatim_events::chat::{Effect, pending};
+use verbatim_events::chat::{Chat, Effect, pending};
 use verbatim_events::command::{Command, Step};
 use verbatim_events::episode;
 use verbatim_events::event::{AbandonCause, UsagePurpose, UsageRecorded};
@@ -25,6 +25,11 @@ const EFFECTS_PER_MESSAGE: u32 = 64;
 impl Core {
     /// Does what the chat owes, until it owes nothing that can be done now. Level-triggered: looks at the state alone.
     pub(super) async fn perform(&mut self) {
+        self.perform_all().await;
+        self.seat.follow(self.chat.as_deref().map(|chat| &chat.outline));
+    }
+
+    async fn perform_all(&mut self) {
         for _ in 0..EFFECTS_PER_MESSAGE {
             match self.perform_one().await {
                 Ok(true) => self.troubles = 0,
@@ -59,7 +64,7 @@ impl Core {
         let now = self.deps.clock.now();
         for effect in pending(&chat) {
             let command = match effect {
-                Effect::Act | Effect::ActAt(_) if self.preparation == Preparation::Underway => continue,
+                Effect::Act | Effect::ActAt(_) if self.must_wait(&chat) => continue,
                 Effect::Act => None,
                 Effect::ActAt(moment) if retry_is_due(&chat, moment, now) => None,
                 Effect::ExpireAt(moment) if moment <= now => Some(Command::ExpireAction),
@@ -110,6 +115,11 @@ impl Core {
         Ok(false)
     }
 
+    /// The next step waits for the tools, or for its place; both say when they are there.
+    fn must_wait(&self, chat: &Chat) -> bool {
+        self.preparation == Preparation::Underway || self.seat.is_blocked(&chat.outline)
+    }
+
     /// What an attempt has said that can stand in a message. It says no more.
     fn partial(&self, attempt_id: AttemptId) -> Vec<verbatim_events::part::Part> {
         let frames = self.channel.close_episode(attempt_id);
@@ -133,11 +143,13 @@ impl Core {
     /// Nothing can be done now: tells the supervisor whether the chat may rest, and sets the alarm for what comes later.
     pub(super) fn settle(&mut self) {
         let effects = self.chat.as_deref().map(pending).unwrap_or_default();
+        let is_blocked = self.chat.as_deref().is_some_and(|chat| self.seat.is_blocked(&chat.outline));
         let moment = effects
             .iter()
             .filter_map(|effect| match effect {
-                // The tools say when they are ready; a moment that has passed would ring again and again until then.
+                // Who is waited for says when; a moment that has passed would ring again and again until then.
                 Effect::ActAt(_) if self.preparation == Preparation::Underway => None,
+                Effect::ActAt(moment) if *moment <= self.deps.clock.now() && is_blocked => None,
                 Effect::ActAt(moment) | Effect::ExpireAt(moment) => Some(*moment),
                 Effect::Act | Effect::Attend(_) | Effect::FinishInterruption(_) => None,
             })

@@ -26,8 +26,24 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Tries to wake one chat. A database that is away for longer fails every command anyway, and each wakes its chat.
 const TRIES: u32 = 8;
 
-/// Wakes every chat that owes something as of now. Ends when all were woken.
+/// How long new turns wait for those of before to be found, at most: read models that are away must not stop everything.
+const HEAD_START: Duration = Duration::from_secs(10);
+
+/// Wakes every chat that owes something as of now. Ends when all were woken. Until then, but not for long, those that were
+/// at work or waited for a place have the precedence over whatever comes.
 pub(super) async fn recover(log: Arc<dyn EventLog>, reads: ReadModels, handle: Handle) {
+    let waking = wake_all(log, reads, handle.clone());
+    tokio::pin!(waking);
+    if tokio::time::timeout(HEAD_START, &mut waking).await.is_ok() {
+        handle.recovered();
+        return;
+    }
+    tracing::warn!("not all unfinished turns were found in time; new ones go on beside them");
+    handle.recovered();
+    waking.await;
+}
+
+async fn wake_all(log: Arc<dyn EventLog>, reads: ReadModels, handle: Handle) {
     // What happens from now on wakes its chat by itself.
     let head = head(log.as_ref()).await;
     while reads.wait_until(head, PATIENCE).await.is_err() {}

@@ -79,6 +79,11 @@ pub fn event_types() -> Vec<StreamEvent> {
             of(&[("queued_id", number()), ("to", word("PromotedTo"))]),
         ),
         kind("turn_started", "A turn began.", of(&[("turn_id", number()), ("reason", word("TurnReason"))])),
+        kind(
+            "capacity_awaited",
+            "The turn waits: as many others are at work as may be at once. The next attempt, or the turn's end, ends it.",
+            of(&[("scope", word("CapacityScope"))]),
+        ),
         kind("attempt_recorded", "An attempt at a step begins; earlier parts are void.", word("Attempt")),
         kind(
             "tool_call_started",

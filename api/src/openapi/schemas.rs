@@ -65,6 +65,7 @@ pub fn all() -> Map<String, Value> {
     add::<words::WithdrawalReason>(&mut named);
     add::<words::PromotedTo>(&mut named);
     add::<words::EffectClass>(&mut named);
+    add::<words::CapacityScope>(&mut named);
     add::<words::AbandonCause>(&mut named);
     add::<words::ActionResolution>(&mut named);
     add::<words::InterruptCause>(&mut named);

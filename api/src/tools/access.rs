@@ -8,7 +8,7 @@ use verbatim_actors::hub::Frame;
 use verbatim_events::chat::Chat;
 use verbatim_events::command::Command;
 use verbatim_events::envelope::Actor;
-use verbatim_events::ids::{ChatId, Digest};
+use verbatim_events::ids::{ChatId, Digest, TurnId};
 use verbatim_events::log::BoxFuture;
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
@@ -74,6 +74,12 @@ impl ChatAccess for Access {
             let answer = handle?.send_family(chat_id, command, meta).await.map_err(refused)?;
             Ok(answer.outcome)
         })
+    }
+
+    fn give_up_place(&self, chat_id: ChatId, turn_id: TurnId) {
+        if let Ok(handle) = self.handle() {
+            handle.give_up_place(chat_id, turn_id);
+        }
     }
 
     fn changed(&self, chat_id: ChatId, version: u64, wait_ms: u64) -> BoxFuture<'static, Result<(), AccessError>> {

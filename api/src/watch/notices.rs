@@ -62,7 +62,8 @@ pub fn names(before: Option<&Outline>, event: &Event, after: &Outline) -> Vec<&'
         Event::ChatErased(_) => names.push("chat_erased"),
         _ => {}
     }
-    if before.status != after.status {
+    // Whether a turn is at work or waits for its place is part of what the chat does.
+    if before.status != after.status || before.capacity.is_some() != after.capacity.is_some() {
         names.push("status_changed");
     }
     if matches!(event, Event::ActionRequired(_)) {

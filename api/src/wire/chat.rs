@@ -14,7 +14,7 @@ use verbatim_events::message::Usage;
 use super::{Time, is_false, words};
 
 /// A chat: `{id, owner, parent?, root, title, model, effort?, status, archived, pinned, labels, plan_mode?, version,
-/// history_version, queue_length, turn_id?, last_error?, retry?, action?, workspace?, diff_status?, context_dirty?, usage, cost_micros?, erased?,
+/// history_version, queue_length, turn_id?, last_error?, retry?, waiting_for_capacity?, action?, workspace?, diff_status?, context_dirty?, usage, cost_micros?, erased?,
 /// created_at, updated_at}`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Chat)]
@@ -71,6 +71,9 @@ pub struct ChatView<'a> {
     /// The retry that waits for its time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryView<'a>>,
+    /// Its turn waits until fewer others are at work.
+    #[serde(skip_serializing_if = "is_false")]
+    pub waiting_for_capacity: bool,
     /// What it waits for in `requires_action`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<ActionView<'a>>,
@@ -122,6 +125,7 @@ impl<'a> ChatView<'a> {
             turn_id: outline.turn.as_ref().map(|turn| turn.id),
             last_error: outline.last_error.as_ref(),
             retry: outline.retry.as_ref().map(RetryView::of),
+            waiting_for_capacity: outline.capacity.is_some(),
             action: outline.action.as_ref().map(ActionView::of),
             workspace: outline.workspace.as_ref(),
             diff_status: outline.diff_status.as_ref(),

@@ -10,8 +10,8 @@ use verbatim_events::chat::Status;
 use verbatim_events::envelope::Recorded;
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{
-    AbandonCause, ActionResolution, AttemptAction, ChildKind, CompactionSource, ContextFreshness, DiffStatus,
-    EffectClass, Event, InterruptCause, PromotedTo, TitleSource, ToolDefinition, TurnOutcome, TurnReason,
+    AbandonCause, ActionResolution, AttemptAction, CapacityScope, ChildKind, CompactionSource, ContextFreshness,
+    DiffStatus, EffectClass, Event, InterruptCause, PromotedTo, TitleSource, ToolDefinition, TurnOutcome, TurnReason,
     UsageRecorded, WithdrawalReason, WorkspaceBinding,
 };
 use verbatim_events::ids::{AttemptId, ChatId, MessageId, QueuedId, TurnId, Version};
@@ -103,6 +103,8 @@ pub enum EventData<'a> {
     Promoted { queued_id: QueuedId, to: PromotedTo },
     /// `turn_started {turn_id, reason}`
     TurnStarted { turn_id: TurnId, reason: TurnReason },
+    /// `capacity_awaited {scope}`
+    Capacity { scope: CapacityScope },
     /// `attempt_recorded {attempt_id, attempt, action, model?}`
     Attempt(AttemptView<'a>),
     /// `tool_call_started {attempt_id, call_id, name, effect_class}`
@@ -255,6 +257,7 @@ impl<'a> EventData<'a> {
                 EventData::Promoted { queued_id: promoted.queued_id, to: promoted.to }
             }
             Event::TurnStarted(started) => EventData::TurnStarted { turn_id: recorded.version, reason: started.reason },
+            Event::CapacityAwaited(awaited) => EventData::Capacity { scope: awaited.scope },
             Event::AttemptRecorded(attempt) => EventData::Attempt(AttemptView {
                 attempt_id: recorded.version,
                 attempt: attempt.number,

@@ -78,6 +78,9 @@ words! {
     AttemptAction = event::AttemptAction: Generate, RunTools, Compact, LoadContext;
     /// What tokens were spent on.
     UsagePurpose = event::UsagePurpose: Answer, Summary, Advice, Title, Label;
+    /// Which bound a turn that waits has met: its owner's turns in chats of their own, or in chats that belong to others, or
+    /// the node's.
+    CapacityScope = event::CapacityScope: Root, Child, Node;
     /// Why an attempt ended without a result.
     AbandonCause = event::AbandonCause: Crash, OwnershipLost;
     /// How a wait for a client ended.

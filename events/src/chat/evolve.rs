@@ -153,6 +153,7 @@ impl Chat {
             Event::ContextCleared(_) => self.set_boundary(Boundary { version, is_compaction: false }),
             Event::ChatErased(_) => self.forget_words(),
             Event::ChatCreated(_)
+            | Event::CapacityAwaited(_)
             | Event::AttemptAbandoned(_)
             | Event::ActionRequired(_)
             | Event::ActionResolved(_)

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::chat::outline::{OpenAttempt, OpenTurn, Outline, PendingAction, PendingRetry, Status};
+use crate::chat::outline::{CapacityWait, OpenAttempt, OpenTurn, Outline, PendingAction, PendingRetry, Status};
 use crate::chat::state::StateName;
 use crate::chat::{IllegalEvent, evolve::illegal};
 use crate::envelope::Recorded;
@@ -105,6 +105,12 @@ impl Outline {
             }
             Event::QueuedMessagePromoted(promoted) => self.queued_message_promoted(promoted)?,
             Event::TurnStarted(started) => self.turn_started(recorded, started.reason)?,
+            Event::CapacityAwaited(awaited) => {
+                require(self.status == Status::Running && self.turn.is_some(), "no turn is running")?;
+                require(self.attempt.is_none(), "an attempt is open: the turn has its place")?;
+                require(self.capacity.is_none(), "it waits already")?;
+                self.capacity = Some(CapacityWait { scope: awaited.scope, since: recorded.recorded_at });
+            }
             Event::AttemptRecorded(attempt) => self.attempt_recorded(version, attempt)?,
             Event::ToolCallStarted(started) => {
                 require(self.status == Status::Running, "tools start only while the chat runs")?;
@@ -124,6 +130,7 @@ impl Outline {
                 self.status = Status::RequiresAction;
                 self.attempt = None;
                 self.retry = None;
+                self.capacity = None;
                 self.action = Some(PendingAction { calls: required.calls.clone(), deadline: required.deadline });
             }
             Event::ActionResolved(_) => {
@@ -142,6 +149,7 @@ impl Outline {
                 self.status = Status::Interrupting;
                 self.interrupt = Some(*cause);
                 self.retry = None;
+                self.capacity = None;
             }
             Event::TurnFinished(finished) => self.turn_finished(finished)?,
             Event::CompactionRequested(_) => {
@@ -315,6 +323,7 @@ impl Outline {
         require(recorded.number == self.attempts_at_history + 1, "its number does not follow")?;
         self.attempts_at_history = recorded.number;
         self.retry = None;
+        self.capacity = None;
         self.attempt = Some(OpenAttempt {
             id: version,
             number: recorded.number,
@@ -355,6 +364,7 @@ impl Outline {
         }
         self.attempt = None;
         self.retry = None;
+        self.capacity = None;
         self.interrupt = None;
         self.usage.add(&finished.usage);
         self.last_error.clone_from(&finished.error);
@@ -472,6 +482,7 @@ impl Outline {
             attempts_at_history: 0,
             abandoned_at_history: 0,
             retry: None,
+            capacity: None,
             action: None,
             interrupt: None,
             usage: Usage::default(),

@@ -22,7 +22,7 @@ pub use decide::decide;
 pub use evolve::{IllegalEvent, evolve};
 pub use history::History;
 pub use next_action::{CallToRun, ModelFacts, NextAction, next_action};
-pub use outline::{OpenAttempt, OpenTurn, Outline, PendingAction, PendingRetry, Status};
+pub use outline::{CapacityWait, OpenAttempt, OpenTurn, Outline, PendingAction, PendingRetry, Status};
 pub use pending::{Effect, pending};
 pub use state::{Boundary, CallRecord, Chat, ChatConfig, PinnedContext, QueuedMessage, StateName};
 pub use tool_rules::{is_exclusive, policy_of, stops_turn};

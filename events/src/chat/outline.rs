@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ChatError;
 use crate::event::{
-    AttemptAction, ContextFreshness, DiffStatus, InterruptCause, PendingCall, TitleSource, TurnReason, WorkspaceBinding,
+    AttemptAction, CapacityScope, ContextFreshness, DiffStatus, InterruptCause, PendingCall, TitleSource, TurnReason,
+    WorkspaceBinding,
 };
 use crate::ids::{AttemptId, ChatId, QueuedId, TurnId, Version};
 use crate::message::Usage;
@@ -71,6 +72,15 @@ pub struct PendingRetry {
     pub retry_at: DateTime<Utc>,
     /// Why it failed.
     pub error: ChatError,
+}
+
+/// A turn that waits for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapacityWait {
+    /// Which bound was met.
+    pub scope: CapacityScope,
+    /// Since when: turns of one owner get their places in this order, after a restart too.
+    pub since: DateTime<Utc>,
 }
 
 /// What a chat waits for in `requires_action`.
@@ -160,6 +170,9 @@ pub struct Outline {
     pub abandoned_at_history: u32,
     /// The retry that waits.
     pub retry: Option<PendingRetry>,
+    /// The wait for a place, while the running turn has none.
+    #[serde(default)]
+    pub capacity: Option<CapacityWait>,
     /// What it waits for.
     pub action: Option<PendingAction>,
     /// Why it is being stopped.

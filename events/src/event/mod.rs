@@ -27,8 +27,8 @@ pub use tool::{
     PendingCall, ToolCallFinished, ToolCallStarted,
 };
 pub use turn::{
-    AbandonCause, AttemptAbandoned, AttemptAction, AttemptRecorded, InterruptCause, InterruptRequested, Offer,
-    RequestRecipe, RetryScheduled, TurnFinished, TurnOutcome, TurnReason, TurnStarted,
+    AbandonCause, AttemptAbandoned, AttemptAction, AttemptRecorded, CapacityAwaited, CapacityScope, InterruptCause,
+    InterruptRequested, Offer, RequestRecipe, RetryScheduled, TurnFinished, TurnOutcome, TurnReason, TurnStarted,
 };
 pub use usage::{UsagePurpose, UsageRecorded};
 
@@ -49,6 +49,8 @@ pub enum Event {
     QueuedMessagePromoted(QueuedMessagePromoted),
     /// A turn began.
     TurnStarted(TurnStarted),
+    /// The turn waits until fewer others are at work.
+    CapacityAwaited(CapacityAwaited),
     /// A try at a step began; written before its side effect.
     AttemptRecorded(AttemptRecorded),
     /// A tool is about to run; written before it does.

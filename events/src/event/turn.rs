@@ -113,6 +113,38 @@ pub struct AttemptRecorded {
     pub node: String,
 }
 
+/// Which bound keeps a turn waiting for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CapacityScope {
+    /// The owner's turns of chats that nobody made but people.
+    Root,
+    /// The owner's turns of chats that belong to another chat.
+    Child,
+    /// The node's turns, whoever owns them.
+    Node,
+}
+
+impl CapacityScope {
+    /// The scope's stable name, as JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            CapacityScope::Root => "root",
+            CapacityScope::Child => "child",
+            CapacityScope::Node => "node",
+        }
+    }
+}
+
+/// The turn waits for a place: as many others are at work as may be at once. It ends with the next attempt, or with the
+/// turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CapacityAwaited {
+    /// Which bound was met.
+    pub scope: CapacityScope,
+}
+
 /// An attempt failed and will be tried again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

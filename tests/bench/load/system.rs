@@ -120,7 +120,7 @@ impl System {
             }
         };
         let options = ServerOptions {
-            config: config(setup.model, &format!("{}\n{limits}", setup.limits)),
+            config: config(setup.model, &format!("{}\n{}\n{limits}", capacity(&setup.limits), setup.limits)),
             environment: vec![("SCRIPTED_KEY".to_owned(), "none".to_owned())],
             database,
             ..ServerOptions::default()
@@ -161,6 +161,12 @@ pub fn endpoint_of(server: &TestServer) -> anyhow::Result<Endpoint> {
     let address = server.client().url().strip_prefix("http://").context("no address")?.parse()?;
     let key = std::fs::read_to_string(server.data_dir().join("admin.key"))?.trim().to_owned();
     Ok(Endpoint { address, key, proxy: false })
+}
+
+/// All chats belong to one owner here, and all of them are at work at once: what is measured is not how they wait. Whoever
+/// sets a bound measures that.
+fn capacity(limits: &str) -> &'static str {
+    if limits.contains("turns_") { "" } else { "turns_root_max = 0\nturns_child_max = 0\nturns_node_max = 0" }
 }
 
 /// The settings: the scripted model under the names of its scripts, with a window that nothing fills.

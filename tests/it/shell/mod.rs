@@ -1,6 +1,7 @@
 //! The actors over a log in memory, with scripted models and a clock moved by hand.
 
 mod bounds;
+mod capacity;
 mod crash;
 mod family;
 mod snapshots;

@@ -204,6 +204,9 @@ impl Agents {
                 answer["timed_out"] = json!(true);
                 return Ok(ToolAnswer::ok(answer));
             }
+            if let Some(turn) = &invocation.chat.outline.turn {
+                self.access.give_up_place(invocation.key.chat_id, turn.id);
+            }
             let (id, version) = (agent.outline.id, agent.outline.version);
             self.access.changed(id, version, left_ms).await.map_err(|error| failed(&error))?;
             let passed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -72,6 +72,7 @@ impl Follow {
             "message_committed" => self.message(data),
             "attempt_recorded" => self.asked(data),
             "attempt_abandoned" => self.void(),
+            "capacity_awaited" if self.is_ours() => vec![Show::WaitsForCapacity],
             "retry_scheduled" => self.retry(data),
             "tool_call_finished" if self.is_ours() => self.answered(data).into_iter().collect(),
             "action_required" if self.is_ours() => vec![Show::Action(Action::of(data))],
@@ -352,6 +353,7 @@ impl Follow {
             "waiting" => Some(Show::End(End::Complete)),
             "error" => Some(Show::End(End::Failed { message: phrases::error(&chat["last_error"]) })),
             "requires_action" => Some(Show::Action(Action::of(&chat["action"]))),
+            _ if chat["waiting_for_capacity"] == true => Some(Show::WaitsForCapacity),
             _ if chat["retry"].is_object() => Some(retry(&chat["retry"])),
             _ => None,
         }

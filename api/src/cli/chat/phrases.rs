@@ -14,6 +14,9 @@ const RESULT_CHARACTERS: usize = 200;
 /// Characters of one value among a call's arguments.
 const VALUE_CHARACTERS: usize = 60;
 
+/// What is said while a turn waits for its place.
+pub(super) const WAITS_FOR_CAPACITY: &str = "waiting: as many turns are at work as may be at once";
+
 /// A time that is left, as people say it: exact where it is short, rounded up where it is long.
 pub(super) fn left(ms: u64) -> String {
     let seconds = ms.div_ceil(1000);

@@ -68,6 +68,9 @@ impl Screen {
                 self.remark(&self.remarks.dim("(void: this attempt failed)"))
             }
             (_, Show::Waits) => self.remark(&self.remarks.dim("(waits for the answer that is under way)")),
+            (_, Show::WaitsForCapacity) => {
+                self.remark(&self.remarks.dim(&format!("({})", phrases::WAITS_FOR_CAPACITY)))
+            }
             (_, Show::ToolCall { name, args }) => {
                 self.remark(&self.remarks.yellow(&format!("→ {}", phrases::call(name, args))))
             }

@@ -73,6 +73,8 @@ pub(super) enum Show {
     },
     /// The message waits behind a turn that is under way.
     Waits,
+    /// The turn waits until fewer others are at work.
+    WaitsForCapacity,
     /// The turn waits for somebody to run tools or to approve calls.
     Action(Action),
     /// Somebody decided on calls.

@@ -70,6 +70,14 @@ fn a_retry_makes_what_was_shown_void() {
 }
 
 #[test]
+fn a_turn_that_waits_for_its_place_says_so() {
+    let mut follow = begun();
+    assert_eq!(event(&mut follow, "capacity_awaited", 3, json!({ "scope": "root" })), [Show::WaitsForCapacity]);
+    let mut other = Follow::new(Ours::Queued(9));
+    assert_eq!(event(&mut other, "capacity_awaited", 3, json!({ "scope": "root" })), []);
+}
+
+#[test]
 fn a_failed_turn_says_why() {
     let mut follow = begun();
     let error = json!({ "kind": "auth", "message": "the key is wrong" });

@@ -5,7 +5,8 @@ use serde_json::Value;
 use verbatim_events::envelope::{Actor, Stored};
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{
-    ApprovalDecision, AttemptRecorded, Event, RetryScheduled, ToolCallFinished, TurnFinished, UsageRecorded,
+    ApprovalDecision, AttemptRecorded, CapacityScope, Event, RetryScheduled, ToolCallFinished, TurnFinished,
+    UsageRecorded,
 };
 use verbatim_events::message::{Role, Usage};
 use verbatim_events::part::Part;
@@ -61,6 +62,12 @@ fn summary(event: &Event, ledger: &Ledger) -> String {
         }
         Event::ToolCallFinished(call) => finished_summary(call),
         Event::RetryScheduled(retry) => retry_summary(retry),
+        Event::CapacityAwaited(awaited) => match awaited.scope {
+            CapacityScope::Root | CapacityScope::Child => {
+                "as many turns of this owner are at work as may be".to_owned()
+            }
+            CapacityScope::Node => "as many turns are at work here as may be".to_owned(),
+        },
         Event::AttemptAbandoned(abandoned) => format!("attempt {}: {}", abandoned.attempt_id, name(&abandoned.cause)),
         Event::ActionRequired(action) => {
             let calls = action.calls.iter();

@@ -119,6 +119,7 @@ fn table() -> Vec<(Event, Value)> {
                 "error": {"kind": "timeout", "message": "it took too long", "retryable": true},
             }),
         ),
+        (Event::CapacityAwaited(CapacityAwaited { scope: CapacityScope::Node }), json!({"scope": "node"})),
         (
             Event::AttemptAbandoned(AttemptAbandoned { attempt_id: 5, cause: AbandonCause::Crash, partial: void() }),
             json!({"attempt_id": 5, "cause": "crash"}),

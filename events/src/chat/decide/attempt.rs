@@ -6,12 +6,22 @@ use crate::chat::{CallRecord, Status};
 use crate::command::RecordAttempt;
 use crate::error::ChatError;
 use crate::event::{
-    AbandonCause, AttemptAbandoned, AttemptAction, AttemptRecorded, EffectClass, Event, RetryScheduled,
-    ToolCallFinished, ToolCallStarted,
+    AbandonCause, AttemptAbandoned, AttemptAction, AttemptRecorded, CapacityAwaited, CapacityScope, EffectClass, Event,
+    RetryScheduled, ToolCallFinished, ToolCallStarted,
 };
 use crate::ids::AttemptId;
 use crate::part::Part;
 use crate::rejection::Rejection;
+
+/// Said once: a turn that waits already has its place in the order.
+pub(super) fn await_capacity(draft: &mut Draft<'_>, scope: CapacityScope) -> Decided {
+    draft.require(&[Status::Running])?;
+    draft.fence_optional(None)?;
+    if draft.chat.outline.capacity.is_none() {
+        draft.push(Event::CapacityAwaited(CapacityAwaited { scope }))?;
+    }
+    Ok(())
+}
 
 pub(super) fn record_attempt(draft: &mut Draft<'_>, record: &RecordAttempt) -> Decided {
     draft.require(&[Status::Running])?;

@@ -57,6 +57,7 @@ pub fn decide(state: Option<&Chat>, command: &Command, context: Context<'_>) -> 
         Command::ExpireAction => action::expire_action(&mut draft)?,
         Command::Archive => settings::archive(&mut draft)?,
         Command::Unarchive => settings::unarchive(&mut draft)?,
+        Command::AwaitCapacity { scope } => attempt::await_capacity(&mut draft, *scope)?,
         Command::RecordAttempt(record) => attempt::record_attempt(&mut draft, record)?,
         Command::StartToolCall { attempt_id, call_id, name, effect_class } => {
             attempt::start_tool_call(&mut draft, *attempt_id, call_id, name, *effect_class)?;

@@ -25,6 +25,7 @@ QueuedMessageDeleted  |.|. |+ |. |+ |. |+ |. |+ |. |.  |.
 promoted to history   |.|. |+ |. |+ |. |. |. |. |. |.  |.
 promoted to the head  |.|. |+ |. |+ |. |+ |. |+ |. |.  |.
 TurnStarted           |+|+ |+ |. |. |. |. |. |. |. |.  |.
+CapacityAwaited       |.|. |. |. |. |. |. |. |. |. |.  |.
 AttemptRecorded       |.|. |. |. |. |. |. |. |. |. |.  |.
 ToolCallStarted       |.|. |. |+ |+ |. |. |. |. |. |.  |.
 ToolCallFinished      |.|. |. |+ |+ |+ |+ |. |. |. |.  |.
@@ -146,6 +147,7 @@ fn event(name: &str, story: &Story) -> Event {
             Event::QueuedMessagePromoted(QueuedMessagePromoted { queued_id, to: PromotedTo::Head })
         }
         "TurnStarted" => Event::TurnStarted(TurnStarted { reason: TurnReason::Message }),
+        "CapacityAwaited" => Event::CapacityAwaited(CapacityAwaited { scope: CapacityScope::Root }),
         "AttemptRecorded" => Event::AttemptRecorded(AttemptRecorded {
             action: AttemptAction::Generate,
             number: outline.attempts_at_history + 1,

@@ -1,6 +1,7 @@
 //! Tests of the state machine: its table, its rules, its properties.
 
 mod actions;
+mod capacity;
 mod chain;
 mod compaction;
 mod erasure;

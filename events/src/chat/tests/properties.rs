@@ -86,6 +86,7 @@ fn command(deed: Deed, story: &Story) -> Command {
         20 => Command::ScheduleRetry { attempt_id, error: overloaded(), delay_ms: 500, partial: Vec::new() },
         21 => Command::AbandonAttempt { attempt_id, cause: AbandonCause::Crash, partial: Vec::new() },
         22 => Command::CommitStep { attempt_id, step: generated(vec![Part::text("out of the blue")], 7) },
+        23 if how == 5 => Command::AwaitCapacity { scope: CapacityScope::Node },
         23 => Command::RequireAction,
         24 => {
             let outcome = [TurnOutcome::Complete, TurnOutcome::NoOutput, TurnOutcome::Failed][which % 3];
@@ -491,7 +492,7 @@ fn random_commands_reach_every_state_and_every_event() {
     });
     let missed: Vec<_> = StateName::ALL.into_iter().skip(1).filter(|state| !states.borrow().contains(state)).collect();
     assert!(missed.is_empty(), "the random commands never reach {missed:?}: these tests see too little");
-    assert_eq!(events.borrow().len(), 26, "the random commands yield {:?} only", events.borrow());
+    assert_eq!(events.borrow().len(), 27, "the random commands yield {:?} only", events.borrow());
 }
 
 #[test]

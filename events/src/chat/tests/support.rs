@@ -264,6 +264,7 @@ fn shown_event(event: &Event) -> String {
         Event::AttemptRecorded(_) => "AttemptRecorded",
         Event::ToolCallStarted(_) => "ToolCallStarted",
         Event::ToolCallFinished(_) => "ToolCallFinished",
+        Event::CapacityAwaited(_) => "CapacityAwaited",
         Event::RetryScheduled(_) => "RetryScheduled",
         Event::AttemptAbandoned(_) => "AttemptAbandoned",
         Event::ActionRequired(_) => "ActionRequired",

@@ -8,7 +8,8 @@ use super::support::*;
 use crate::chat::StateName;
 use crate::command::{Busy, Command, Step, SubmittedResult};
 use crate::event::{
-    AbandonCause, ApprovalDecision, AttemptAction, ChildKind, EffectClass, SettingsChanged, TitleChange, TitleSource,
+    AbandonCause, ApprovalDecision, AttemptAction, CapacityScope, ChildKind, EffectClass, SettingsChanged, TitleChange,
+    TitleSource,
 };
 use crate::ids::ChatId;
 use crate::part::Part;
@@ -36,6 +37,7 @@ DecideApprovals        |.     |.     |.      |.      |.     |.     |.     |.    
 ExpireAction           |.     |.     |.      |.      |.     |.     |.     |.     |exp:R0|exp:R1|.     |.      |.
 Archive                |.     |arc:XW|arc:XE0|arc:XE1|.     |.     |.     |.     |.     |.     |=     |=      |=
 Unarchive              |.     |=     |=      |=      |=     |=     |=     |=     |=     |=     |una:W |una:E0 |una:E1
+AwaitCapacity          |.     |.     |.      |.      |cap:R0|cap:R1|.     |.     |.     |.     |.     |.      |.
 RecordAttempt          |.     |.     |.      |.      |att:R0|att:R1|.     |.     |.     |.     |.     |.      |.
 StartToolCall          |.     |.     |.      |.      |run:R0|run:R1|.     |.     |.     |.     |.     |.      |.
 FinishToolCall         |.     |.     |.      |.      |ran:R0|ran:R1|ran:I0|ran:I1|.     |.     |.     |.      |.
@@ -102,6 +104,7 @@ dec  = ApprovalsDecided ActionResolved(submitted)
 exp  = ActionResolved(expired) MessageCommitted(synthetic)
 arc  = ChatArchived
 una  = ChatUnarchived
+cap  = CapacityAwaited
 att  = AttemptRecorded
 run  = ToolCallStarted
 ran  = ToolCallFinished
@@ -240,6 +243,7 @@ fn command(name: &str, story: &Story) -> Command {
         "ExpireAction" => Command::ExpireAction,
         "Archive" => Command::Archive,
         "Unarchive" => Command::Unarchive,
+        "AwaitCapacity" => Command::AwaitCapacity { scope: CapacityScope::Root },
         "RecordAttempt" => record(AttemptAction::Generate),
         "StartToolCall" => start_tool_call(attempt_id),
         "FinishToolCall" => Command::FinishToolCall {
@@ -356,7 +360,7 @@ fn check(table: &str, waiting: usize) -> usize {
 
 #[test]
 fn every_command_in_every_state_does_what_the_table_says() {
-    assert_eq!(check(TABLE, 1), 33 * 13);
+    assert_eq!(check(TABLE, 1), 34 * 13);
 }
 
 #[test]
@@ -373,7 +377,7 @@ fn the_table_names_every_command() {
         .skip(1)
         .map(|line| command(line.split('|').next().unwrap_or("").trim(), &story).name())
         .collect();
-    assert_eq!(rows.len(), 27, "{rows:?}");
+    assert_eq!(rows.len(), 28, "{rows:?}");
 }
 
 #[test]

@@ -142,6 +142,7 @@ fn names_of_values_are_frozen() {
         WithdrawalReason: Edited;
         PromotedTo: History Head;
         TurnReason: Message Edit Promotion Compaction Fork;
+        CapacityScope: Root Child Node;
         AttemptAction: Generate RunTools Compact LoadContext;
         ContextFreshness: Current Changed Reload;
         AbandonCause: Crash OwnershipLost;
@@ -166,6 +167,7 @@ fn names_of_values_are_frozen() {
         r#"WithdrawalReason ["edited"]"#,
         r#"PromotedTo ["history","head"]"#,
         r#"TurnReason ["message","edit","promotion","compaction","fork"]"#,
+        r#"CapacityScope ["root","child","node"]"#,
         r#"AttemptAction ["generate","run_tools","compact","load_context"]"#,
         r#"ContextFreshness ["current","changed","reload"]"#,
         r#"AbandonCause ["crash","ownership_lost"]"#,

@@ -184,6 +184,7 @@ pub fn full() -> Vec<Event> {
         Event::QueuedMessageDeleted(QueuedMessageDeleted { queued_id: 7 }),
         Event::QueuedMessagePromoted(QueuedMessagePromoted { queued_id: 7, to: PromotedTo::History }),
         Event::TurnStarted(TurnStarted { reason: TurnReason::Message }),
+        Event::CapacityAwaited(CapacityAwaited { scope: CapacityScope::Root }),
         Event::AttemptRecorded(AttemptRecorded {
             action: AttemptAction::Generate,
             number: 2,

@@ -317,6 +317,7 @@ impl Session {
                 self.page.end();
             }
             Show::Waits => self.work("waits for the answer that is under way"),
+            Show::WaitsForCapacity => self.work(phrases::WAITS_FOR_CAPACITY),
             Show::Action(action) => self.action(action),
             Show::Decided(decisions) => self.decided(&decisions),
             Show::Resolved => self.resolved(),
