@@ -20,6 +20,16 @@ pub trait ModelCatalog: Send + Sync {
     /// A `config` error where there is none left.
     fn resolve(&self, name: Option<&str>) -> Result<ResolvedModel, ChatError>;
 
+    /// Whether a chat may name this model. One whose provider is switched off is known, and calls to it say so.
+    fn is_known(&self, name: &str) -> bool {
+        self.resolve(Some(name)).is_ok_and(|model| model.settings.name == name)
+    }
+
+    /// The name of the model that chats talk to which name none; none where there is no model at all.
+    fn default_name(&self) -> Option<String> {
+        self.resolve(None).ok().map(|model| model.settings.name)
+    }
+
     /// The model that writes summaries; the chat's own where there is none.
     fn summariser(&self) -> Option<ResolvedModel> {
         None

@@ -30,7 +30,7 @@ use crate::auth::{KeyRing, Keys, KeysError, Rates};
 use crate::config::{Database, Environment, Settings};
 use crate::files::FileHome;
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
-use crate::models::Catalog;
+use crate::models::{Catalog, OpenSettingsError, ProviderKeys, SettingsStore, StoreOptions, base_of};
 use crate::state::{AUDITS_MAX, AppState, Owners};
 use crate::telemetry::metrics;
 use crate::tools::{Access, ToolSources, Tools};
@@ -68,6 +68,9 @@ pub enum StartError {
     /// A provider cannot be used as configured.
     #[error("the settings of a provider: {0}")]
     Models(ChatError),
+    /// What was set of models and providers cannot be read.
+    #[error("{0}; `verbatim audit verify` says more")]
+    Settings(#[from] OpenSettingsError),
     /// Workspaces cannot be had.
     #[error("the workspaces: {0}")]
     Workspaces(String),
@@ -125,7 +128,10 @@ impl Server {
         data_dir.prepare()?;
         let mut serving = data_dir.serve()?;
         let admin_key = data_dir.admin_key(options.admin_key.as_deref())?;
-        let models: Arc<dyn ModelCatalog> = Arc::new(Catalog::new(&settings, environment).map_err(StartError::Models)?);
+        let (base, provider_keys) = (base_of(&settings), ProviderKeys::new(environment.clone(), None));
+        let catalog = Catalog::new(&base, provider_keys.clone(), settings.compaction_model.clone());
+        let catalog = Arc::new(catalog.map_err(StartError::Models)?);
+        let models: Arc<dyn ModelCatalog> = Arc::<Catalog>::clone(&catalog);
         warn_of_missing_keys(&settings, environment);
         // Bound before anything is opened: a taken address is the most common mistake.
         let listener = listen(options.listen.as_deref().unwrap_or(&settings.listen))?;
@@ -149,6 +155,21 @@ impl Server {
         };
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let opened = SettingsStore::open(StoreOptions {
+            log: storage.log(),
+            clock: Arc::clone(&clock),
+            base,
+            keys: provider_keys,
+            catalog,
+            runtime: runtime.clone(),
+        });
+        let model_settings = match opened.await {
+            Ok(model_settings) => model_settings,
+            Err(error) => {
+                storage.close().await;
+                return Err(error.into());
+            }
+        };
         let limits = Arc::new(settings.limits.clone());
         let access = Access::new(settings.node_name.clone());
         let files = FileHome::at(settings.data_dir.join("files"), runtime.clone());
@@ -192,6 +213,10 @@ impl Server {
             async move { stop.run_until_cancelled(follow).await }
         });
         runtime.spawn({
+            let (follow, stop) = (model_settings.clone().follow(), background.clone());
+            async move { stop.run_until_cancelled(follow).await }
+        });
+        runtime.spawn({
             let (keys, stop) = (keys.clone(), background.clone());
             async move { stop.run_until_cancelled(keys.follow()).await }
         });
@@ -200,6 +225,7 @@ impl Server {
             log: storage.log(),
             reads: reads.clone(),
             models,
+            settings: model_settings,
             tools: Arc::clone(&tools),
             keys,
             rates: Rates::new(&settings.http),

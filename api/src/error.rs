@@ -87,6 +87,10 @@ problem_codes! {
     TemplateNotFound: "template_not_found", 404, "There is no such template";
     /// There is no such workspace.
     WorkspaceNotFound: "workspace_not_found", 404, "There is no such workspace";
+    /// There is no such provider.
+    ProviderNotFound: "provider_not_found", 404, "There is no such provider";
+    /// There is no such model.
+    ModelNotFound: "model_not_found", 404, "There is no such model";
     /// The address does not take this method.
     MethodNotAllowed: "method_not_allowed", 405, "The method is not allowed here";
     /// The command does not fit the chat's state.
@@ -101,6 +105,16 @@ problem_codes! {
     NothingToClear: "nothing_to_clear", 409, "There is nothing to clear";
     /// Something of this kind is under way already.
     AlreadyRunning: "already_running", 409, "This is under way already";
+    /// Something of this name is there.
+    AlreadyExists: "already_exists", 409, "There is one of this name already";
+    /// Models need the provider.
+    ProviderInUse: "provider_in_use", 409, "The provider is in use";
+    /// Chats that name no model need the model.
+    ModelIsDefault: "model_is_default", 409, "The model is the default one";
+    /// It stands in the server's file, and only there.
+    SetInFile: "set_in_file", 409, "It is set in the server's file";
+    /// There are as many as there may be.
+    TooManySettings: "too_many_settings", 409, "There are too many already";
     /// The content is gone for good.
     Erased: "erased", 410, "The chat's content was erased";
     /// The body is over the limit.

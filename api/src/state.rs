@@ -19,6 +19,7 @@ use crate::compose::WorkspaceHome;
 use crate::config::HttpSettings;
 use crate::error::Problem;
 use crate::files::FileHome;
+use crate::models::SettingsStore;
 use crate::stream::story::Sources;
 use crate::tools::Tools;
 use crate::watch::follower::Watchers;
@@ -37,6 +38,8 @@ pub struct AppState {
     pub reads: ReadModels,
     /// The models that are configured now.
     pub models: Arc<dyn ModelCatalog>,
+    /// What was set of models and providers.
+    pub settings: SettingsStore,
     /// What the server's tools are made of.
     pub tools: Arc<Tools>,
     /// The keys.
@@ -70,15 +73,15 @@ pub struct AppState {
 impl AppState {
     /// The name of the model that chats talk to which name none; none where no model is configured at all.
     pub fn default_model(&self) -> Option<String> {
-        self.models.resolve(None).ok().map(|model| model.settings.name)
+        self.models.default_name()
     }
 
     /// Refuses a model that is not configured. `pointer` is where the request names it.
     pub fn check_model(&self, pointer: &str, name: Option<&str>) -> Result<(), Problem> {
         let Some(name) = name else { return Ok(()) };
-        match self.models.resolve(Some(name)) {
-            Ok(model) if model.settings.name == name => Ok(()),
-            Ok(_) | Err(_) => Err(Problem::field(pointer, format!("no model named {name:?} is configured"))),
+        match self.models.is_known(name) {
+            true => Ok(()),
+            false => Err(Problem::field(pointer, format!("no model named {name:?} is configured"))),
         }
     }
 

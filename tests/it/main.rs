@@ -21,6 +21,7 @@ mod server_keys;
 mod server_mcp;
 mod server_postgres;
 mod server_provider;
+mod server_settings;
 mod server_start;
 mod server_states;
 mod server_stream;

@@ -152,6 +152,17 @@ async fn a_call_that_is_approved() {
 }
 
 #[tokio::test]
+async fn models_that_change() {
+    let sample = samples("sh").into_iter().find(|sample| sample.contains("/providers")).expect("the sample");
+    let server = TestServer::start(PROGRAM).await;
+    let output = run("sh", &placed(&sample, &server), &server).await;
+    let said: Vec<serde_json::Value> =
+        text(&output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((said.len(), &said[0]["enabled"], &said[1]["default"]), (4, &json!(true), &json!(true)), "{said:?}");
+    assert_eq!((&said[2]["enabled"], &said[3]["enabled"]), (&json!(false), &json!(false)), "{said:?}");
+}
+
+#[tokio::test]
 async fn settings() {
     let samples = samples("toml");
     assert!(samples.len() >= 2, "{samples:?}");

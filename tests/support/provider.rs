@@ -124,6 +124,11 @@ impl Provider {
         Ok(Provider { shared, port })
     }
 
+    /// Where it is, as a provider's `base_url`.
+    pub fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
+
     /// A `verbatim.toml` that makes this the default provider, with more lines for `[limits]`.
     pub fn config(&self, limits: &str) -> String {
         format!(

@@ -57,7 +57,7 @@ impl fmt::Debug for Database {
 }
 
 /// A URL with `***` in place of the password, and of everything after a `?` that looks like one.
-pub(super) fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     let (address, query) = match url.split_once('?') {
         Some((address, query)) => (address, Some(query)),
         None => (url, None),

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use verbatim_events::limits::Limits;
 use verbatim_events::price::Price;
+pub use verbatim_events::settings::ProviderKind;
 use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
 use verbatim_tools::workspace::template::TemplateConfig;
 
@@ -90,33 +91,4 @@ pub(super) struct ModelLayer {
     pub provider_tools: Vec<Value>,
     pub prices: Option<Price>,
     pub default: bool,
-}
-
-/// A provider's wire protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ProviderKind {
-    /// OpenAI's Responses.
-    #[serde(rename = "openai_responses")]
-    OpenAiResponses,
-    /// OpenAI's Chat Completions, and every server compatible with it.
-    #[serde(rename = "openai_chat")]
-    OpenAiChat,
-    /// Anthropic's Messages.
-    #[serde(rename = "anthropic")]
-    Anthropic,
-    /// The built-in model that needs neither key nor network.
-    #[serde(rename = "demo")]
-    Demo,
-}
-
-impl ProviderKind {
-    /// Its name in the settings.
-    pub fn name(self) -> &'static str {
-        match self {
-            ProviderKind::OpenAiResponses => "openai_responses",
-            ProviderKind::OpenAiChat => "openai_chat",
-            ProviderKind::Anthropic => "anthropic",
-            ProviderKind::Demo => "demo",
-        }
-    }
 }

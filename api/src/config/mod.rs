@@ -23,9 +23,11 @@ use verbatim_tools::workspace::settings::{CoderConfig, WorkspaceSettings};
 use verbatim_tools::workspace::template::TemplateConfig;
 
 pub use database::Database;
+pub(crate) use database::without_password;
 pub use environment::Environment;
 pub use http::{ANY_ORIGIN, HttpSettings};
 pub use layer::ProviderKind;
+pub(crate) use settle::own_url;
 pub use show::effective;
 
 /// The name of the settings file.

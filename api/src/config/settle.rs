@@ -226,7 +226,7 @@ fn provider(configured: &ProviderLayer) -> Result<Provider, (&'static str, Strin
 }
 
 /// Where the makers of a protocol listen themselves, as their client libraries take it; nothing where nobody listens.
-fn own_url(kind: ProviderKind) -> Option<&'static str> {
+pub(crate) fn own_url(kind: ProviderKind) -> Option<&'static str> {
     match kind {
         ProviderKind::OpenAiResponses => Some(verbatim_llm::openai_responses::DEFAULT_BASE_URL),
         ProviderKind::OpenAiChat => Some(verbatim_llm::openai_chat::DEFAULT_BASE_URL),

@@ -79,6 +79,16 @@ pub mod path {
         part("workspace", "The workspace's id.", json!({"type": "string", "minLength": 1}))
     }
 
+    /// A provider.
+    pub fn provider() -> Parameter {
+        part("provider", "The provider's name.", json!({"type": "string", "minLength": 1}))
+    }
+
+    /// A model.
+    pub fn model() -> Parameter {
+        part("model", "The model's name; a slash in it is sent as `%2F`.", json!({"type": "string", "minLength": 1}))
+    }
+
     /// A read model.
     pub fn projection() -> Parameter {
         part("name", "The projection's name, or `all`.", json!({"type": "string", "minLength": 1}))

@@ -1,6 +1,8 @@
 //! The bodies of requests, as their readers take them: `wire::request` reads by hand, field by field, and a test holds the
 //! two together.
 
+mod settings;
+
 use serde_json::{Map, Value, json};
 use verbatim_events::limits::{
     CLIENT_TOOLS_MAX, LABEL_KEY_MAX_BYTES, LABEL_VALUE_MAX_BYTES, LABELS_MAX, SYSTEM_PROMPT_MAX_BYTES,
@@ -367,5 +369,5 @@ pub fn schemas() -> Map<String, Value> {
         ("CreateKey", create_key()),
         ("Nothing", body("Nothing needs to be said.", Null::IsAbsent, Vec::new(), json!({}))),
     ];
-    named.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+    named.into_iter().chain(settings::schemas()).map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

@@ -20,6 +20,7 @@ use crate::wire::file::FileView;
 use crate::wire::key::KeyView;
 use crate::wire::message::{MessageView, QueuedView};
 use crate::wire::raw::RawView;
+use crate::wire::settings::{ModelView, ProviderView};
 use crate::wire::turn::TurnView;
 use crate::wire::words;
 use crate::wire::workspace::{TemplateView, WorkspacesView};
@@ -58,6 +59,8 @@ pub fn all() -> Map<String, Value> {
     add::<AttemptPromptView>(&mut named);
     add::<FailureView>(&mut named);
     add::<HealthView>(&mut named);
+    add::<ProviderView>(&mut named);
+    add::<ModelView>(&mut named);
     add::<TemplateView>(&mut named);
     add::<WorkspacesView>(&mut named);
     // Only events name these.

@@ -7,14 +7,15 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use verbatim_events::ids::ChatId;
+use verbatim_events::settings::Given;
 use verbatim_events::wire::EVENT_TYPES;
 
 use super::{document, events, operations, requests, text};
 use crate::error::Code;
 use crate::wire::reader::known;
 use crate::wire::request::{
-    ApprovalsRequest, CreateChatRequest, EditMessageRequest, ForkChatRequest, PatchChatRequest, SendMessageRequest,
-    ToolResultsRequest, read_new_key, read_nothing,
+    ApprovalsRequest, CreateChatRequest, EditMessageRequest, ForkChatRequest, ModelRequest, PatchChatRequest,
+    ProviderRequest, SendMessageRequest, ToolResultsRequest, read_new_key, read_nothing,
 };
 use validator::check;
 
@@ -128,7 +129,7 @@ type Reads = fn(&[u8]) -> bool;
 
 #[test]
 fn bodies_are_described_as_they_are_read() {
-    let readers: [(&str, Reads, Value); 9] = [
+    let readers: [(&str, Reads, Value); 15] = [
         ("CreateChat", |body| CreateChatRequest::read(body).is_ok(), json!({})),
         ("ForkChat", |body| ForkChatRequest::read(body).is_ok(), json!({})),
         ("ChangeChat", |body| PatchChatRequest::read(body).is_ok(), json!({})),
@@ -144,6 +145,20 @@ fn bodies_are_described_as_they_are_read() {
         ),
         ("SubmitToolResults", |body| ToolResultsRequest::read(body).is_ok(), json!({})),
         ("DecideApprovals", |body| ApprovalsRequest::read(body).is_ok(), json!({})),
+        ("CreateProvider", |body| ProviderRequest::read(body, Given::New).is_ok(), json!({})),
+        ("ReplaceProvider", |body| ProviderRequest::read(body, Given::Whole).is_ok(), json!({})),
+        ("ChangeProvider", |body| ProviderRequest::read(body, Given::Part).is_ok(), json!({})),
+        ("CreateModel", |body| ModelRequest::read(body, Given::New).is_ok(), json!({})),
+        (
+            "ReplaceModel",
+            |body| ModelRequest::read(body, Given::Whole).is_ok(),
+            json!({"prices": {"input_micros": 1, "output_micros": 2}}),
+        ),
+        (
+            "ChangeModel",
+            |body| ModelRequest::read(body, Given::Part).is_ok(),
+            json!({"prices": {"input_micros": 1, "output_micros": 2}}),
+        ),
         ("CreateKey", |body| read_new_key(body).is_ok(), json!({})),
         ("Nothing", |body| read_nothing(body).is_ok(), json!({})),
     ];

@@ -74,6 +74,7 @@ pub async fn settle(state: &AppState, request: &HttpRequest) -> Result<(), Probl
     })
 }
 
-fn behind(detail: &str) -> Problem {
+/// What was asked for is not there yet.
+pub fn behind(detail: &str) -> Problem {
     Problem::new(Code::ReadsBehind, detail).retry_after_ms(BEHIND_RETRY_MS)
 }

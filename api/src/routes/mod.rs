@@ -18,6 +18,7 @@ mod metrics;
 pub(crate) mod projections;
 pub mod query;
 mod queue;
+mod settings;
 mod stream;
 mod turns;
 mod watch;
@@ -82,6 +83,30 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(only("/audit/verify", "POST").route(web::post().to(audit::verify)))
                 .service(only("/files", "POST").route(web::post().to(files::create)))
                 .service(only("/files/{file}", "GET").route(web::get().to(files::read)))
+                .service(
+                    only("/providers", "GET, POST")
+                        .route(web::get().to(settings::providers))
+                        .route(web::post().to(settings::create_provider)),
+                )
+                .service(
+                    only("/providers/{provider}", "GET, PUT, PATCH, DELETE")
+                        .route(web::get().to(settings::provider))
+                        .route(web::put().to(settings::put_provider))
+                        .route(web::patch().to(settings::patch_provider))
+                        .route(web::delete().to(settings::delete_provider)),
+                )
+                .service(
+                    only("/models", "GET, POST")
+                        .route(web::get().to(settings::models))
+                        .route(web::post().to(settings::create_model)),
+                )
+                .service(
+                    only("/models/{model}", "GET, PUT, PATCH, DELETE")
+                        .route(web::get().to(settings::model))
+                        .route(web::put().to(settings::put_model))
+                        .route(web::patch().to(settings::patch_model))
+                        .route(web::delete().to(settings::delete_model)),
+                )
                 .service(only("/templates", "GET").route(web::get().to(workspaces::templates)))
                 .service(only("/templates/{template}", "GET").route(web::get().to(workspaces::template)))
                 .service(only("/workspaces", "GET").route(web::get().to(workspaces::list)))

@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod files;
 mod gates;
+mod settings;
 mod sockets;
 mod streams;
 mod watching;
@@ -23,16 +24,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use verbatim_actors::clock::Clock;
 use verbatim_actors::node::{Node, NodeOptions};
-use verbatim_actors::ports::{ModelCatalog, ResolvedModel};
-use verbatim_events::error::{ChatError, ErrorKind};
+use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::ids::Digest;
 use verbatim_events::limits::Limits;
 use verbatim_events::log::EventLog;
 use verbatim_events::memory::{MemoryJournal, MemoryLog};
-use verbatim_events::model::ModelSettings;
 use verbatim_events::vault::NoVault;
 use verbatim_events_sql::KeyStore;
-use verbatim_llm::Demo;
+use verbatim_events_sql::seal::MasterKey;
 use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
 
 use crate::app::serve;
@@ -40,29 +39,10 @@ use crate::auth::{KeyRing, Keys, Principal, Rates, Role};
 use crate::compose::WorkspaceHome;
 use crate::config::{Environment, Flags, HttpSettings, Settings};
 use crate::files::FileHome;
+use crate::models::{Catalog, ProviderKeys, SettingsStore, StoreOptions, base_of};
 use crate::state::{AppState, Owners};
 use crate::tools::{Access, ToolSources, Tools};
 use crate::watch::follower::{Sources, follower};
-
-/// The demo model and nothing else.
-struct OnlyDemo(Arc<Demo>);
-
-impl ModelCatalog for OnlyDemo {
-    fn resolve(&self, name: Option<&str>) -> Result<ResolvedModel, ChatError> {
-        if name.is_some_and(|name| name != "demo") {
-            return Err(ChatError::terminal(ErrorKind::Config, "there is no such model"));
-        }
-        let settings = ModelSettings {
-            name: "demo".into(),
-            provider: "demo".into(),
-            provider_model: "demo".into(),
-            context_window: None,
-            max_output_tokens: None,
-            ..ModelSettings::default()
-        };
-        Ok(ResolvedModel { settings, provider: Arc::clone(&self.0) as _ })
-    }
-}
 
 /// A server in the test's own process.
 struct World {
@@ -93,10 +73,13 @@ impl World {
             async move { reads.run(stop.cancelled_owned()).await }
         });
         let (clock, limits) = (ManualClock::default(), Arc::new(Limits::default()));
-        let models: Arc<dyn ModelCatalog> = Arc::new(OnlyDemo(Arc::new(Demo::new())));
         let access = Access::new("test".to_owned());
         let environment = Environment::default();
         let settings = Settings::load(&Flags::default(), &environment).unwrap();
+        let master = Some(Arc::new(MasterKey::generate().unwrap()));
+        let (base, provider_keys) = (base_of(&settings), ProviderKeys::new(environment.clone(), master));
+        let catalog = Arc::new(Catalog::new(&base, provider_keys.clone(), None).unwrap());
+        let models: Arc<dyn ModelCatalog> = Arc::<Catalog>::clone(&catalog);
         let files = FileHome::at(directory.path().join("files"), runtime.clone());
         let (workspaces, now): (_, Arc<dyn Clock>) = (WorkspaceHome::none(), Arc::new(clock.clone()));
         let sources = ToolSources { models: &models, workspaces: &workspaces, files: &files, clock: &now };
@@ -129,7 +112,16 @@ impl World {
             clock: Arc::new(clock.clone()),
         });
         actix_web::rt::spawn(follow);
+        let opened = SettingsStore::open(StoreOptions {
+            log: Arc::clone(&log),
+            clock: Arc::new(clock.clone()),
+            base,
+            keys: provider_keys,
+            catalog,
+            runtime: runtime.clone(),
+        });
         let state = AppState {
+            settings: opened.await.unwrap(),
             tools,
             handle,
             log,

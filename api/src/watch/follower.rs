@@ -203,7 +203,7 @@ pub(super) async fn told(
     if names.is_empty() {
         return Ok(None);
     }
-    let default_model = sources.models.resolve(None).ok().map(|model| model.settings.name);
+    let default_model = sources.models.default_name();
     let timeline = sources.log.timeline();
     let (model, position) = (default_model.as_deref(), stored.position);
     let frames = notices::frames(timeline, model, position, &names, &step.recorded, &step.after);

@@ -12,6 +12,7 @@ pub mod part;
 pub mod raw;
 pub mod reader;
 pub mod request;
+pub mod settings;
 pub mod turn;
 pub mod words;
 pub mod workspace;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
-use verbatim_events::{chat, command, error, event, message};
+use verbatim_events::{chat, command, error, event, message, settings};
 
 /// A schema written as JSON. One that is none of OpenAPI's describes nothing, which the tests of the document notice.
 pub(crate) fn schema_of(value: Value) -> RefOr<Schema> {
@@ -99,6 +99,8 @@ words! {
     TitleSource = event::TitleSource: Fallback, Model, User;
     /// Whether a call runs at once, waits for an approval, or is refused.
     ToolPolicy = event::ToolPolicy: Auto, Ask, Deny;
+    /// A provider's wire protocol.
+    ProviderKind = settings::ProviderKind: OpenAiResponses, OpenAiChat, Anthropic, Demo;
     /// Why messages were withdrawn.
     WithdrawalReason = event::WithdrawalReason: Edited;
 }
@@ -149,6 +151,19 @@ pub struct Usage {
     pub cache_write_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
+}
+
+/// What a model's tokens cost, in millionths of a US dollar per million tokens of each class.
+#[derive(Debug, ToSchema)]
+pub struct Price {
+    /// Input tokens that no cache served.
+    pub input_micros: u64,
+    /// Output tokens, reasoning included.
+    pub output_micros: u64,
+    /// Input tokens read from the provider's cache; unknown where absent.
+    pub cache_read_micros: Option<u64>,
+    /// Input tokens written to the provider's cache; unknown where absent.
+    pub cache_write_micros: Option<u64>,
 }
 
 /// Why a step or a turn failed.

@@ -4,6 +4,7 @@ mod chats;
 mod files;
 mod messages;
 mod server;
+mod settings;
 mod streams;
 
 use super::operation::Operation;
@@ -19,6 +20,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("audit", "The whole log, for those who may read all of it."),
     ("files", "What is sent beside words, and what chats show."),
     ("keys", "Who may do what; administrators alone."),
+    ("models", "What chats talk to, and who runs it."),
     ("workspaces", "Where chats work, and what that is made from."),
     ("projections", "The read models' own state."),
     ("server", "The server itself."),
@@ -26,7 +28,10 @@ pub const TAGS: &[(&str, &str)] = &[
 
 /// All operations.
 pub fn all() -> Vec<Operation> {
-    [chats::all(), messages::all(), streams::all(), files::all(), server::all()].into_iter().flatten().collect()
+    [chats::all(), messages::all(), streams::all(), files::all(), settings::all(), server::all()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// A path of the interface.

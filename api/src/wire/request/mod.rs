@@ -3,6 +3,7 @@
 
 mod fields;
 mod keys;
+mod settings;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,8 @@ pub(crate) use self::fields::NAME_MAX_BYTES;
 use self::fields::{content, labels, name, needed_content, parent, system_prompt, title};
 pub(crate) use self::keys::NAME_MAX_BYTES as KEY_NAME_MAX_BYTES;
 pub use self::keys::{check_name, read_new_key};
+pub(crate) use self::settings::API_KEY_MAX_BYTES;
+pub use self::settings::{ApiKey, ModelRequest, ProviderRequest};
 pub use self::tools::WorkspaceRequest;
 pub(crate) use self::tools::{MCP_SERVERS_MAX, SERVER_TOOLS_MAX, TOOL_NAME_MAX_BYTES, TOOL_POLICY_MAX};
 use self::tools::{mcp_servers, server_tools, tool_policy, tools, workspace};

@@ -80,8 +80,8 @@ impl SealingKey {
     }
 }
 
-/// Bytes of a new key.
-pub(super) fn new_key_bytes() -> Result<Zeroizing<[u8; KEY_BYTES]>, SealError> {
+/// The bytes of a new key.
+pub fn new_key_bytes() -> Result<Zeroizing<[u8; KEY_BYTES]>, SealError> {
     let mut bytes = Zeroizing::new([0; KEY_BYTES]);
     fill_randomly(&mut *bytes)?;
     Ok(bytes)

@@ -9,5 +9,5 @@ mod master;
 #[cfg(test)]
 mod tests;
 
-pub use cipher::{KEY_BYTES, SealError, SealingKey};
+pub use cipher::{KEY_BYTES, SealError, SealingKey, new_key_bytes};
 pub use master::{MasterKey, MasterKeyError};
