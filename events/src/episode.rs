@@ -13,10 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use crate::part::{LivePart, Part};
+use crate::limits::VALUE_LEVELS_MAX;
+use crate::part::{LivePart, Part, nests_too_deeply};
 
 /// The parts of a finished answer: deltas joined, whole parts in place. A call without any arguments has `{}`.
-/// Fails where a call's arguments are not complete JSON, naming the call.
+/// Fails where a call's arguments are not complete JSON or nest too deeply, naming the call.
 pub fn complete<'a>(pieces: impl IntoIterator<Item = &'a LivePart>) -> Result<Vec<Part>, String> {
     Assembly::of(pieces)
         .slots
@@ -25,7 +26,7 @@ pub fn complete<'a>(pieces: impl IntoIterator<Item = &'a LivePart>) -> Result<Ve
             Slot::Call { call_id, name, args } => {
                 let args = if args.trim().is_empty() { Ok(Value::Object(Map::new())) } else { arguments(&args) };
                 args.map(|args| call(call_id.clone(), name, args))
-                    .map_err(|problem| format!("the arguments of call {call_id:?} are not complete JSON: {problem}"))
+                    .map_err(|problem| format!("the arguments of call {call_id:?} {problem}"))
             }
             Slot::Text(text) => Ok(Part::Text { text }),
             Slot::Reasoning(text) => Ok(Part::Reasoning { text, metadata: None }),
@@ -70,8 +71,12 @@ pub fn usable(parts: &[Part]) -> bool {
     })
 }
 
-fn arguments(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str(text)
+fn arguments(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(value) if nests_too_deeply(&value) => Err(format!("nest deeper than {VALUE_LEVELS_MAX} levels")),
+        Ok(value) => Ok(value),
+        Err(problem) => Err(format!("are not complete JSON: {problem}")),
+    }
 }
 
 fn call(call_id: String, name: String, args: Value) -> Part {

@@ -99,5 +99,8 @@ pub const SYSTEM_PROMPT_MAX_BYTES: usize = 128 * 1024;
 pub const CLIENT_TOOLS_MAX: usize = 250;
 /// The largest single tool result a client may submit, in bytes of JSON.
 pub const TOOL_RESULT_MAX_BYTES: usize = 1024 * 1024;
+/// How many arrays and objects may stand in each other in a call's arguments, in a result and in a provider's own fields. What
+/// holds them adds a few, and common readers of JSON refuse 128.
+pub const VALUE_LEVELS_MAX: usize = 64;
 /// Idempotency keys longer than this are refused, in bytes.
 pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 255;

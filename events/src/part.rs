@@ -3,6 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::limits::VALUE_LEVELS_MAX;
+
 /// One part of a message, tagged by `type` in JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -87,6 +89,19 @@ pub(crate) fn is_false(value: &bool) -> bool {
     !*value
 }
 
+/// Whether more than `VALUE_LEVELS_MAX` arrays and objects stand in each other.
+pub fn nests_too_deeply(value: &Value) -> bool {
+    fn exceeds(value: &Value, levels: usize) -> bool {
+        match value {
+            Value::Array(_) | Value::Object(_) if levels == 0 => true,
+            Value::Array(items) => items.iter().any(|item| exceeds(item, levels - 1)),
+            Value::Object(fields) => fields.values().any(|field| exceeds(field, levels - 1)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        }
+    }
+    exceeds(value, VALUE_LEVELS_MAX)
+}
+
 impl Part {
     /// A text part.
     pub fn text(text: impl Into<String>) -> Part {
@@ -99,6 +114,17 @@ impl Part {
             Part::ToolCall { call_id, provider_executed: false, .. } => Some(call_id),
             _ => None,
         }
+    }
+
+    /// Whether it holds a value that `nests_too_deeply`.
+    pub fn nests_too_deeply(&self) -> bool {
+        let (value, metadata) = match self {
+            Part::ToolCall { args, metadata, .. } => (Some(args), metadata.as_ref()),
+            Part::ToolResult { result, metadata, .. } => (Some(result), metadata.as_ref()),
+            Part::Reasoning { metadata, .. } => (None, metadata.as_ref()),
+            Part::Text { .. } | Part::Source { .. } | Part::File { .. } | Part::ContextFile { .. } => (None, None),
+        };
+        value.into_iter().chain(metadata).any(nests_too_deeply)
     }
 
     /// The id of the call that this part answers.

@@ -12,9 +12,10 @@ use verbatim_events::command::{Command, Generated, Step};
 use verbatim_events::episode;
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
 use verbatim_events::event::{TurnOutcome, UsagePurpose};
+use verbatim_events::limits::VALUE_LEVELS_MAX;
 use verbatim_events::message::{FinishReason, Usage};
 use verbatim_events::model::{CallIdentity, ModelFinished, PartSink};
-use verbatim_events::part::Part;
+use verbatim_events::part::{LivePart, Part};
 
 use crate::attempt::journaling::Journaling;
 use crate::attempt::{CancelCause, Scope};
@@ -30,6 +31,8 @@ struct Activity {
     first_ms: AtomicI64,
     /// The attempt put out more than it may.
     too_much: AtomicBool,
+    /// It put out a value that nests deeper than readers read.
+    too_deep: AtomicBool,
 }
 
 /// A call that is over.
@@ -62,6 +65,7 @@ pub(super) async fn call(scope: &Scope, ModelCall { model, request }: ModelCall)
         last_ms: AtomicI64::new(started.timestamp_millis()),
         first_ms: AtomicI64::new(0),
         too_much: AtomicBool::new(false),
+        too_deep: AtomicBool::new(false),
     });
     let identity = CallIdentity { chat_id: scope.chat_id, attempt_id: scope.attempt_id, request_id: Uuid::now_v7() };
     let call = model.provider.call(request, identity, sink(scope, &activity));
@@ -79,6 +83,9 @@ pub(super) async fn call(scope: &Scope, ModelCall { model, request }: ModelCall)
         let max = scope.deps.limits.attempt_bytes_max;
         let message = format!("The model's answer grew beyond {max} bytes and was stopped.");
         ended = Err(ChatError::terminal(ErrorKind::Generic, message).into());
+    } else if activity.too_deep.load(Ordering::Acquire) {
+        let message = format!("The model's answer nests deeper than {VALUE_LEVELS_MAX} levels and was stopped.");
+        ended = Err(ChatError::retryable(ErrorKind::Generic, message).into());
     }
     Some(Called { model, ended, usage, first_part_ms })
 }
@@ -91,6 +98,11 @@ fn sink(scope: &Scope, activity: &Arc<Activity>) -> PartSink {
         let now_ms = clock.now().timestamp_millis();
         activity.last_ms.store(now_ms, Ordering::Release);
         let _ = activity.first_ms.compare_exchange(0, now_ms, Ordering::AcqRel, Ordering::Relaxed);
+        if matches!(&part, LivePart::Whole(part) if part.nests_too_deeply()) {
+            // Neither shown nor journaled: nobody could read what holds it.
+            activity.too_deep.store(true, Ordering::Release);
+            return false;
+        }
         match channel.publish_part(attempt_id, part, bytes_max) {
             Published::Yes => true,
             Published::Closed => false,

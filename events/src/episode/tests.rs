@@ -152,6 +152,17 @@ fn incomplete_arguments_fail_and_name_the_call() {
 }
 
 #[test]
+fn arguments_nest_as_deep_as_they_may_and_no_deeper() {
+    let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let most = nested(crate::limits::VALUE_LEVELS_MAX);
+    assert!(complete(&[args("1", &most)]).is_ok());
+    let (call, stopped) = (args("call_7", &format!("[{most}]")), text("a"));
+    let problem = complete(std::slice::from_ref(&call)).expect_err("one level more");
+    assert!(problem.contains("call \"call_7\" nest deeper than 64 levels"), "{problem}");
+    assert_eq!(interrupted(&[stopped, call]), [Part::text("a")]);
+}
+
+#[test]
 fn an_interrupted_answer_loses_calls_that_were_cut() {
     assert_eq!(interrupted(&[text("a"), args("1", "{\"a\""), args("2", "")]), [Part::text("a")]);
 }

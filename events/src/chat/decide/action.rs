@@ -8,9 +8,9 @@ use crate::command::SubmittedResult;
 use crate::event::{
     ActionRequired, ActionResolution, ActionResolved, ApprovalDecision, ApprovalsDecided, CallNeed, Event, PendingCall,
 };
-use crate::limits::TOOL_RESULT_MAX_BYTES;
+use crate::limits::{TOOL_RESULT_MAX_BYTES, VALUE_LEVELS_MAX};
 use crate::message::{Origin, Role};
-use crate::part::Part;
+use crate::part::{Part, nests_too_deeply};
 use crate::rejection::Rejection;
 
 pub(super) fn require_action(draft: &mut Draft<'_>) -> Decided {
@@ -115,6 +115,9 @@ fn check_calls<'a>(waiting: &[PendingCall], named: impl Iterator<Item = &'a str>
 fn checked_result(call: &PendingCall, submitted: &SubmittedResult) -> Decided<Part> {
     let invalid = |problem: String| Rejection::InvalidResult { call_id: call.call_id.clone(), problem };
     let result = submitted.result.clone().ok_or_else(|| invalid("missing".to_owned()))?;
+    if nests_too_deeply(&result) {
+        return Err(invalid(format!("nested too deeply; at most {VALUE_LEVELS_MAX} levels are taken")));
+    }
     let size_bytes = serde_json::to_vec(&result).map_err(|error| invalid(error.to_string()))?.len();
     if size_bytes > TOOL_RESULT_MAX_BYTES {
         return Err(invalid(format!("{size_bytes} bytes long; at most {TOOL_RESULT_MAX_BYTES} are taken")));
