@@ -73,13 +73,15 @@ impl Frame {
 pub struct EventStream {
     response: Response,
     buffer: Vec<u8>,
+    /// No frame ends before this place in the buffer.
+    looked_at: usize,
 }
 
 impl EventStream {
     /// Opens a stream of server-sent events.
     pub async fn open(client: &Client, path: &str, last_event_id: Option<&str>) -> anyhow::Result<EventStream> {
         let response = client.open(path, last_event_id).await?;
-        Ok(EventStream { response, buffer: Vec::new() })
+        Ok(EventStream { response, buffer: Vec::new(), looked_at: 0 })
     }
 
     /// Opens the stream of a chat.
@@ -99,12 +101,15 @@ impl EventStream {
     /// The next frame; none when the stream has ended in order. An error when it broke off. Cancel-safe.
     pub async fn next(&mut self) -> anyhow::Result<Option<Frame>> {
         loop {
-            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+            if let Some(end) = memchr::memmem::find(&self.buffer[self.looked_at..], b"\n\n") {
+                let end = self.looked_at + end;
+                self.looked_at = 0;
                 let rest = self.buffer.split_off(end + 2);
                 let mut bytes = std::mem::replace(&mut self.buffer, rest);
                 bytes.truncate(end);
                 return Frame::parse(std::str::from_utf8(&bytes)?).map(Some);
             }
+            self.looked_at = self.buffer.len().saturating_sub(1);
             let chunk =
                 tokio::time::timeout(PATIENCE, self.response.chunk()).await.context("the stream is silent")??;
             match chunk {

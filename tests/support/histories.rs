@@ -11,8 +11,9 @@ use futures_util::FutureExt;
 use verbatim_events::chat::{Chat, evolve};
 use verbatim_events::envelope::{Recorded, Stored};
 use verbatim_events::event::{Event, RequestRecipe};
-use verbatim_events::ids::ChatId;
+use verbatim_events::ids::{ChatId, MessageId};
 use verbatim_events::log::{EventLog, LogError};
+use verbatim_events::message::Message;
 use verbatim_events::model::Prompt;
 use verbatim_events::{prompt, wire};
 use verbatim_llm::strict::refusals;
@@ -20,8 +21,12 @@ use verbatim_llm::strict::refusals;
 /// Events read at once.
 const PAGE: usize = 1_000;
 
-/// Messages that the checked prompts of one chat have together, about. What would be more is thinned out evenly.
-const MESSAGES_MAX: usize = 2_500;
+/// What the checked prompts of one chat weigh together, about: a message weighs one and one more for each `PIECE_BYTES` in it.
+/// What would be more is thinned out evenly.
+const WEIGHT_MAX: usize = 3_000;
+
+/// Bytes of a message that weigh as much as another message.
+const PIECE_BYTES: usize = 512;
 
 /// Problems that are told; one is enough to fail, and more seldom say more.
 const PROBLEMS_MAX: usize = 10;
@@ -94,8 +99,15 @@ async fn read(log: &dyn EventLog) -> Result<BTreeMap<ChatId, Vec<Stored>>, LogEr
 }
 
 fn check_chat(events: &[Recorded], checked: &mut Checked, problems: &mut Vec<String>) -> Result<(), Unsound> {
-    let total: usize = fold(events, |chat, _, is_prefix| if is_prefix { prompts(chat)[0].messages.len() } else { 0 })?;
-    let stride = total.div_ceil(MESSAGES_MAX).max(1);
+    let mut weights: BTreeMap<MessageId, usize> = BTreeMap::new();
+    let total = fold(events, |chat, _, is_prefix| {
+        if !is_prefix {
+            return 0;
+        }
+        let messages = &prompt::assemble(chat, &chat.offer).messages;
+        messages.iter().map(|message| *weights.entry(message.id).or_insert_with(|| weight(message))).sum()
+    })?;
+    let stride = total.div_ceil(WEIGHT_MAX).max(1);
     let mut recipe: Option<RequestRecipe> = None;
     let (mut prefixes, mut left_out, last) = (0, 0, events.len());
     fold(events, |chat, recorded, is_prefix| {
@@ -120,6 +132,10 @@ fn check_chat(events: &[Recorded], checked: &mut Checked, problems: &mut Vec<Str
     checked.prefixes += prefixes;
     checked.left_out += left_out;
     Ok(())
+}
+
+fn weight(message: &Message) -> usize {
+    1 + serde_json::to_vec(&message.parts).map_or(0, |bytes| bytes.len()) / PIECE_BYTES
 }
 
 /// Folds a chat and adds up what is said of it after each event; the flag tells whether another prompt may come of it.
@@ -148,24 +164,24 @@ fn prompts(chat: &Chat) -> [Prompt; 2] {
 /// Checks a log in memory when it is dropped, unless the test has failed already.
 pub struct HistoryGuard {
     log: Arc<dyn EventLog>,
-    is_damaged: AtomicBool,
+    skips_histories: AtomicBool,
 }
 
 impl HistoryGuard {
     /// Checks this log in the end.
     pub fn of(log: Arc<dyn EventLog>) -> HistoryGuard {
-        HistoryGuard { log, is_damaged: AtomicBool::new(false) }
+        HistoryGuard { log, skips_histories: AtomicBool::new(false) }
     }
 
-    /// The test has damaged the log: its histories are not asked for in the end.
-    pub fn leaves_damage(&self) {
-        self.is_damaged.store(true, Ordering::Relaxed);
+    /// The histories are not asked for in the end: the test has damaged the log.
+    pub fn skip_histories(&self) {
+        self.skips_histories.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for HistoryGuard {
     fn drop(&mut self) {
-        if std::thread::panicking() || self.is_damaged.load(Ordering::Relaxed) {
+        if std::thread::panicking() || self.skips_histories.load(Ordering::Relaxed) {
             return;
         }
         // A fault that a test asked for and that nobody met is met here.

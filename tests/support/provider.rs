@@ -44,12 +44,16 @@ pub enum Piece {
     Text(&'static str),
     /// A whole call of a tool: its id, its name and its arguments.
     Call(&'static str, &'static str, Value),
+    /// A call whose arguments are these bytes, sound or not, in events of at most so many bytes of them.
+    Arguments(&'static str, &'static str, String, usize),
     /// Why the answer ends, with figures.
     Finish(&'static str),
     /// The protocol's last word.
     Done,
     /// These bytes as they are.
     Raw(&'static str),
+    /// The same of bytes that are made.
+    Bytes(String),
     /// Nothing until the gate is opened.
     Wait(Gate),
     /// Nothing for ever.
@@ -205,6 +209,18 @@ async fn stream(connection: &mut BufReader<TcpStream>, pieces: Vec<Piece>) -> an
                 calls += 1;
                 event(&delta(&json!({ "tool_calls": [call] })))
             }
+            Piece::Arguments(id, name, arguments, bytes_max) => {
+                let call = |piece: &str, index: usize| {
+                    let head = json!({ "index": calls, "id": id, "type": "function",
+                        "function": { "name": name, "arguments": piece } });
+                    let more = json!({ "index": calls, "function": { "arguments": piece } });
+                    event(&delta(&json!({ "tool_calls": [if index == 0 { head } else { more }] })))
+                };
+                let pieces = arguments.as_bytes().chunks(bytes_max).enumerate();
+                let events = pieces.map(|(index, piece)| call(&String::from_utf8_lossy(piece), index)).collect();
+                calls += 1;
+                events
+            }
             Piece::Finish(reason) => {
                 let end = json!({ "id": "answer", "object": "chat.completion.chunk",
                     "choices": [{ "index": 0, "delta": {}, "finish_reason": reason }] });
@@ -214,6 +230,7 @@ async fn stream(connection: &mut BufReader<TcpStream>, pieces: Vec<Piece>) -> an
             }
             Piece::Done => "data: [DONE]\n\n".to_owned(),
             Piece::Raw(bytes) => bytes.to_owned(),
+            Piece::Bytes(bytes) => bytes,
             Piece::Wait(gate) => {
                 gate.pass().await;
                 continue;

@@ -49,7 +49,7 @@ pub struct TestServer {
     child: Option<Child>,
     log: Arc<Mutex<String>>,
     client: Client,
-    is_damaged: bool,
+    skips_histories: bool,
 }
 
 impl TestServer {
@@ -84,7 +84,7 @@ impl TestServer {
             child: None,
             log: Arc::default(),
             client: Client::new("http://127.0.0.1:0", None),
-            is_damaged: false,
+            skips_histories: false,
         })
     }
 
@@ -124,9 +124,9 @@ impl TestServer {
         self.home.path()
     }
 
-    /// The test has damaged the log or taken it away: its histories are not asked for in the end.
-    pub fn leaves_damage(&mut self) {
-        self.is_damaged = true;
+    /// The histories are not asked for in the end: the test has damaged the log, or has more of them than say more.
+    pub fn skip_histories(&mut self) {
+        self.skips_histories = true;
     }
 
     /// What the server has printed so far, over all its starts.
@@ -196,7 +196,7 @@ impl Drop for TestServer {
         if std::thread::panicking() {
             // Shown by the test runner with the failure that it explains.
             eprintln!("--- the server's log ---\n{}", self.log());
-        } else if !self.is_damaged {
+        } else if !self.skips_histories {
             let directory = format!("sqlite:{}/", self.data_dir().display());
             let address = self.options.database.clone().unwrap_or(directory);
             // A server that never came to make a log has no histories.

@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use self::process::Helper;
 use self::report::{Kind, Report, machine};
 use self::sections::population::Population;
-use self::sections::{Section, Sizes, crash, history, population, turns, watchers};
+use self::sections::{Section, Sizes, crash, history, life, population, turns, watchers};
 use self::system::{Setup, System};
 use self::wire::Connection;
 
@@ -151,6 +151,11 @@ async fn one(
     if wanted(Section::History) && kind != Kind::Proxy {
         let system = System::start(setup, kind, "").await?;
         history::run(kind, &system, sizes, report).await?;
+        system.stop().await?;
+    }
+    if wanted(Section::Life) && kind != Kind::Proxy {
+        let system = System::start(setup, kind, "").await?;
+        life::run(kind, &system, sizes, report).await?;
         system.stop().await?;
     }
     if [Section::Idle, Section::Rebuild, Section::Crash].into_iter().any(wanted) && kind != Kind::Proxy {

@@ -16,7 +16,7 @@ pub const PART: &str = "event: part\n";
 pub const FINISHED: &str = "event: turn_finished\n";
 
 /// What is said.
-const WORDS: &str = "What do you say to that?";
+pub const WORDS: &str = "What do you say to that?";
 
 /// Moments of one turn, since its message was sent, in ms.
 #[derive(Clone, Copy, Debug)]
@@ -54,13 +54,13 @@ impl Speaker {
         let made = talk.ask(&post("/api/v1/chats", &endpoint.key, &format!("{{\"model\":\"{model}\"}}")), 201).await?;
         let made: Value = serde_json::from_slice(&made)?;
         let chat = made["id"].as_str().context("a chat without an id")?.to_owned();
-        Speaker::in_chat(endpoint, chat, talk).await
+        Speaker::in_chat(endpoint, chat, talk, WORDS).await
     }
 
-    /// Goes on with a chat that is there.
-    pub async fn in_chat(endpoint: &Endpoint, chat: String, talk: Connection) -> anyhow::Result<Speaker> {
+    /// Goes on with a chat that is there, always in the same words.
+    pub async fn in_chat(endpoint: &Endpoint, chat: String, talk: Connection, words: &str) -> anyhow::Result<Speaker> {
         let watch = watch(endpoint, &chat).await?;
-        let body = format!("{{\"content\":\"{WORDS}\"}}");
+        let body = format!("{{\"content\":\"{words}\"}}");
         let message = post(&format!("/api/v1/chats/{chat}/messages"), &endpoint.key, &body);
         Ok(Speaker { chat, talk, watch: Some(watch), message })
     }

@@ -80,6 +80,9 @@ async fn wait_for(what: &str, look: impl AsyncFn() -> anyhow::Result<bool>) -> a
     Ok(())
 }
 
+/// The built-in model with a window that a conversation fills.
+pub const WINDOW_MODEL: &str = "window-32k";
+
 /// How systems are started.
 pub struct Setup {
     /// The program under test.
@@ -126,6 +129,8 @@ impl System {
             ..ServerOptions::default()
         };
         let mut server = TestServer::prepare(&setup.program, options)?;
+        // What is measured is made of the same few words again and again.
+        server.skip_histories();
         server.start_again().await.with_context(|| server.log())?;
         Ok(System::Server(server))
     }
@@ -174,7 +179,8 @@ fn config(model: SocketAddr, limits: &str) -> String {
     format!(
         "[providers.scripted]\nkind = \"openai_chat\"\nbase_url = \"http://{model}/v1\"\n\
          api_key_env = \"SCRIPTED_KEY\"\n\n[models.instant-20]\nprovider = \"scripted\"\n\
-         context_window = 100000000\ndefault = true\n\n[limits]\n{limits}\n"
+         context_window = 100000000\ndefault = true\n\n[models.{WINDOW_MODEL}]\nprovider = \"demo\"\n\
+         context_window = 32000\n\n[limits]\n{limits}\n"
     )
 }
 

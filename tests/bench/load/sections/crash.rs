@@ -12,7 +12,7 @@ use super::Sizes;
 use super::population::Population;
 use crate::model::token;
 use crate::report::{Kind, Report};
-use crate::speaker::Speaker;
+use crate::speaker::{Speaker, WORDS};
 use crate::system::{Endpoint, System, endpoint_of};
 use crate::wire::{Connection, get};
 
@@ -49,7 +49,7 @@ pub async fn run(
     let listens_ms = begin.elapsed().as_secs_f64() * 1000.0;
     let endpoint = endpoint_of(server)?;
     let chat = population.chats.first().context("no chat")?.clone();
-    let mut speaker = Speaker::in_chat(&endpoint, chat, endpoint.connect().await?).await?;
+    let mut speaker = Speaker::in_chat(&endpoint, chat, endpoint.connect().await?, WORDS).await?;
     speaker.turn().await?;
     let answered_ms = begin.elapsed().as_secs_f64() * 1000.0;
     endpoint.rests().await?;

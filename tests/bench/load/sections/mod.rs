@@ -2,6 +2,7 @@
 
 pub mod crash;
 pub mod history;
+pub mod life;
 pub mod population;
 pub mod turns;
 pub mod watchers;
@@ -17,6 +18,8 @@ pub enum Section {
     Watchers,
     /// Turns in chats with a history.
     History,
+    /// One chat of very many messages, summarised as it goes.
+    Life,
     /// Many chats at rest: memory, and opening one of them.
     Idle,
     /// Making the read models anew.
@@ -49,6 +52,9 @@ pub struct Sizes {
     /// Messages in the history, each number a measurement
     #[arg(long, value_delimiter = ',', default_value = "10,100,1000")]
     pub history: Vec<usize>,
+    /// Messages of one long life
+    #[arg(long, default_value_t = 10_000)]
+    pub life: usize,
     /// Chats at rest
     #[arg(long, default_value_t = 5000)]
     pub population: usize,
