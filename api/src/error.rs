@@ -103,6 +103,8 @@ problem_codes! {
     NothingToCompact: "nothing_to_compact", 409, "There is nothing to compact";
     /// There is nothing to forget.
     NothingToClear: "nothing_to_clear", 409, "There is nothing to clear";
+    /// The chat's workspace has no git repository.
+    NoRepository: "no_repository", 409, "There is no repository in the workspace";
     /// Something of this kind is under way already.
     AlreadyRunning: "already_running", 409, "This is under way already";
     /// Something of this name is there.

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod claim;
+mod coder;
 mod histories;
 mod keys_postgres;
 mod log_contract;
@@ -30,6 +31,7 @@ mod server_states;
 mod server_stream;
 mod server_tools_kill;
 mod server_watch;
+mod server_workspace;
 mod shell;
 mod telemetry;
 

@@ -12,19 +12,19 @@ async fn start() -> TestServer {
     TestServer::start_with(PROGRAM, ServerOptions::with_config(&config)).await
 }
 
-fn call(name: &str, args: &Value) -> String {
+pub fn call(name: &str, args: &Value) -> String {
     format!("[[tool {name} {args}]]")
 }
 
 /// The results of a chat's calls so far, with whether they are errors.
-async fn results(chat: &ChatClient) -> Vec<(bool, Value)> {
+pub async fn results(chat: &ChatClient) -> Vec<(bool, Value)> {
     let answer = chat.get("/messages?limit=200").await.expect(200);
     let parts = answer.items().iter().flat_map(|message| message["content"].as_array().cloned().unwrap_or_default());
     let results = parts.filter(|part| part["type"] == "tool_result");
     results.map(|part| (part["is_error"] == true, part["result"].clone())).collect()
 }
 
-async fn say(chat: &ChatClient, name: &str, args: Value) -> (bool, Value) {
+pub async fn say(chat: &ChatClient, name: &str, args: Value) -> (bool, Value) {
     chat.send(&call(name, &args)).await.expect(202);
     chat.rest().await;
     results(chat).await.pop().expect("the call has a result")

@@ -4,6 +4,7 @@ pub mod chain;
 pub mod chaos;
 pub mod chat;
 pub mod clock;
+pub mod coder;
 pub mod collector;
 pub mod events;
 pub mod faults;

@@ -15,6 +15,7 @@ use crate::stream::snapshot::SnapshotView;
 use crate::watch::notices::NoticeView;
 use crate::wire::attempt::AttemptPromptView;
 use crate::wire::chat::ChatView;
+use crate::wire::diff::DiffView;
 use crate::wire::event::{DecisionView, SettingsView};
 use crate::wire::file::FileView;
 use crate::wire::key::KeyView;
@@ -63,6 +64,7 @@ pub fn all() -> Map<String, Value> {
     add::<ModelView>(&mut named);
     add::<TemplateView>(&mut named);
     add::<WorkspacesView>(&mut named);
+    add::<DiffView>(&mut named);
     // Only events name these.
     add::<words::ToolDefinition>(&mut named);
     add::<words::WithdrawalReason>(&mut named);

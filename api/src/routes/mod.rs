@@ -8,6 +8,7 @@ mod body;
 mod chats;
 pub(crate) mod commands;
 mod contract;
+mod diff;
 mod events;
 mod files;
 pub mod head;
@@ -51,6 +52,7 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(only("/{chat}/queue/{queued}", "DELETE").route(web::delete().to(queue::delete)))
         .service(only("/{chat}/queue/{queued}/promote", "POST").route(web::post().to(queue::promote)))
         .service(only("/{chat}/context", "PUT").route(web::put().to(chats::reload_context)))
+        .service(only("/{chat}/diff", "GET").route(web::get().to(diff::read)))
         .service(only("/{chat}/fork", "POST").route(web::post().to(chats::fork)))
         .service(only("/{chat}/interrupt", "POST").route(web::post().to(actions::interrupt)))
         .service(only("/{chat}/compact", "POST").route(web::post().to(actions::compact)))

@@ -3,6 +3,7 @@
 
 pub(crate) mod attempt;
 pub mod chat;
+pub mod diff;
 pub mod event;
 pub mod file;
 pub mod key;

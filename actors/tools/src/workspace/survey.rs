@@ -110,8 +110,8 @@ impl Surveys {
             Ok(diff) => Some(diff.status()),
             // A repository that is gone leaves nothing that could differ.
             Err(DiffError::NoRepository) => chat.outline.diff_status.is_some().then(none_differ),
-            Err(DiffError::Unavailable(problem)) => {
-                tracing::debug!(chat.id = %chat_id, problem, "What changed in a workspace is not known.");
+            Err(problem) => {
+                tracing::debug!(chat.id = %chat_id, %problem, "What changed in a workspace is not known.");
                 None
             }
         };

@@ -7,6 +7,7 @@ mod files;
 mod local;
 mod pieces;
 mod skills;
+#[path = "../../../../tests/support/coder.rs"]
 mod stand_in;
 
 use std::collections::BTreeMap;

@@ -33,6 +33,9 @@ pub enum DiffError {
     /// There is no repository in the workspace.
     #[error("there is no git repository in the workspace")]
     NoRepository,
+    /// There is no such workspace any more.
+    #[error("the workspace is gone")]
+    Missing,
     /// The workspace cannot be looked at now. In words for people.
     #[error("{0}")]
     Unavailable(String),
@@ -187,7 +190,10 @@ impl Workspaces {
     /// How a workspace's files differ from what was last committed to its repository; with the difference itself if that is
     /// wanted. Bounded in time.
     pub async fn diff(&self, id: &str, with_patch: bool) -> Result<WorkspaceDiff, DiffError> {
-        let unavailable = |problem: ProvisionError| DiffError::Unavailable(problem.to_string());
+        let unavailable = |problem: ProvisionError| match problem {
+            ProvisionError::NotFound(_) => DiffError::Missing,
+            problem => DiffError::Unavailable(problem.to_string()),
+        };
         let shell = self.shell();
         let shell = shell.ok_or_else(|| DiffError::Unavailable("no commands can be run here".to_owned()))?;
         // Whoever asks often waits for himself, and is told what is so by then.

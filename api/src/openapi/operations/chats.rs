@@ -78,6 +78,16 @@ pub(super) fn all() -> Vec<Operation> {
         .changes()
         .fails(CHAT_WRITE)
         .fails(&[Code::WorkspaceNotFound]),
+        Operation::new("get", api("/chats/{chat}/diff"), "readDiff", "chats", "How the workspace's files differ")
+            .about(
+                "From what was last committed to the git repository in the chat's workspace, new files included. Read \
+                 there and then; the chat's `diff_status` is what was last noticed.",
+            )
+            .takes([path::chat()])
+            .answers(200, "The difference.", schema_ref("Diff"))
+            .reads()
+            .fails(CHAT_READ)
+            .fails(&[Code::WorkspaceNotFound, Code::NoRepository, Code::WorkspacesUnavailable]),
         Operation::new("get", api("/chats/{chat}/children"), "listChildren", "chats", "Find a chat's children")
             .takes([path::chat(), query::limit(), query::cursor()])
             .answers(200, "A page of chats.", page_of(schema_ref("Chat")))

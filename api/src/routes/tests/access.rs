@@ -59,6 +59,7 @@ fn rows() -> Vec<Row> {
         ("GET", "/chats/*/children", none.clone(), Reading, "200"),
         ("GET", "/chats/*/turns", none.clone(), Reading, "200"),
         ("GET", "/chats/*/attempts/1", none.clone(), Reading, "attempt_not_found"),
+        ("GET", "/chats/*/diff", none.clone(), Reading, "workspace_not_found"),
         ("GET", "/chats/*/prompts", none.clone(), Reading, "200"),
         ("GET", "/log", none.clone(), Auditing, "200"),
         ("POST", "/audit/verify", none.clone(), Auditing, "200"),

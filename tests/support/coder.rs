@@ -32,7 +32,10 @@ pub enum AgentMood {
 /// How the deployment behaves.
 #[derive(Clone, Debug, Default)]
 pub struct Moods {
+    /// How its agents do.
     pub agent: AgentMood,
+    /// Builds end at the first look, and their agents are ready by then.
+    pub prompt: bool,
     /// Builds never end.
     pub hang: bool,
     /// Workspaces vanish while they are built.
@@ -62,6 +65,7 @@ struct State {
 /// The deployment.
 #[derive(Clone)]
 pub struct StandIn {
+    /// Where it listens.
     pub url: String,
     homes: PathBuf,
     state: Arc<Mutex<State>>,
@@ -85,6 +89,10 @@ fn parameters() -> Value {
 }
 
 impl StandIn {
+    /// Starts it; what its workspaces hold lies below `home`.
+    ///
+    /// # Panics
+    /// When there is no port for it.
     pub async fn start(home: &Path) -> StandIn {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -100,6 +108,9 @@ impl StandIn {
     }
 
     /// The deployment's command line: runs commands in a directory per workspace, after a greeting.
+    ///
+    /// # Panics
+    /// When it cannot be written.
     pub fn program(&self, home: &Path) -> PathBuf {
         let path = home.join("coder");
         let script = format!(
@@ -115,6 +126,7 @@ impl StandIn {
         path
     }
 
+    /// Makes it behave otherwise from now on.
     pub fn set(&self, change: impl FnOnce(&mut Moods)) {
         change(&mut self.state.lock().moods);
     }
@@ -134,6 +146,7 @@ impl StandIn {
         self.state.lock().bodies.clone()
     }
 
+    /// The names of all workspaces that were ever made.
     pub fn names(&self) -> Vec<String> {
         self.state.lock().workspaces.values().map(|one| one.name.clone()).collect()
     }
@@ -255,9 +268,12 @@ impl State {
 
     /// Time passes with every look.
     fn advance(&mut self, id: &str) {
-        let (vanish, hang) = (self.moods.vanish, self.moods.hang);
+        let Moods { vanish, hang, prompt, .. } = self.moods;
         let Some(one) = self.workspaces.get_mut(id) else { return };
-        one.looks += 1;
+        one.looks += if prompt { 3 } else { 1 };
+        if prompt && one.status == "pending" {
+            one.status = "starting";
+        }
         let is_broken = one.template["name"] == "docker-broken";
         one.status = match (one.status, one.looks) {
             ("pending", _) => "starting",
@@ -277,6 +293,7 @@ impl State {
     fn show(&self, id: &str, homes: &Path) -> Value {
         let one = &self.workspaces[id];
         let ready_after = match self.moods.agent {
+            AgentMood::Quick if self.moods.prompt => 1,
             AgentMood::Quick => 2,
             AgentMood::Slow(looks) => looks,
             AgentMood::Never | AgentMood::Lost | AgentMood::None => u32::MAX,
