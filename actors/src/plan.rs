@@ -302,7 +302,8 @@ impl Models {
 
 /// The model call that comes next, in the exact bytes that will be sent.
 fn prepare_generate(deps: &Deps, chat: &Chat, models: Models) -> Result<(RecordAttempt, Work), ChatError> {
-    let model = models.answering?;
+    let mut model = models.answering?;
+    leave_refused_files_out(chat, &mut model);
     let began = Instant::now();
     let offer = deps.tools.offer(chat);
     let prompt = prompt::assemble(chat, &offer);
@@ -311,6 +312,13 @@ fn prepare_generate(deps: &Deps, chat: &Chat, models: Models) -> Result<(RecordA
     deps.metrics.prompt(request.body.len(), prompt.messages.len());
     let record = record_call(deps, AttemptAction::Generate, chat, &model, &request, &offer);
     Ok((record, Work::Generate(Box::new(ModelCall { model, request }))))
+}
+
+/// A provider that refused a request for its files is not shown them again in this turn.
+fn leave_refused_files_out(chat: &Chat, model: &mut ResolvedModel) {
+    if chat.outline.files.are_refused() {
+        model.settings.files = Some(Vec::new());
+    }
 }
 
 /// The call that asks for a summary, in the exact bytes that will be sent.
@@ -329,6 +337,7 @@ fn prepare_compact(
     if prompt::summary_goes_without_tools(chat) {
         model.settings.provider_tools.clear();
     }
+    leave_refused_files_out(chat, &mut model);
     let began = Instant::now();
     let offer = deps.tools.offer(chat);
     let prompt = prompt::summary(chat, &offer);

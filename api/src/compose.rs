@@ -30,7 +30,7 @@ use crate::auth::{KeyRing, Keys, KeysError, Rates};
 use crate::config::{Database, Environment, Settings};
 use crate::files::FileHome;
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
-use crate::models::{Catalog, OpenSettingsError, ProviderKeys, SettingsStore, StoreOptions, base_of};
+use crate::models::{Catalog, OpenSettingsError, ProviderKeys, Roles, SettingsStore, StoreOptions, base_of};
 use crate::state::{AUDITS_MAX, AppState, Owners};
 use crate::telemetry::metrics;
 use crate::tools::{Access, ToolSources, Tools};
@@ -128,9 +128,14 @@ impl Server {
         data_dir.prepare()?;
         let mut serving = data_dir.serve()?;
         let admin_key = data_dir.admin_key(options.admin_key.as_deref())?;
+        let files = FileHome::at(settings.data_dir.join("files"), runtime.clone());
         let (base, provider_keys) = (base_of(&settings), ProviderKeys::new(environment.clone(), None));
-        let catalog = Catalog::new(&base, provider_keys.clone(), settings.compaction_model.clone());
-        let catalog = Arc::new(catalog.map_err(StartError::Models)?);
+        let roles = Roles {
+            compaction_model: settings.compaction_model.clone(),
+            files: Some(Arc::new(files.clone())),
+            ..Roles::default()
+        };
+        let catalog = Arc::new(Catalog::new(&base, provider_keys.clone(), roles).map_err(StartError::Models)?);
         let models: Arc<dyn ModelCatalog> = Arc::<Catalog>::clone(&catalog);
         warn_of_missing_keys(&settings, environment);
         // Bound before anything is opened: a taken address is the most common mistake.
@@ -172,7 +177,6 @@ impl Server {
         };
         let limits = Arc::new(settings.limits.clone());
         let access = Access::new(settings.node_name.clone());
-        let files = FileHome::at(settings.data_dir.join("files"), runtime.clone());
         let sources = ToolSources { models: &models, workspaces: &workspaces, files: &files, clock: &clock };
         let tools = Arc::new(Tools::new(&settings, environment, &access, sources, runtime.clone()));
         let handle = Node::start(NodeOptions {

@@ -119,6 +119,8 @@ problem_codes! {
     TooManySettings: "too_many_settings", 409, "There are too many already";
     /// The content is gone for good.
     Erased: "erased", 410, "The chat's content was erased";
+    /// Newer files have taken the file's place.
+    FileExpired: "file_expired", 410, "The file is expired";
     /// The body is over the limit.
     BodyTooLarge: "body_too_large", 413, "The body is too large";
     /// The body is not JSON, or a file of a kind that is not kept.

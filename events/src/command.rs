@@ -154,6 +154,11 @@ pub enum Command {
         /// Archives or unarchives in the same append.
         archived: Option<bool>,
     },
+    /// Gives the chat a title that a model wrote because a user asked for one.
+    Retitle {
+        /// The title.
+        title: String,
+    },
     /// Destroys the content, keeps the fact.
     Erase {
         /// Who wants it.
@@ -202,6 +207,7 @@ impl Command {
             Command::FailTurn { .. } => "FailTurn",
             Command::FinishInterruption { .. } => "FinishInterruption",
             Command::ChangeSettings { .. } => "ChangeSettings",
+            Command::Retitle { .. } => "Retitle",
             Command::Erase { .. } => "Erase",
             Command::RecordUsage(_) => "RecordUsage",
             Command::RecordChild { .. } => "RecordChild",

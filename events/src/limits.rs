@@ -87,6 +87,10 @@ pub const TITLE_MAX_CHARACTERS: usize = 200;
 pub const FALLBACK_TITLE_MAX_CHARACTERS: usize = 80;
 /// Words of the first message that make a title.
 pub const FALLBACK_TITLE_WORDS: usize = 6;
+/// Files that a chat shows; of more the ones that were shown the longest ago expire.
+pub const CHAT_FILES_MAX: usize = 50;
+/// The longest label of a turn, in characters.
+pub const STATUS_LABEL_MAX_CHARACTERS: usize = 60;
 /// Labels per chat.
 pub const LABELS_MAX: usize = 50;
 /// The longest label key, in bytes.

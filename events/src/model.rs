@@ -1,6 +1,7 @@
 //! The port to model providers. Encoding a prompt is pure and separate from the call, so that the digest of the exact
 //! bytes is in the log before anything is sent.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::event::{RequestRecipe, ToolDefinition};
 use crate::ids::{AttemptId, ChatId, Digest};
 use crate::log::BoxFuture;
 use crate::message::{FinishReason, Message, Usage};
-use crate::part::LivePart;
+use crate::part::{FileContent, FileKind, LivePart};
 use crate::price::Price;
 
 /// What a model is asked, independent of any provider (see `prompt::assemble`).
@@ -52,6 +53,8 @@ pub struct ModelSettings {
     pub max_output_tokens: Option<u64>,
     /// The efforts it knows; what is asked for becomes the nearest of them. `None`: whatever is asked for is passed on.
     pub efforts: Option<Vec<String>>,
+    /// The kinds of files that it can be shown besides text; what its protocol takes where absent.
+    pub files: Option<Vec<FileKind>>,
     /// The tools that its provider may run itself, in the provider's own words.
     pub provider_tools: Vec<Value>,
     /// What its tokens cost; `None` where nobody said.
@@ -65,7 +68,17 @@ impl ModelSettings {
     }
 }
 
-/// A prompt in the exact bytes that are sent.
+/// Where the bytes of files are: outside the log.
+pub trait FileSource: fmt::Debug + Send + Sync {
+    /// The bytes of a file whose content a message tells of. `None` where they are gone, and `is_gone` says so from then
+    /// on; an error, in words for a log, where nobody can tell.
+    fn read(&self, file_id: &str, content: FileContent) -> BoxFuture<'static, Result<Option<Vec<u8>>, String>>;
+
+    /// The bytes of the file were asked for and are gone. Answers from memory.
+    fn is_gone(&self, file_id: &str) -> bool;
+}
+
+/// A prompt in the bytes that are sent, with markers in the place of what stands in files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncodedRequest {
     /// The request's body.

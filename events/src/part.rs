@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::ids::Digest;
 use crate::limits::VALUE_LEVELS_MAX;
 
 /// One part of a message, tagged by `type` in JSON.
@@ -69,6 +70,9 @@ pub enum Part {
         media_type: String,
         /// Its name.
         name: String,
+        /// What stands in it; absent where nobody said, and then a model learns of it by its name alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<FileContent>,
     },
     /// A file of the workspace that the model reads as context.
     ContextFile {
@@ -78,6 +82,41 @@ pub enum Part {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         text: String,
     },
+}
+
+/// Kinds of files, as models take them or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileKind {
+    /// A picture.
+    Image,
+    /// A PDF document.
+    Pdf,
+    /// Text of any sort: every model takes it.
+    Text,
+}
+
+impl FileKind {
+    /// The kind of a media type, without parameters; none for what is no file of a chat.
+    pub fn of(media_type: &str) -> Option<FileKind> {
+        match media_type {
+            "image/png" | "image/jpeg" | "image/gif" | "image/webp" => Some(FileKind::Image),
+            "application/pdf" => Some(FileKind::Pdf),
+            "application/json" => Some(FileKind::Text),
+            text if text.starts_with("text/") => Some(FileKind::Text),
+            _ => None,
+        }
+    }
+}
+
+/// What stands in a file, by its digest: the bytes themselves lie outside the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileContent {
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// How many bytes there are.
+    pub size_bytes: u64,
 }
 
 /// Reads an optional value that is there: JSON's `null` is then a value like any other, not an absence.

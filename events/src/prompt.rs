@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::chat::Chat;
+use crate::chat::{Chat, ChatFiles};
 use crate::error::ErrorKind;
 use crate::event::{Offer, ToolDefinition};
 use crate::form::FormCell;
@@ -25,6 +25,9 @@ pub const NO_RESULT: &str = "no result was recorded";
 pub const OPENING: &str = "(Earlier messages are left out.)";
 /// What a conversation is ended with that would leave nothing to answer.
 pub const CONTINUE: &str = "Continue.";
+
+/// Why an expired file is not shown.
+const EXPIRED: &str = "it is expired and cannot be read any more";
 
 /// What a summary is asked for with. The digests in the log are of requests that hold it, so another wording makes
 /// those of before incomparable.
@@ -84,10 +87,36 @@ fn prompt(chat: &Chat, offer: &Offer, mut messages: Vec<Arc<Message>>) -> Prompt
         let opening = words(OPENING, messages.get(first), chat);
         messages.insert(first, opening);
     }
+    if chat.outline.files.any_expired() {
+        messages.iter_mut().for_each(|message| leave_expired_out(message, &chat.outline.files));
+    }
     let instructions = [chat.config.system_prompt.as_deref(), offer.guidance.as_deref()];
     let instructions: Vec<&str> = instructions.into_iter().flatten().filter(|text| !text.trim().is_empty()).collect();
     let system = (!instructions.is_empty()).then(|| instructions.join("\n\n"));
     Prompt { system, messages, tools: tools(chat, &offer.tools), continues: None }
+}
+
+/// Names the files that are expired instead of showing them.
+fn leave_expired_out(message: &mut Arc<Message>, files: &ChatFiles) {
+    let is_expired = |part: &Part| matches!(part, Part::File { file_id, .. } if files.is_expired(file_id));
+    if !message.parts.iter().any(is_expired) {
+        return;
+    }
+    let parts = message.parts.iter().map(|part| match part {
+        Part::File { media_type, name, .. } if is_expired(part) => {
+            Part::text(file_words(name, media_type, Some(EXPIRED)))
+        }
+        part => part.clone(),
+    });
+    *message = Arc::new(Message { parts: parts.collect(), ..Message::clone(message) });
+}
+
+/// What a model reads in a file's place, with the reason where there is one to tell.
+pub fn file_words(name: &str, media_type: &str, reason: Option<&str>) -> String {
+    match reason {
+        None => format!("[attached file {name:?}, {media_type}]"),
+        Some(reason) => format!("[attached file {name:?}, {media_type}: {reason}]"),
+    }
 }
 
 /// How far the newest answer's provider knows the messages, where it keeps the answer and they still begin with exactly

@@ -30,6 +30,14 @@ pub const STEPS: &[Step] = &[
     Step { event_type: "attempt_recorded", from: 1, raise: unchanged },
     // Number 2 may carry files beside the result.
     Step { event_type: "tool_call_finished", from: 1, raise: unchanged },
+    // The next number of these may say what stands in a file; before, models only learnt its name.
+    Step { event_type: "message_committed", from: 4, raise: unchanged },
+    Step { event_type: "message_queued", from: 1, raise: unchanged },
+    Step { event_type: "tool_call_finished", from: 2, raise: unchanged },
+    // Number 3 may say which files went along; before, none did.
+    Step { event_type: "attempt_recorded", from: 2, raise: unchanged },
+    // Number 3 may say what the last turn did.
+    Step { event_type: "settings_changed", from: 2, raise: unchanged },
     // Number 2 may say how context files stand to those of the workspace.
     Step { event_type: "settings_changed", from: 1, raise: unchanged },
     // Number 2 says what stays known of the chat; in number 1 that stood in the events before it.

@@ -79,16 +79,16 @@ macro_rules! event_types {
 
 event_types! {
     ChatCreated "chat_created" 2;
-    MessageCommitted "message_committed" 4;
+    MessageCommitted "message_committed" 5;
     MessagesWithdrawn "messages_withdrawn" 1;
-    MessageQueued "message_queued" 1;
+    MessageQueued "message_queued" 2;
     QueuedMessageDeleted "queued_message_deleted" 1;
     QueuedMessagePromoted "queued_message_promoted" 1;
     TurnStarted "turn_started" 2;
     CapacityAwaited "capacity_awaited" 1;
-    AttemptRecorded "attempt_recorded" 2;
+    AttemptRecorded "attempt_recorded" 3;
     ToolCallStarted "tool_call_started" 1;
-    ToolCallFinished "tool_call_finished" 2;
+    ToolCallFinished "tool_call_finished" 3;
     RetryScheduled "retry_scheduled" 1;
     AttemptAbandoned "attempt_abandoned" 1;
     ActionRequired "action_required" 1;
@@ -99,7 +99,7 @@ event_types! {
     CompactionRequested "compaction_requested" 1;
     ContextCompacted "context_compacted" 1;
     ContextCleared "context_cleared" 1;
-    SettingsChanged "settings_changed" 2;
+    SettingsChanged "settings_changed" 3;
     ChatArchived "chat_archived" 1;
     ChatUnarchived "chat_unarchived" 1;
     ChatErased "chat_erased" 2;

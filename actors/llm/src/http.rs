@@ -17,6 +17,7 @@ use verbatim_events::model::{CallIdentity, ModelFinished, PartSink};
 use verbatim_events::part::LivePart;
 
 use crate::classify::{Failure, Fault, RetryHeaders, classify};
+use crate::files::Filled;
 use crate::options::ProviderOptions;
 use crate::secret::Secret;
 
@@ -138,7 +139,7 @@ impl Endpoint {
     /// Sends a request, with `headers` of its own, and feeds the answer's parts to `sink` as they come.
     pub(crate) async fn call(
         &self,
-        body: Vec<u8>,
+        body: Filled,
         identity: CallIdentity,
         headers: &[(&'static str, String)],
         decoder: &mut dyn Decoder,
@@ -160,7 +161,7 @@ impl Endpoint {
 
     async fn post(
         &self,
-        body: Vec<u8>,
+        body: Filled,
         identity: CallIdentity,
         more: &[(&'static str, String)],
     ) -> Result<Response, CallError> {
@@ -170,6 +171,7 @@ impl Endpoint {
                 headers.insert(HeaderName::from_static(name), value);
             }
         }
+        let Filled { body, room } = body;
         let sent = self
             .client
             .post(self.url.clone())
@@ -178,6 +180,7 @@ impl Endpoint {
             .body(body)
             .send()
             .await;
+        drop(room);
         let status = sent.as_ref().map_or("broken".to_owned(), |response| response.status().as_str().to_owned());
         counter!("verbatim_provider_responses_total", "provider" => self.provider.clone(), "status" => status)
             .increment(1);

@@ -11,6 +11,7 @@ pub mod classify;
 pub mod demo;
 mod effort;
 mod feedback;
+pub mod files;
 pub mod http;
 mod metadata;
 pub mod openai_chat;

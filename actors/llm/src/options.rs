@@ -2,6 +2,7 @@
 
 use verbatim_events::error::{ChatError, ErrorKind};
 
+use crate::files::Files;
 use crate::secret::Secret;
 
 /// A provider's name, address and key.
@@ -19,6 +20,8 @@ pub struct ProviderOptions {
     /// The provider is told to keep its answers, and continues the last one where it can instead of reading the whole
     /// conversation again. Only Responses knows this; the others ignore it.
     pub store: bool,
+    /// Where it finds the bytes of files; without, files are only named.
+    pub files: Files,
 }
 
 impl ProviderOptions {

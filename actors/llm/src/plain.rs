@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 use verbatim_events::message::Message;
 use verbatim_events::part::Part;
+use verbatim_events::prompt::file_words;
 
 /// All the text of a message, its parts a blank line apart.
 pub(crate) fn text_of(message: &Message) -> Cow<'_, str> {
@@ -21,10 +22,31 @@ pub(crate) fn text_of(message: &Message) -> Cow<'_, str> {
 pub(crate) fn readable(part: &Part) -> Option<Cow<'_, str>> {
     match part {
         Part::Text { text } => Some(Cow::Borrowed(text)),
-        Part::File { media_type, name, .. } => Some(Cow::Owned(format!("[attached file {name:?}, {media_type}]"))),
+        Part::File { media_type, name, .. } => Some(Cow::Owned(file_words(name, media_type, None))),
         Part::ContextFile { path, text } => Some(Cow::Owned(format!("[file {path:?}]\n{text}"))),
         Part::Reasoning { .. } | Part::ToolCall { .. } | Part::ToolResult { .. } | Part::Source { .. } => None,
     }
+}
+
+/// A tool's answer with what came with it.
+pub(crate) struct ResultWithFiles<'m> {
+    pub(crate) result: &'m Value,
+    pub(crate) is_error: bool,
+    /// Files, or words in the place of files.
+    pub(crate) files: &'m [Part],
+}
+
+/// The answers that a message of a tool holds, in order.
+pub(crate) fn results_of(message: &Message) -> impl Iterator<Item = ResultWithFiles<'_>> {
+    let parts = message.parts.as_slice();
+    parts.iter().enumerate().filter_map(|(index, part)| match part {
+        Part::ToolResult { result, is_error, provider_executed: false, .. } => {
+            let rest = &parts[index + 1..];
+            let end = rest.iter().position(|part| !matches!(part, Part::File { .. } | Part::Text { .. }));
+            Some(ResultWithFiles { result, is_error: *is_error, files: &rest[..end.unwrap_or(rest.len())] })
+        }
+        _ => None,
+    })
 }
 
 /// A tool's result: its text, or its JSON.

@@ -1,5 +1,6 @@
 //! What wire protocols differ in, and the one provider over HTTP that speaks any of them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,10 +10,11 @@ use verbatim_events::event::RequestRecipe;
 use verbatim_events::ids::{AttemptId, Digest};
 use verbatim_events::log::BoxFuture;
 use verbatim_events::model::{
-    CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
+    CallIdentity, EncodedRequest, FileSource, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
 
 use crate::effort;
+use crate::files::{self, Takes};
 use crate::http::{Decoder, Dialect, Endpoint};
 use crate::options::ProviderOptions;
 use crate::secret::Secret;
@@ -25,6 +27,9 @@ pub trait Protocol: Send + Sync + 'static {
     const ENCODER: u32;
     /// Its providers keep answers where they are told to, and continue them.
     const KEEPS_ANSWERS: bool = false;
+
+    /// Which files its requests show; none where it has no place for them.
+    const TAKES: Option<Takes> = None;
 
     /// The exact bytes that `recipe` makes of `prompt`: a function of the two alone.
     fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Result<Vec<u8>, serde_json::Error>;
@@ -50,6 +55,7 @@ pub(crate) trait HttpProtocol: Protocol {
 pub(crate) fn recipe<P: Protocol>(
     provider: &str,
     store: bool,
+    files: Option<&dyn FileSource>,
     prompt: &Prompt,
     model: &ModelSettings,
     effort: Option<&str>,
@@ -66,6 +72,8 @@ pub(crate) fn recipe<P: Protocol>(
         effort: effort.and_then(|effort| effort::within(effort, model.efforts.as_deref())).map(str::to_owned),
         provider_tools: model.provider_tools.clone(),
         store,
+        files: model.files.clone().filter(|_| P::TAKES.is_some()),
+        files_gone: if P::TAKES.is_some() { files::gone(files, prompt) } else { Vec::new() },
         previous_response_id: own.map(|kept| kept.response_id.clone()),
         encoder: P::ENCODER,
     }
@@ -73,7 +81,8 @@ pub(crate) fn recipe<P: Protocol>(
 
 /// The request that `recipe` makes of `prompt`.
 pub(crate) fn encode<P: Protocol>(recipe: RequestRecipe, prompt: &Prompt) -> Result<EncodedRequest, ChatError> {
-    let body = P::body(&recipe, prompt).map_err(|error| {
+    let shown = P::TAKES.map_or(Cow::Borrowed(prompt), |takes| files::shown(&recipe, prompt, &takes));
+    let body = P::body(&recipe, &shown).map_err(|error| {
         ChatError::terminal(ErrorKind::Generic, format!("The request to the model cannot be written as JSON: {error}."))
     })?;
     Ok(EncodedRequest { digest: Digest::of(&body), body, recipe })
@@ -121,7 +130,8 @@ impl<P: HttpProtocol> ModelProvider for HttpProvider<P> {
         model: &ModelSettings,
         effort: Option<&str>,
     ) -> Result<EncodedRequest, ChatError> {
-        encode::<P>(recipe::<P>(&self.options.name, self.options.store, prompt, model, effort), prompt)
+        let files = self.options.files.as_deref();
+        encode::<P>(recipe::<P>(&self.options.name, self.options.store, files, prompt, model, effort), prompt)
     }
 
     fn call(
@@ -136,9 +146,14 @@ impl<P: HttpProtocol> ModelProvider for HttpProvider<P> {
                 return Err(error.into());
             }
             let EncodedRequest { body, recipe, .. } = request;
+            let shows_media = files::shows_media(&body);
+            let body = files::fill(body, this.options.files.as_deref()).await?;
             let mut decoder = P::decoder(&this.options.name, this.options.api_key.clone(), identity.attempt_id);
             let called = this.endpoint.call(body, identity, &P::headers(&recipe), &mut decoder, sink).await;
-            called.map_err(|error| if recipe.previous_response_id.is_some() { unchained(error) } else { error })
+            called.map_err(|error| {
+                let error = if recipe.previous_response_id.is_some() { unchained(error) } else { error };
+                if shows_media { without_files(error) } else { error }
+            })
         })
     }
 }
@@ -154,4 +169,18 @@ fn unchained(error: CallError) -> CallError {
     let provider = error.provider.as_deref().unwrap_or_default();
     let message = format!("The provider {provider} refused the request that continues its last answer.");
     ChatError { kind: ErrorKind::ChainBroken, message, retryable: true, ..error }.into()
+}
+
+/// What a provider refuses in a request that shows pictures or documents may be those: not every model takes them, and some
+/// are not what they claim to be. The rest of the conversation may still be accepted.
+fn without_files(error: CallError) -> CallError {
+    let CallError { error, retry_after_ms } = error;
+    let is_refused = matches!(error.kind, ErrorKind::Generic | ErrorKind::Config) && !error.retryable;
+    if !is_refused || !matches!(error.status_code, Some(400 | 404 | 413 | 415 | 422)) {
+        return CallError { error, retry_after_ms };
+    }
+    let provider = error.provider.as_deref().unwrap_or_default();
+    let message =
+        format!("The provider {provider} refused the request with its files; it is asked again without them.");
+    ChatError { kind: ErrorKind::Config, message, retryable: true, ..error }.into()
 }

@@ -5,28 +5,28 @@
 
 mod disk;
 mod kinds;
-mod links;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 use verbatim_events::ids::{ChatId, Digest};
-use verbatim_events::part::Part;
+use verbatim_events::limits::CHAT_FILES_MAX;
+use verbatim_events::log::BoxFuture;
+use verbatim_events::model::FileSource;
+use verbatim_events::part::{FileContent, Part};
 
 use self::disk::Disk;
 pub use self::kinds::{Kind, KindError, MEDIA_TYPES};
-pub use self::links::linked;
 
 /// The largest file, in bytes.
 pub const FILE_MAX_BYTES: usize = 10 * 1024 * 1024;
-/// Files that a chat may show.
-pub const CHAT_FILES_MAX: usize = 50;
 /// The longest name of a file, in bytes.
 pub const NAME_MAX_BYTES: usize = 200;
 /// Files that are received or given out at once: each is held in memory meanwhile.
@@ -77,7 +77,12 @@ pub struct StoredFile {
 impl StoredFile {
     /// The file as a part of a message.
     pub fn part(&self) -> Part {
-        Part::File { file_id: self.id.to_string(), media_type: self.media_type.clone(), name: self.name.clone() }
+        Part::File {
+            file_id: self.id.to_string(),
+            media_type: self.media_type.clone(),
+            name: self.name.clone(),
+            content: Some(FileContent { digest: self.digest, size_bytes: self.size_bytes }),
+        }
     }
 
     /// Both are the same file, whenever they were kept.
@@ -95,18 +100,24 @@ pub struct Kept {
     pub again: bool,
 }
 
+/// Files that are remembered as gone; over it the memory begins anew, which costs a try each.
+const GONE_MAX: usize = 10_000;
+
 /// The files of a server. Cheap to clone.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct FileHome {
     disk: Arc<Disk>,
     runtime: tokio::runtime::Handle,
     open: Arc<Semaphore>,
+    /// The ids of files whose content a model was to be shown and is not there any more.
+    gone: Arc<Mutex<HashSet<String>>>,
 }
 
 impl FileHome {
     /// The files in this directory, which is made with the first one.
     pub fn at(directory: impl Into<PathBuf>, runtime: tokio::runtime::Handle) -> FileHome {
-        FileHome { disk: Arc::new(Disk::at(directory.into())), runtime, open: Arc::new(Semaphore::new(OPEN_MAX)) }
+        let disk = Arc::new(Disk::at(directory.into()));
+        FileHome { disk, runtime, open: Arc::new(Semaphore::new(OPEN_MAX)), gone: Arc::default() }
     }
 
     /// The right to hold a file in memory; none while too many are held.
@@ -116,6 +127,7 @@ impl FileHome {
 
     /// Keeps a file. On the disk once this returns. The same file under the same id again is no error.
     pub async fn keep(&self, file: StoredFile, content: impl AsRef<[u8]> + Send + 'static) -> Result<Kept, FileError> {
+        let gone = Arc::clone(&self.gone);
         self.blocking(move |disk| {
             if let Some(known) = disk.about(file.id)? {
                 return if known.is_same(&file) {
@@ -125,6 +137,7 @@ impl FileHome {
                 };
             }
             disk.keep(&file, content.as_ref())?;
+            gone.lock().remove(&file.id.to_string());
             Ok(Kept { file, again: false })
         })
         .await
@@ -168,6 +181,38 @@ impl FileHome {
     }
 }
 
+/// What models are shown of files.
+impl FileSource for FileHome {
+    fn read(&self, file_id: &str, content: FileContent) -> BoxFuture<'static, Result<Option<Vec<u8>>, String>> {
+        let (home, file_id) = (self.clone(), file_id.to_owned());
+        Box::pin(async move {
+            let id = file_id.parse().unwrap_or_default();
+            let read = match home.blocking(move |disk| disk.content(id, &content.digest)).await {
+                Ok(bytes) => Some(bytes),
+                // A damaged copy does not get better by asking again.
+                Err(FileError::Damaged { problem, .. }) => {
+                    tracing::error!(file.id = file_id, problem, "A file is damaged; models are not shown it.");
+                    None
+                }
+                Err(FileError::Disk(error)) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error.to_string()),
+            };
+            if read.is_none() {
+                let mut gone = home.gone.lock();
+                if gone.len() >= GONE_MAX {
+                    gone.clear();
+                }
+                gone.insert(file_id);
+            }
+            Ok(read)
+        })
+    }
+
+    fn is_gone(&self, file_id: &str) -> bool {
+        self.gone.lock().contains(file_id)
+    }
+}
+
 /// A file's name as it is kept: without directories, without control characters. None where nothing is left or it is too long.
 pub fn file_name(text: &str) -> Option<String> {
     let name = text.rsplit(['/', '\\']).next()?.trim();
@@ -175,10 +220,13 @@ pub fn file_name(text: &str) -> Option<String> {
     (fits && name != "." && name != "..").then(|| name.to_owned())
 }
 
-/// More files than a chat may show: those it shows already with those that come.
-pub fn too_many(mut shown: BTreeSet<String>, coming: &[Part]) -> bool {
-    shown.extend(coming.iter().filter_map(links::file_id));
-    shown.len() > CHAT_FILES_MAX
+/// More files than a message may show: a chat never shows that many, so some would be expired at once.
+pub fn too_many(parts: &[Part]) -> bool {
+    let ids = parts.iter().filter_map(|part| match part {
+        Part::File { file_id, .. } => Some(file_id),
+        _ => None,
+    });
+    ids.collect::<BTreeSet<_>>().len() > CHAT_FILES_MAX
 }
 
 #[cfg(test)]

@@ -8,14 +8,24 @@ use verbatim_actors::ports::{ModelCatalog, ResolvedModel};
 use verbatim_events::error::{ChatError, ErrorKind};
 use verbatim_events::model::ModelSettings;
 use verbatim_events::settings::{Base, Effective, Model, ProviderKind, Settings};
+use verbatim_llm::files::Files;
 
 use super::engines::{Engine, Engines};
 use super::keys::ProviderKeys;
 
+/// Which models do what besides answering, and what all of them are shown.
+#[derive(Clone, Debug, Default)]
+pub struct Roles {
+    /// The model that writes summaries.
+    pub compaction_model: Option<String>,
+    /// Where providers find the bytes of files.
+    pub files: Files,
+}
+
 /// The models in force, ready to be called. A provider without its key is there too: calls to it say so.
 pub struct Catalog {
     keys: ProviderKeys,
-    compaction_model: Option<String>,
+    roles: Roles,
     engines: Mutex<Engines>,
     now: RwLock<Arc<Compiled>>,
 }
@@ -32,14 +42,14 @@ struct Compiled {
 
 impl Catalog {
     /// The models of a node's own settings; no connection is opened. Fails where one of its providers cannot be used.
-    pub fn new(base: &Base, keys: ProviderKeys, compaction_model: Option<String>) -> Result<Catalog, ChatError> {
-        let mut engines = Engines::default();
+    pub fn new(base: &Base, keys: ProviderKeys, roles: Roles) -> Result<Catalog, ChatError> {
+        let mut engines = Engines::showing(roles.files.clone());
         let compiled = compile(&Effective::of(base, &Settings::default()), &keys, &mut engines);
         for engine in compiled.providers.values() {
             engine.as_ref().map_err(Clone::clone)?;
         }
         let now = RwLock::new(Arc::new(compiled));
-        Ok(Catalog { keys, compaction_model, engines: Mutex::new(engines), now })
+        Ok(Catalog { keys, roles, engines: Mutex::new(engines), now })
     }
 
     /// Other settings are in force from now on.
@@ -81,6 +91,7 @@ fn settings(name: &str, model: &Model, kind: ProviderKind) -> ModelSettings {
         context_window: model.context_window,
         max_output_tokens: model.max_output_tokens,
         efforts: model.efforts.clone(),
+        files: None,
         provider_tools: provider_tools.collect(),
         prices: model.prices,
     }
@@ -123,7 +134,7 @@ impl ModelCatalog for Catalog {
     }
 
     fn summariser(&self) -> Option<ResolvedModel> {
-        self.now().models.get(self.compaction_model.as_deref()?)?.clone().ok()
+        self.now().models.get(self.roles.compaction_model.as_deref()?)?.clone().ok()
     }
 
     fn is_known(&self, name: &str) -> bool {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use verbatim_events::error::{ChatError, ErrorKind};
 use verbatim_events::model::ModelProvider;
 use verbatim_events::settings::{Effective, Provider, ProviderKind};
+use verbatim_llm::files::Files;
 use verbatim_llm::{Anthropic, Demo, OpenAiChat, OpenAiResponses, ProviderOptions};
 
 use super::keys::ProviderKeys;
@@ -18,9 +19,15 @@ pub(super) type Engine = Result<Arc<dyn ModelProvider>, ChatError>;
 #[derive(Default)]
 pub(super) struct Engines {
     made: BTreeMap<String, (Provider, Engine)>,
+    files: Files,
 }
 
 impl Engines {
+    /// Engines of providers that find the bytes of files there.
+    pub(super) fn showing(files: Files) -> Engines {
+        Engines { files, ..Engines::default() }
+    }
+
     /// The engines of these providers; those whose provider is as before are the same as before.
     pub(super) fn renew(&mut self, effective: &Effective, keys: &ProviderKeys) -> BTreeMap<String, Engine> {
         let mut before = std::mem::take(&mut self.made);
@@ -29,7 +36,7 @@ impl Engines {
             let made = match before.remove(name) {
                 Some((known, engine)) if known == provider => (known, engine),
                 Some(_) | None => {
-                    let engine = engine(name, &provider, keys);
+                    let engine = engine(name, &provider, keys, &self.files);
                     (provider, engine)
                 }
             };
@@ -49,7 +56,7 @@ fn disabled(name: &str) -> ChatError {
 }
 
 /// Prepares to call a provider; no connection is opened.
-pub(super) fn engine(name: &str, provider: &Provider, keys: &ProviderKeys) -> Engine {
+pub(super) fn engine(name: &str, provider: &Provider, keys: &ProviderKeys, files: &Files) -> Engine {
     let api_key = keys.of(name, provider).map_err(|problem| {
         let message = format!("The provider {name} has no API key: {problem}.");
         ChatError { provider: Some(name.to_owned()), ..ChatError::terminal(ErrorKind::MissingKey, message) }
@@ -60,6 +67,7 @@ pub(super) fn engine(name: &str, provider: &Provider, keys: &ProviderKeys) -> En
         api_key,
         api_key_expected_in: provider.api_key_env.clone(),
         store: provider.store,
+        files: files.clone(),
     };
     Ok(match provider.kind {
         ProviderKind::Demo => Arc::new(Demo::named(name)),

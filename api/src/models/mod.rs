@@ -13,6 +13,6 @@ mod store;
 mod tests;
 
 pub use base::base_of;
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Roles};
 pub use keys::{KeyProblem, ProviderKeys};
 pub use store::{ChangeError, Changed, Held, OpenSettingsError, SettingsStore, StoreOptions};

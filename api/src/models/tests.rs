@@ -29,7 +29,14 @@ fn catalog(file: &str, variables: &[(&str, &str)]) -> Arc<Catalog> {
     let environment = environment(variables);
     let settings = settings(file, &environment);
     let keys = ProviderKeys::new(environment, None);
-    Arc::new(Catalog::new(&base_of(&settings), keys, settings.compaction_model).expect("the providers are right"))
+    Arc::new(
+        Catalog::new(
+            &base_of(&settings),
+            keys,
+            Roles { compaction_model: settings.compaction_model, ..Roles::default() },
+        )
+        .expect("the providers are right"),
+    )
 }
 
 const TWO: &str = "\

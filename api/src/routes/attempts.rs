@@ -4,6 +4,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use verbatim_events::event::Event;
 use verbatim_events::wire::decode;
+use verbatim_llm::files::legible;
 
 use super::Answered;
 use super::access::{chat_to_read, number};
@@ -44,11 +45,13 @@ pub async fn read(state: Data<AppState>, request: HttpRequest, caller: Caller) -
         Some(PromptVerdict::NotComparable { reason }) => (Some("not_comparable"), Some(reason.as_str())),
     };
     let shown = rebuilt.prompt.as_ref().filter(|_| verdict.is_some());
+    // Where a file's bytes were sent stands which file it was.
+    let body = rebuilt.request.as_ref().ok().map(|request| legible(&request.body));
     let audit = caller.reads_all().then(|| {
         let bytes = rebuilt.request.as_ref().ok().filter(|_| verdict.is_some());
         AttemptAuditView {
             rebuilt_digest: bytes.map(|request| request.digest),
-            request: bytes.and_then(|request| serde_json::from_slice(&request.body).ok()),
+            request: bytes.zip(body.as_ref()).and_then(|(_, body)| serde_json::from_slice(body).ok()),
             ..AttemptAuditView::of(attempt)
         }
     });

@@ -1,6 +1,5 @@
 //! Chats: make, list, read, change.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
@@ -16,7 +15,7 @@ use verbatim_projections::{ChatFilter, Parent};
 
 use super::access::{chat_to_read, chat_to_write, settle};
 use super::commands::{answered, check_model, run};
-use super::files::{Content, attach};
+use super::files::attach;
 use super::query::Query;
 use super::workspaces::binding;
 use super::{API, Answered, body};
@@ -54,8 +53,7 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
         parent,
         workspace,
     } = wanted;
-    let said = Content { owner: &family.owner, shown: BTreeSet::new() };
-    attach(&state, &request, &caller, &body, said, &mut content).await?;
+    attach(&state, &request, &caller, &body, &family.owner, &mut content).await?;
     let workspace = binding(&state, &request, &caller, &body, workspace, &family.owner).await?;
     state.tools.check_mcp("/mcp_servers", &mcp_servers)?;
     let command = Command::CreateChat(Box::new(CreateChat {

@@ -7,28 +7,22 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use uuid::Uuid;
 use verbatim_events::ids::Digest;
+use verbatim_events::limits::CHAT_FILES_MAX;
 use verbatim_events::part::Part;
 
+use super::access::settle;
 use super::commands::was_answered;
 use super::query::Query;
 use super::{API, Answered, body};
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
-use crate::files::{CHAT_FILES_MAX, FILE_MAX_BYTES, FileError, Kept, Kind, KindError, StoredFile, file_name, too_many};
+use crate::files::{FILE_MAX_BYTES, FileError, Kept, Kind, KindError, StoredFile, file_name, too_many};
 use crate::idempotency::{IDEMPOTENCY_REPLAYED, key_of};
 use crate::state::AppState;
 use crate::wire::file::FileView;
 
 /// When to ask again, in ms, while too many files are under way.
 const BUSY_RETRY_MS: u64 = 1000;
-
-/// Whose content a command brings.
-pub struct Content<'a> {
-    /// The owner of the chat.
-    pub owner: &'a str,
-    /// The ids of the files that the chat shows already.
-    pub shown: std::collections::BTreeSet<String>,
-}
 
 fn busy() -> Problem {
     Problem::new(Code::Busy, "too many files are under way").retry_after_ms(BUSY_RETRY_MS)
@@ -96,6 +90,10 @@ pub async fn read(state: Data<AppState>, request: HttpRequest, caller: Caller) -
     let file = state.files.about(id).await?.ok_or_else(missing)?;
     // Another owner's file does not exist for the caller.
     caller.check_read(&file.owner).map_err(|_| missing())?;
+    settle(&state, &request).await?;
+    if state.reads.file_is_expired(&id.to_string()).await? {
+        return Err(Problem::new(Code::FileExpired, "newer files of its chat have taken its place"));
+    }
     let tag = EntityTag::new_strong(file.digest.to_string());
     let known = match IfNoneMatch::parse(&request) {
         Ok(IfNoneMatch::Any) => true,
@@ -140,20 +138,20 @@ fn disposition(file: &StoredFile) -> ContentDisposition {
     ContentDisposition { disposition, parameters: vec![name] }
 }
 
-/// Puts the owner's files into the parts that name them, and refuses more than a chat may show; unless the request was
-/// answered before.
+/// Puts the files of the chat's owner into the parts that name them, and refuses more than a chat may show; unless the
+/// request was answered before.
 pub async fn attach(
     state: &AppState,
     request: &HttpRequest,
     caller: &Caller,
     body: &[u8],
-    content: Content<'_>,
+    owner: &str,
     parts: &mut [Part],
 ) -> Result<(), Problem> {
-    let problem = match state.files.resolve(content.owner, parts).await? {
+    let problem = match state.files.resolve(owner, parts).await? {
         Err(index) => Problem::field(format!("/content/{index}/file_id"), "there is no such file"),
-        Ok(()) if too_many(content.shown, parts) => {
-            Problem::field("/content", format!("a chat shows at most {CHAT_FILES_MAX} files"))
+        Ok(()) if too_many(parts) => {
+            Problem::field("/content", format!("a message shows at most {CHAT_FILES_MAX} files"))
         }
         Ok(()) => return Ok(()),
     };
@@ -172,9 +170,8 @@ pub async fn attach_to(
     if !parts.iter().any(|part| matches!(part, Part::File { .. })) {
         return Ok(());
     }
-    let opened = state.handle.open(chat_id).await?;
-    let content = Content { owner: &opened.chat.outline.owner, shown: crate::files::linked(&opened.chat) };
-    attach(state, request, caller, body, content, parts).await
+    let owner = state.owner_of(chat_id).await?;
+    attach(state, request, caller, body, &owner, parts).await
 }
 
 impl From<FileError> for Problem {

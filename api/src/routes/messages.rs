@@ -53,7 +53,7 @@ pub async fn prompts(state: Data<AppState>, request: HttpRequest, caller: Caller
     query.finish()?;
     let chat = chat_to_read(&state, &request, &caller).await?;
     let page = state.reads.prompts(chat.id, limit, cursor.as_deref()).await?;
-    let items = page.items.iter().map(MessageView::of).collect();
+    let items = page.items.iter().map(|message| MessageView::of(message).shown_with(&chat.files)).collect();
     Ok(HttpResponse::Ok().json(PageView { items, next_cursor: page.next_cursor }))
 }
 
@@ -80,7 +80,10 @@ pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -
     let items = page
         .items
         .iter()
-        .map(|row| MessageView { withdrawn: row.withdrawn_by.is_some(), ..MessageView::of(&row.message) })
+        .map(|row| {
+            let message = MessageView::of(&row.message).shown_with(&chat.files);
+            MessageView { withdrawn: row.withdrawn_by.is_some(), ..message }
+        })
         .collect();
     // A page grows at its open end: forward from `after`, else back into the past.
     let next_cursor = match (page.more, wanted.after) {

@@ -39,7 +39,7 @@ use crate::auth::{KeyRing, Keys, Principal, Rates, Role};
 use crate::compose::WorkspaceHome;
 use crate::config::{Environment, Flags, HttpSettings, Settings};
 use crate::files::FileHome;
-use crate::models::{Catalog, ProviderKeys, SettingsStore, StoreOptions, base_of};
+use crate::models::{Catalog, ProviderKeys, Roles, SettingsStore, StoreOptions, base_of};
 use crate::state::{AppState, Owners};
 use crate::tools::{Access, ToolSources, Tools};
 use crate::watch::follower::{Sources, follower};
@@ -78,7 +78,7 @@ impl World {
         let settings = Settings::load(&Flags::default(), &environment).unwrap();
         let master = Some(Arc::new(MasterKey::generate().unwrap()));
         let (base, provider_keys) = (base_of(&settings), ProviderKeys::new(environment.clone(), master));
-        let catalog = Arc::new(Catalog::new(&base, provider_keys.clone(), None).unwrap());
+        let catalog = Arc::new(Catalog::new(&base, provider_keys.clone(), Roles::default()).unwrap());
         let models: Arc<dyn ModelCatalog> = Arc::<Catalog>::clone(&catalog);
         let files = FileHome::at(directory.path().join("files"), runtime.clone());
         let (workspaces, now): (_, Arc<dyn Clock>) = (WorkspaceHome::none(), Arc::new(clock.clone()));

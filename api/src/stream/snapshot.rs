@@ -35,7 +35,7 @@ impl<'a> SnapshotView<'a> {
             .rev()
             .filter(|message| message.for_user())
             .take(MESSAGES_MAX)
-            .map(|message| MessageView::of(message))
+            .map(|message| MessageView::of(message).shown_with(&chat.outline.files))
             .collect();
         messages.reverse();
         SnapshotView {

@@ -9,7 +9,7 @@ use verbatim_events::log::BoxFuture;
 use verbatim_events::tool::ChatAccess;
 use verbatim_tools::workspace::{FileStore, NewFile, StoreError};
 
-use crate::files::{CHAT_FILES_MAX, FileHome, Kind, StoredFile, file_name, linked, too_many};
+use crate::files::{FileHome, Kind, StoredFile, file_name};
 
 /// The files of chats, for tools.
 pub struct ToolFiles {
@@ -56,9 +56,6 @@ impl FileStore for ToolFiles {
                 digest,
                 created_at: now,
             };
-            if too_many(linked(&chat), &[stored.part()]) {
-                return Err(words(format!("a chat shows at most {CHAT_FILES_MAX} files")));
-            }
             let kept = home.keep(stored, bytes).await.map_err(|error| {
                 tracing::error!(%error, chat.id = %chat_id, "A file could not be kept.");
                 words("the file could not be kept")

@@ -52,6 +52,7 @@ pub fn names(before: Option<&Outline>, event: &Event, after: &Outline) -> Vec<&'
                 changed.plan_mode.is_some(),
                 changed.workspace.is_some(),
                 changed.context.is_some(),
+                changed.status_label.is_some(),
             ];
             if rest.contains(&true) {
                 names.push("settings_changed");

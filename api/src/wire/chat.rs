@@ -14,7 +14,7 @@ use verbatim_events::message::Usage;
 use super::{Time, is_false, words};
 
 /// A chat: `{id, owner, parent?, root, title, model, effort?, status, archived, pinned, labels, plan_mode?, version,
-/// history_version, queue_length, turn_id?, last_error?, retry?, waiting_for_capacity?, action?, workspace?, diff_status?, context_dirty?, usage, cost_micros?, erased?,
+/// history_version, queue_length, turn_id?, last_error?, retry?, waiting_for_capacity?, action?, workspace?, diff_status?, context_dirty?, status_label?, usage, cost_micros?, erased?,
 /// created_at, updated_at}`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Chat)]
@@ -51,6 +51,9 @@ pub struct ChatView<'a> {
     /// Plan mode is on.
     #[serde(skip_serializing_if = "is_false")]
     pub plan_mode: bool,
+    /// What the last turn did, in a few words, where the server has such labels written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_label: Option<&'a str>,
     /// The version of its last event.
     #[schema(value_type = u64)]
     pub version: Version,
@@ -119,6 +122,7 @@ impl<'a> ChatView<'a> {
             pinned: outline.pinned,
             labels: &outline.labels,
             plan_mode: outline.plan_mode,
+            status_label: outline.status_label.as_deref(),
             version: outline.version,
             history_version: outline.history_version,
             queue_length: outline.queue.len(),

@@ -199,7 +199,7 @@ pub struct DecisionView<'a> {
 }
 
 /// Changed settings: `{title?, title_source?, labels?, pinned?, model?, effort?, plan_mode?, workspace?, diff_status?,
-/// context_dirty?}`; absent ones stayed.
+/// context_dirty?, status_label?}`; absent ones stayed.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ChangedSettings)]
 #[allow(missing_docs, reason = "the fields are those of `verbatim_events::event::SettingsChanged`")]
@@ -227,6 +227,8 @@ pub struct SettingsView<'a> {
     pub diff_status: Option<&'a DiffStatus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_dirty: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_label: Option<&'a str>,
 }
 
 impl<'a> EventData<'a> {
@@ -333,6 +335,7 @@ impl<'a> EventData<'a> {
                 workspace: changed.workspace.as_ref(),
                 diff_status: changed.diff_status.as_ref(),
                 context_dirty: changed.context.map(|mark| mark.freshness == ContextFreshness::Changed),
+                status_label: changed.status_label.as_deref(),
             }),
             Event::ChatArchived(_) | Event::ChatUnarchived(_) => EventData::Nothing {},
             Event::ChatErased(erased) => EventData::Erased { by: &erased.by, reason: erased.reason.as_deref() },

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use verbatim_events::chat::QueuedMessage;
+use verbatim_events::chat::{ChatFiles, QueuedMessage};
 use verbatim_events::envelope::Recorded;
 use verbatim_events::event::{MessageCommitted, MessageQueued};
 use verbatim_events::ids::{MessageId, QueuedId, TurnId};
 use verbatim_events::message::{FinishReason, Message, Origin, Role, Usage, Visibility};
 
-use super::part::{PartView, parts};
+use super::part::{PartView, mark_expired, parts};
 use super::{Time, is_false, words};
 
 /// A message: `{id, role, content, visibility, origin, author?, model?, effort?, usage?, finish_reason?, created_at,
@@ -86,6 +86,12 @@ impl<'a> MessageView<'a> {
             withheld,
             withdrawn: false,
         }
+    }
+
+    /// The message as it is shown by a chat that shows these files.
+    pub fn shown_with(mut self, files: &ChatFiles) -> MessageView<'a> {
+        mark_expired(&mut self.content, files);
+        self
     }
 
     /// The message that an event committed.

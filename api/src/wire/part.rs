@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
+use verbatim_events::chat::ChatFiles;
 use verbatim_events::ids::AttemptId;
 use verbatim_events::part::{LivePart, NumberedPart, Part};
 
@@ -14,7 +15,7 @@ use super::{is_false, words};
 
 /// A part of a message: `text {text}`, `reasoning {text}`, `tool_call {call_id, name, args, provider_executed?}`,
 /// `tool_result {call_id, name, result, is_error, provider_executed?}`, `source {url, title}`,
-/// `file {file_id, media_type, name}`, `context_file {path}`; tagged by `type`.
+/// `file {file_id, media_type, name, expired?}`, `context_file {path}`; tagged by `type`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Part)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -49,6 +50,9 @@ pub enum PartView<'a> {
         file_id: &'a str,
         media_type: &'a str,
         name: &'a str,
+        /// It is not kept any more.
+        #[serde(skip_serializing_if = "is_false")]
+        expired: bool,
     },
     ContextFile {
         path: &'a str,
@@ -73,7 +77,9 @@ impl<'a> From<&'a Part> for PartView<'a> {
                 }
             }
             Part::Source { url, title } => PartView::Source { url, title },
-            Part::File { file_id, media_type, name } => PartView::File { file_id, media_type, name },
+            Part::File { file_id, media_type, name, content: _ } => {
+                PartView::File { file_id, media_type, name, expired: false }
+            }
             Part::ContextFile { path, text: _ } => PartView::ContextFile { path },
         }
     }
@@ -82,6 +88,15 @@ impl<'a> From<&'a Part> for PartView<'a> {
 /// The parts of a message.
 pub fn parts(parts: &[Part]) -> Vec<PartView<'_>> {
     parts.iter().map(PartView::from).collect()
+}
+
+/// Marks the files among the parts that are expired by now.
+pub fn mark_expired(parts: &mut [PartView<'_>], files: &ChatFiles) {
+    for part in parts {
+        if let PartView::File { file_id, expired, .. } = part {
+            *expired = files.is_expired(file_id);
+        }
+    }
 }
 
 /// A streamed piece: `text_delta {text}`, `reasoning_delta {text}`, `tool_args_delta {call_id, name, args}`,

@@ -3,11 +3,13 @@
 //! **Invariant:** it keeps no message, so read models can run it over the log alone and agree with every actor.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::chat::outline::{CapacityWait, OpenAttempt, OpenTurn, Outline, PendingAction, PendingRetry, Status};
 use crate::chat::state::StateName;
 use crate::chat::{IllegalEvent, evolve::illegal};
 use crate::envelope::Recorded;
+use crate::error::ErrorKind;
 use crate::event::{
     AttemptRecorded, ChatCreated, ChatErased, ChildKind, ContextFreshness, Event, InterruptRequested, MessageCommitted,
     PromotedTo, QueuedMessagePromoted, Remains, RetryScheduled, SettingsChanged, TitleSource, TurnFinished,
@@ -15,6 +17,7 @@ use crate::event::{
 };
 use crate::ids::{AttemptId, ChatId, QueuedId, Version};
 use crate::message::{Origin, Role, Usage};
+use crate::part::Part;
 use crate::price::Cost;
 use crate::spending::Spending;
 
@@ -271,6 +274,7 @@ impl Outline {
             let answered: Vec<&str> = committed.parts.iter().filter_map(|part| part.answered_call_id()).collect();
             action.calls.retain(|call| !answered.contains(&call.call_id.as_str()));
         }
+        self.show_files(committed);
         self.history_moved(version);
         Ok(())
     }
@@ -280,6 +284,14 @@ impl Outline {
         match &mut self.turn {
             Some(turn) => turn.cost.add_step(cost_micros),
             None => self.cost.add_step(cost_micros),
+        }
+    }
+
+    fn show_files(&mut self, committed: &MessageCommitted) {
+        for part in &committed.parts {
+            if let Part::File { file_id, .. } = part {
+                Arc::make_mut(&mut self.files).show(file_id);
+            }
         }
     }
 
@@ -306,6 +318,10 @@ impl Outline {
         require(self.turn.is_none(), "a turn is under way")?;
         self.status = Status::Running;
         self.last_error = None;
+        self.status_label = None;
+        if self.files.are_refused() {
+            Arc::make_mut(&mut self.files).set_refused(false);
+        }
         self.turn = Some(OpenTurn {
             id: recorded.version,
             reason,
@@ -337,6 +353,9 @@ impl Outline {
     fn retry_scheduled(&mut self, retry: &RetryScheduled) -> Folded {
         require(self.status == Status::Running, "retries are scheduled only while the chat runs")?;
         self.require_attempt(retry.attempt_id)?;
+        if retry.error.kind == ErrorKind::Config && !self.files.is_empty() {
+            Arc::make_mut(&mut self.files).set_refused(true);
+        }
         self.attempt = None;
         self.retry = Some(PendingRetry {
             attempt_id: retry.attempt_id,
@@ -378,8 +397,18 @@ impl Outline {
     }
 
     fn settings_changed(&mut self, patch: &SettingsChanged) {
-        let SettingsChanged { title, labels, pinned, model, effort, plan_mode, workspace, diff_status, context } =
-            patch;
+        let SettingsChanged {
+            title,
+            labels,
+            pinned,
+            model,
+            effort,
+            plan_mode,
+            workspace,
+            diff_status,
+            context,
+            status_label,
+        } = patch;
         if let Some(change) = title {
             self.title.clone_from(&change.title);
             self.title_source = change.source;
@@ -414,6 +443,7 @@ impl Outline {
         if let Some(mark) = context {
             self.context_freshness = mark.freshness;
         }
+        set(&mut self.status_label, status_label);
     }
 
     /// Forgets everything that a user or a model wrote. What stays is what the event says, so that who could read the
@@ -470,6 +500,8 @@ impl Outline {
             workspace: None,
             diff_status: None,
             context_freshness: ContextFreshness::Current,
+            status_label: None,
+            files: Arc::default(),
             status: Status::Waiting,
             archived: false,
             erased: false,

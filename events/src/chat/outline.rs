@@ -2,10 +2,12 @@
 //! streams show it, and `Chat` contains it, so all of them agree.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::chat::ChatFiles;
 use crate::error::ChatError;
 use crate::event::{
     AttemptAction, CapacityScope, ContextFreshness, DiffStatus, InterruptCause, PendingCall, TitleSource, TurnReason,
@@ -146,6 +148,12 @@ pub struct Outline {
     /// How what prompts hold of the workspace's context files stands to the files.
     #[serde(default)]
     pub context_freshness: ContextFreshness,
+    /// What the last turn did, in a few words, if somebody has said; none while a turn is under way.
+    #[serde(default)]
+    pub status_label: Option<String>,
+    /// The files that it shows.
+    #[serde(default)]
+    pub files: Arc<ChatFiles>,
     /// What it is doing.
     pub status: Status,
     /// It is archived.

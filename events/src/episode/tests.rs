@@ -190,7 +190,8 @@ fn nothing_makes_nothing() {
 
 #[test]
 fn usable_is_what_a_reader_can_use() {
-    let file = Part::File { file_id: "f".to_owned(), media_type: "image/png".to_owned(), name: "a".to_owned() };
+    let file =
+        Part::File { file_id: "f".to_owned(), media_type: "image/png".to_owned(), name: "a".to_owned(), content: None };
     for part in [Part::text("a"), called("1", json!({})), at_provider("1"), source(), file] {
         assert!(usable(std::slice::from_ref(&part)), "{part:?}");
     }

@@ -66,6 +66,9 @@ pub struct SettingsChanged {
     /// Whether the workspace's context files are still what prompts hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextMark>,
+    /// What the last turn did, in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_label: Option<String>,
 }
 
 impl SettingsChanged {

@@ -8,7 +8,7 @@ use crate::error::ChatError;
 use crate::event::ToolDefinition;
 use crate::ids::{AttemptId, Digest, TurnId};
 use crate::message::Usage;
-use crate::part::{Part, is_false};
+use crate::part::{FileKind, Part, is_false};
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,12 @@ pub struct RequestRecipe {
     /// The kept answer that the request continues; the messages up to it were not sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_response_id: Option<String>,
+    /// The kinds of files that the model is given, where its settings say so; what the protocol takes where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<Vec<FileKind>>,
+    /// The ids of the files whose content was not to be had, so that they were only named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files_gone: Vec<String>,
     /// The number of the encoder that made the bytes; another number's bytes are not comparable.
     pub encoder: u32,
 }

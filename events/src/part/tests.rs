@@ -32,7 +32,12 @@ fn parts() -> Vec<(Part, Value)> {
         value["metadata"] = json!(metadata());
         value
     };
-    let file = Part::File { file_id: "f".to_owned(), media_type: "image/png".to_owned(), name: "cat.png".to_owned() };
+    let file = Part::File {
+        file_id: "f".to_owned(),
+        media_type: "image/png".to_owned(),
+        name: "cat.png".to_owned(),
+        content: None,
+    };
     vec![
         (Part::text("hello"), json!({"type": "text", "text": "hello"})),
         (

@@ -45,8 +45,10 @@ fn in_answers(message: &Message, open: &mut BTreeSet<String>, found: &mut Vec<St
     if message.parts.is_empty() {
         found.push(format!("message {} is empty", message.id));
     }
-    for part in &message.parts {
+    for (index, part) in message.parts.iter().enumerate() {
         match part {
+            // Files of a result, or words in their place.
+            Part::File { .. } | Part::Text { .. } if index > 0 => {}
             Part::ToolResult { call_id, provider_executed: false, .. } => {
                 if !open.remove(call_id) {
                     found.push(format!("message {} answers {call_id:?}, which is no open call", message.id));

@@ -60,14 +60,21 @@ pub(super) fn repaired<'a>(mut history: impl Iterator<Item = &'a Arc<Message>>) 
 
 /// Every part of the message answers one of the open calls, which are then open no more.
 fn all_answer(message: &Message, open: &mut Vec<&str>) -> bool {
+    let mut is_answered = false;
     let is_answer = |part: &Part| match part {
         Part::ToolResult { call_id, provider_executed: false, .. } => {
             let place = open.iter().position(|id| id == call_id);
-            place.map(|place| open.remove(place)).is_some()
+            is_answered = place.map(|place| open.remove(place)).is_some();
+            is_answered
         }
-        _ => false,
+        _ => is_answered && comes_along(part),
     };
     message.role == Role::Tool && !message.parts.is_empty() && message.parts.iter().all(is_answer)
+}
+
+/// The part belongs to the result that it stands behind: a file whose content a model can be given.
+fn comes_along(part: &Part) -> bool {
+    matches!(part, Part::File { content: Some(_), .. })
 }
 
 /// The rest of a conversation, from its first message on whose calls are not answered directly behind it.
@@ -116,9 +123,11 @@ fn results(message: &Message) -> impl Iterator<Item = (usize, &str)> {
 impl<'a> Entry<'a> {
     fn answer(&mut self, source: &'a Arc<Message>, index: usize, id: &str) {
         self.unanswered.retain(|(open, _)| *open != id);
+        let files = source.parts[index + 1..].iter().take_while(|part| comes_along(part)).count();
+        let parts = index..=index + files;
         match self.answers.last_mut() {
-            Some((last, indices)) if Arc::ptr_eq(last, source) => indices.push(index),
-            _ => self.answers.push((source, vec![index])),
+            Some((last, indices)) if Arc::ptr_eq(last, source) => indices.extend(parts),
+            _ => self.answers.push((source, parts.collect())),
         }
     }
 

@@ -473,7 +473,7 @@ fn any_part() -> impl Strategy<Value = Part> {
             if hosted { by_provider(result(id, "1")) } else { result(id, "1") }
         }),
         1 => Just(Part::Source { url: "u".to_owned(), title: String::new() }),
-        1 => Just(Part::File { file_id: "f".to_owned(), media_type: "image/png".to_owned(), name: "a".to_owned() }),
+        1 => Just(Part::File { file_id: "f".to_owned(), media_type: "image/png".to_owned(), name: "a".to_owned(), content: None }),
     ]
 }
 
@@ -549,3 +549,5 @@ proptest! {
         prop_assert_eq!(&long[..short.len()], &short[..]);
     }
 }
+
+mod files;

@@ -89,6 +89,14 @@ CREATE TABLE turns (
     PRIMARY KEY (chat_id, turn_id)
 ) WITH (fillfactor = 80);
 
+-- Which chats ever showed a file; whether one still does, its outline says.
+CREATE TABLE chat_files (
+    file_id TEXT COLLATE "C" NOT NULL,
+    chat_id UUID NOT NULL,
+    PRIMARY KEY (file_id, chat_id)
+);
+CREATE INDEX chat_files_by_chat ON chat_files (chat_id);
+
 -- Chats that owe something: after a crash these are looked at.
 CREATE TABLE work (
     chat_id UUID   PRIMARY KEY,

@@ -94,6 +94,14 @@ CREATE TABLE turns (
     PRIMARY KEY (chat_id, turn_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Which chats ever showed a file; whether one still does, its outline says.
+CREATE TABLE chat_files (
+    file_id TEXT NOT NULL,
+    chat_id BLOB NOT NULL,
+    PRIMARY KEY (file_id, chat_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX chat_files_by_chat ON chat_files (chat_id);
+
 -- Chats that owe something: after a crash these are looked at.
 CREATE TABLE work (
     chat_id BLOB    PRIMARY KEY,

@@ -4,6 +4,7 @@
 //! page and of its events one by one come out the same.
 
 mod chats;
+mod files;
 mod messages;
 mod queue;
 mod search;
@@ -82,6 +83,7 @@ pub(crate) const ALL: &[&dyn Projection] = &[
     &search::Search,
     &messages::Messages,
     &queue::Queue,
+    &files::Files,
     &turns::Turns,
     &work::Work,
     &snapshots::Snapshots,

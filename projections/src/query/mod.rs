@@ -2,6 +2,7 @@
 
 mod chats;
 mod cursor;
+mod files;
 mod messages;
 mod turns;
 mod work;

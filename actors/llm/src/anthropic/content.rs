@@ -6,14 +6,17 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use verbatim_events::form::Form;
 use verbatim_events::message::{Message, Role};
-use verbatim_events::part::Part;
+use verbatim_events::part::{FileKind, Part};
 
 use super::PROTOCOL;
-use super::request::{Block, CallBlock, ProviderBlock, RedactedBlock, ResultBlock, TextBlock, ThinkingBlock};
+use super::request::{
+    Answer, Block, CallBlock, FileBlock, FileBytes, ProviderBlock, RedactedBlock, ResultBlock, TextBlock, ThinkingBlock,
+};
 use crate::body::Written;
 use crate::call_ids::{SentId, accepted_name};
+use crate::files::Enclosed;
 use crate::metadata::own;
-use crate::plain::{foreign, readable, result_text};
+use crate::plain::{ResultWithFiles, foreign, readable, result_text, results_of};
 use crate::provider_tools::Offered;
 
 /// What is among a message's blocks, as its form remembers it.
@@ -32,10 +35,11 @@ pub(super) struct Content<'a> {
 impl Content<'_> {
     /// The message's blocks as they are sent; the ids of its calls and answers are `sent`, in order.
     pub(super) fn form(&self, message: &Message, sent: &[SentId<'_>]) -> Written<Form> {
+        let enclosed = Enclosed::of(message);
         let blocks = match message.role {
             Role::System => Vec::new(),
-            Role::User => message.parts.iter().filter_map(text_block).collect(),
-            Role::Tool => results(message, sent),
+            Role::User => message.parts.iter().filter_map(|part| user_block(part, enclosed.as_ref())).collect(),
+            Role::Tool => results(message, sent, enclosed.as_ref()),
             Role::Assistant => self.answer(message, sent),
         };
         let mut form = Form::default();
@@ -46,11 +50,14 @@ impl Content<'_> {
                 form.bytes.push(b',');
             }
             form.flags |= match block {
-                Block::Text(_) => HAS_TEXT,
+                Block::Text(_) | Block::File(_) => HAS_TEXT,
                 Block::Call(_) => HAS_CALL,
                 _ => 0,
             };
-            serde_json::to_writer(&mut form.bytes, block)?;
+            match &enclosed {
+                None => serde_json::to_writer(&mut form.bytes, block)?,
+                Some(enclosed) => form.bytes.extend(enclosed.settle(serde_json::to_vec(block)?)),
+            }
             if block.takes_mark() {
                 // A mark is the last field of its block.
                 form.mark = Some(form.bytes.len() - 1);
@@ -130,18 +137,33 @@ impl Content<'_> {
     }
 }
 
-fn results<'m>(message: &'m Message, sent: &'m [SentId<'_>]) -> Vec<Block<'m>> {
-    let results = message.parts.iter().filter_map(|part| match part {
-        Part::ToolResult { result, is_error, provider_executed: false, .. } => Some((result, *is_error)),
-        _ => None,
-    });
-    let blocks = results.zip(sent).filter_map(|((result, is_error), id)| {
+fn results<'m>(message: &'m Message, sent: &'m [SentId<'_>], enclosed: Option<&Enclosed>) -> Vec<Block<'m>> {
+    let blocks = results_of(message).zip(sent).filter_map(|(ResultWithFiles { result, is_error, files }, id)| {
         let text = result_text(result);
         // An error must say something.
-        let content = if is_error && text.trim().is_empty() { Cow::Borrowed("error") } else { text };
+        let text = if is_error && text.trim().is_empty() { Cow::Borrowed("error") } else { text };
+        let content = if files.is_empty() {
+            Answer::Text(text)
+        } else {
+            let text = Some(text).filter(|text| !text.trim().is_empty());
+            let text = text.map(|text| Block::Text(TextBlock::new(text)));
+            Answer::Blocks(text.into_iter().chain(files.iter().filter_map(|part| user_block(part, enclosed))).collect())
+        };
         Some(Block::Result(ResultBlock { kind: "tool_result", tool_use_id: id.sent()?, content, is_error }))
     });
     blocks.collect()
+}
+
+/// What a user or a tool shows: words, or a file.
+fn user_block<'m>(part: &'m Part, enclosed: Option<&Enclosed>) -> Option<Block<'m>> {
+    let Some((file, enclosed)) = Enclosed::file(part).zip(enclosed) else { return text_block(part) };
+    let (kind, title) = match file.kind {
+        FileKind::Text => return Some(Block::Text(TextBlock::new(Cow::Owned(enclosed.text(&file))))),
+        FileKind::Image => ("image", None),
+        FileKind::Pdf => ("document", Some(file.name)),
+    };
+    let source = FileBytes { kind: "base64", media_type: file.media_type, data: enclosed.base64(&file) };
+    Some(Block::File(FileBlock { kind, source, title }))
 }
 
 fn text_block(part: &Part) -> Option<Block<'_>> {

@@ -4,6 +4,7 @@
 //! - A call and its result have the same id, which no other call of the conversation has.
 //! - Thinking goes back with its signature; without one, or to another provider, it stays here.
 //! - What this provider ran itself goes back as it came while the tool is offered; what another ran becomes text.
+//! - Pictures and documents of users and tools are blocks of their own, text files are text.
 //! - The last block of the instructions and of the last two messages end what the provider is to keep in its cache.
 //! - A history with tools needs their definitions. Where none are offered any more, empty ones stand in, and none may be
 //!   called.

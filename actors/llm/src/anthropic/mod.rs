@@ -14,7 +14,9 @@ mod usage;
 use verbatim_events::event::RequestRecipe;
 use verbatim_events::ids::AttemptId;
 use verbatim_events::model::Prompt;
+use verbatim_events::part::FileKind;
 
+use crate::files::Takes;
 use crate::http::{Dialect, KeyHeader};
 use crate::options::ProviderOptions;
 use crate::protocol::{HttpProtocol, HttpProvider, Protocol};
@@ -30,6 +32,9 @@ pub const ENCODER: u32 = 2;
 
 /// Where Anthropic itself listens.
 pub const DEFAULT_BASE_URL: &str = "https://api.anthropic.com";
+
+/// The largest picture, in bytes: the provider counts those of its base64, of which it takes 5 MiB.
+const IMAGE_MAX_BYTES: u64 = 5 * 1024 * 1024 / 4 * 3;
 
 /// The version of the protocol that is spoken here.
 const VERSION: (&str, &str) = ("anthropic-version", "2023-06-01");
@@ -47,6 +52,11 @@ pub struct Messages;
 impl Protocol for Messages {
     const NAME: &'static str = PROTOCOL;
     const ENCODER: u32 = ENCODER;
+    const TAKES: Option<Takes> = Some(Takes {
+        kinds: |_| &[FileKind::Image, FileKind::Pdf],
+        image_max_bytes: IMAGE_MAX_BYTES,
+        in_results: true,
+    });
 
     fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Result<Vec<u8>, serde_json::Error> {
         encode::body(recipe, prompt)

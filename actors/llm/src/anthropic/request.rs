@@ -26,6 +26,41 @@ pub(super) enum Block<'a> {
     Call(CallBlock<'a>),
     Result(ResultBlock<'a>),
     Provider(ProviderBlock<'a>),
+    File(FileBlock<'a>),
+}
+
+/// A picture or a document.
+#[derive(Serialize)]
+pub(super) struct FileBlock<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) source: FileBytes<'a>,
+    /// A document's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) title: Option<&'a str>,
+}
+
+/// The bytes of a file.
+#[derive(Serialize)]
+pub(super) struct FileBytes<'a> {
+    #[serde(rename = "type")]
+    pub(super) kind: &'static str,
+    pub(super) media_type: &'a str,
+    pub(super) data: String,
+}
+
+/// What a tool answered: a text, or blocks where files came with it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Answer<'a> {
+    Text(Cow<'a, str>),
+    Blocks(Vec<Block<'a>>),
+}
+
+impl Answer<'_> {
+    fn is_empty(&self) -> bool {
+        matches!(self, Answer::Text(text) if text.is_empty())
+    }
 }
 
 #[derive(Serialize)]
@@ -75,8 +110,8 @@ pub(super) struct ResultBlock<'a> {
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     pub(super) tool_use_id: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) content: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Answer::is_empty")]
+    pub(super) content: Answer<'a>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_error: bool,
 }

@@ -82,7 +82,7 @@ impl ModelProvider for Demo {
         model: &ModelSettings,
         effort: Option<&str>,
     ) -> Result<EncodedRequest, ChatError> {
-        protocol::encode::<Lines>(protocol::recipe::<Lines>(&self.name, false, prompt, model, effort), prompt)
+        protocol::encode::<Lines>(protocol::recipe::<Lines>(&self.name, false, None, prompt, model, effort), prompt)
     }
 
     fn call(

@@ -4,13 +4,14 @@
 //!
 //! - The output limit is `max_tokens`, which every server knows, except for the model families that accept nothing but
 //!   `max_completion_tokens` (see `limits_by_completion`).
-//! - Content is a plain string, never a list of blocks.
+//! - Content is a plain string, and a list of parts only where a user shows pictures or documents. Text files are text.
 //! - An error of a tool is marked in its text; the protocol has no field for it.
 //! - What a provider ran itself becomes text: the protocol has no place for it.
 //! - Reasoning stays here, except for the families that demand their own back within a turn (see `wants_reasoning`).
-//! - A file that only has an id is named, not sent.
+//! - What a tool shows is named, not sent: the protocol has no place for it.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -18,12 +19,13 @@ use verbatim_events::event::{RequestRecipe, ToolDefinition};
 use verbatim_events::ids::Digest;
 use verbatim_events::message::{Message, Role};
 use verbatim_events::model::Prompt;
-use verbatim_events::part::Part;
+use verbatim_events::part::{FileKind, Part};
 
 use super::PROTOCOL;
 use crate::body::{Body, Written, add_kept, form_key, items};
 use crate::effort::base_name;
-use crate::plain::{foreign, marked_result, readable, text_of};
+use crate::files::Enclosed;
+use crate::plain::{ResultWithFiles, foreign, marked_result, readable, results_of, text_of};
 
 /// The longest id of a call that OpenAI accepts; another provider's may be longer.
 const CALL_ID_MAX_BYTES: usize = 40;
@@ -35,6 +37,13 @@ fn limits_by_completion(provider_model: &str) -> bool {
         |rest: &str| rest.split(|character: char| !character.is_ascii_digit()).next().and_then(|n| n.parse().ok());
     let reasoning = name.strip_prefix('o').and_then(number).is_some_and(|_: u32| true);
     reasoning || name.strip_prefix("gpt-").and_then(number).is_some_and(|generation: u32| generation >= 5)
+}
+
+/// The kinds of files that a model takes: OpenAI's own read documents, few others do.
+pub(super) fn file_kinds(provider_model: &str) -> &'static [FileKind] {
+    let name = base_name(provider_model);
+    let is_own = name.starts_with("gpt-") || name.starts_with("chatgpt-") || limits_by_completion(provider_model);
+    if is_own { &[FileKind::Image, FileKind::Pdf] } else { &[FileKind::Image] }
 }
 
 /// The model families that refuse a turn's later steps without the reasoning of its earlier ones.
@@ -103,11 +112,38 @@ struct WireMessage<'a> {
     role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_call_id: Option<Cow<'a, str>>,
-    content: Option<Cow<'a, str>>,
+    content: Option<Content<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<WireCall<'a>>,
+}
+
+/// What a message says.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<ContentPart<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ContentPart<'a> {
+    Text { text: Cow<'a, str> },
+    ImageUrl { image_url: ImageUrl },
+    File { file: File<'a> },
+}
+
+#[derive(Serialize)]
+struct ImageUrl {
+    url: String,
+}
+
+#[derive(Serialize)]
+struct File<'a> {
+    filename: &'a str,
+    file_data: String,
 }
 
 #[derive(Serialize)]
@@ -151,14 +187,45 @@ impl<'a> Tool<'a> {
 fn wire(message: &Message, with_reasoning: bool) -> Written<Vec<u8>> {
     match message.role {
         Role::System => items([plain("system", text_of(message))]),
-        Role::User => items([plain("user", text_of(message))]),
+        Role::User => user(message),
         Role::Assistant => items(assistant(message, with_reasoning)),
-        Role::Tool => items(message.parts.iter().filter_map(tool_result)),
+        Role::Tool => tool_results(message),
     }
 }
 
+/// What a user says, with the files that come with it.
+fn user(message: &Message) -> Written<Vec<u8>> {
+    let Some(enclosed) = Enclosed::of(message) else { return items([plain("user", text_of(message))]) };
+    let text = |part| match Enclosed::file(part) {
+        Some(file) if file.kind == FileKind::Text => Some(Cow::Owned(enclosed.text(&file))),
+        _ => readable(part).filter(|text| !text.is_empty()),
+    };
+    let is_media = |part| Enclosed::file(part).is_some_and(|file| file.kind != FileKind::Text);
+    if !message.parts.iter().any(is_media) {
+        let texts: Vec<_> = message.parts.iter().filter_map(text).collect();
+        return items([plain("user", Cow::Owned(texts.join("\n\n")))]).map(|bytes| enclosed.settle(bytes));
+    }
+    let parts = message.parts.iter().filter_map(|part| match Enclosed::file(part) {
+        Some(file) if file.kind == FileKind::Image => {
+            Some(ContentPart::ImageUrl { image_url: ImageUrl { url: enclosed.data_url(&file) } })
+        }
+        Some(file) if file.kind == FileKind::Pdf => {
+            Some(ContentPart::File { file: File { filename: file.name, file_data: enclosed.data_url(&file) } })
+        }
+        _ => text(part).map(|text| ContentPart::Text { text }),
+    });
+    let content = Some(Content::Parts(parts.collect()));
+    items([WireMessage { content, ..plain("user", Cow::Borrowed("")) }]).map(|bytes| enclosed.settle(bytes))
+}
+
 fn plain<'a>(role: &'static str, content: Cow<'a, str>) -> WireMessage<'a> {
-    WireMessage { role, tool_call_id: None, content: Some(content), reasoning_content: None, tool_calls: Vec::new() }
+    WireMessage {
+        role,
+        tool_call_id: None,
+        content: Some(Content::Text(content)),
+        reasoning_content: None,
+        tool_calls: Vec::new(),
+    }
 }
 
 /// An assistant's message; nothing where it holds neither text nor calls, since servers refuse such a message.
@@ -180,7 +247,7 @@ fn assistant(message: &Message, with_reasoning: bool) -> Option<WireMessage<'_>>
     Some(WireMessage {
         role: "assistant",
         tool_call_id: None,
-        content: Some(content).filter(|content| !content.is_empty()),
+        content: Some(content).filter(|content| !content.is_empty()).map(Content::Text),
         reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
         tool_calls,
     })
@@ -213,10 +280,29 @@ fn tool_call(part: &Part) -> Option<WireCall<'_>> {
     })
 }
 
-fn tool_result(part: &Part) -> Option<WireMessage<'_>> {
-    let Part::ToolResult { call_id, result, is_error, provider_executed: false, .. } = part else { return None };
-    let content = marked_result(result, *is_error);
-    Some(WireMessage { tool_call_id: Some(wire_call_id(call_id)), ..plain("tool", content) })
+/// What tools answered, a message for each call. Files of a result are part of its text.
+fn tool_results(message: &Message) -> Written<Vec<u8>> {
+    let enclosed = Enclosed::of(message);
+    let call_ids = message.parts.iter().filter_map(|part| match part {
+        Part::ToolResult { call_id, provider_executed: false, .. } => Some(call_id),
+        _ => None,
+    });
+    let messages = call_ids.zip(results_of(message)).map(|(call_id, ResultWithFiles { result, is_error, files })| {
+        let text = |part| match Enclosed::file(part).zip(enclosed.as_ref()) {
+            Some((file, enclosed)) => Some(Cow::Owned(enclosed.text(&file))),
+            None => readable(part),
+        };
+        let content = files.iter().filter_map(text).fold(marked_result(result, is_error), |mut all, text| {
+            let _ = write!(all.to_mut(), "\n\n{text}");
+            all
+        });
+        WireMessage { tool_call_id: Some(wire_call_id(call_id)), ..plain("tool", content) }
+    });
+    let bytes = items(messages)?;
+    Ok(match &enclosed {
+        Some(enclosed) => enclosed.settle(bytes),
+        None => bytes,
+    })
 }
 
 /// The call's id, or a digest of it where it is too long; the same for the call and its result.

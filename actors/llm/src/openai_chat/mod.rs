@@ -11,6 +11,7 @@ use verbatim_events::event::RequestRecipe;
 use verbatim_events::ids::AttemptId;
 use verbatim_events::model::Prompt;
 
+use crate::files::Takes;
 use crate::http::{Dialect, KeyHeader};
 use crate::options::ProviderOptions;
 use crate::protocol::{HttpProtocol, HttpProvider, Protocol};
@@ -40,6 +41,8 @@ pub struct ChatCompletions;
 impl Protocol for ChatCompletions {
     const NAME: &'static str = PROTOCOL;
     const ENCODER: u32 = ENCODER;
+    const TAKES: Option<Takes> =
+        Some(Takes { kinds: encode::file_kinds, image_max_bytes: u64::MAX, in_results: false });
 
     fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Result<Vec<u8>, serde_json::Error> {
         encode::body(recipe, prompt)

@@ -9,6 +9,7 @@
 //! - A web search of this provider goes back as it came while searches are offered; what else ran at a provider becomes
 //!   text.
 //! - Tools keep their schemas as they are: no strict mode.
+//! - Pictures and documents of users and tools are parts of their own, text files are text.
 //! - An error of a tool is marked in its text; the protocol has no field for it.
 
 use std::borrow::Cow;
@@ -20,14 +21,15 @@ use verbatim_events::event::{RequestRecipe, ToolDefinition};
 use verbatim_events::form::FormKey;
 use verbatim_events::message::{Message, Role};
 use verbatim_events::model::{Continuation, Prompt};
-use verbatim_events::part::Part;
+use verbatim_events::part::{FileKind, Part};
 
 use super::PROTOCOL;
 use super::family::Family;
 use crate::body::{Body, Written, add_kept, form_key, items};
 use crate::call_ids::{CallIds, SentId, accepted_name, sent_ids};
+use crate::files::Enclosed;
 use crate::metadata::own;
-use crate::plain::{foreign, marked_result, readable, text_of};
+use crate::plain::{ResultWithFiles, foreign, marked_result, readable, results_of, text_of};
 use crate::provider_tools::{Offered, offered};
 
 /// The longest id of a call, in bytes.
@@ -133,7 +135,7 @@ impl<'a> Function<'a> {
 enum Item<'a> {
     Message {
         role: &'static str,
-        content: Cow<'a, str>,
+        content: Content<'a>,
     },
     Reasoning {
         summary: Vec<Summary<'a>>,
@@ -146,11 +148,27 @@ enum Item<'a> {
     },
     FunctionCallOutput {
         call_id: &'a str,
-        output: Cow<'a, str>,
+        output: Content<'a>,
     },
     /// An item of the provider's, as it came.
     #[serde(untagged)]
     Own(Map<String, Value>),
+}
+
+/// What a message or a tool says.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<ContentPart<'a>>),
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ContentPart<'a> {
+    InputText { text: Cow<'a, str> },
+    InputImage { image_url: String },
+    InputFile { filename: &'a str, file_data: String },
 }
 
 #[derive(Serialize)]
@@ -196,9 +214,9 @@ impl<'a> Input<'a> {
     fn items(&self, message: &Message, sent: &[SentId<'_>]) -> Written<Vec<u8>> {
         match message.role {
             Role::System => items(said("system", text_of(message))),
-            Role::User => items(said("user", text_of(message))),
+            Role::User => user(message),
             Role::Assistant => items(self.answer(message, sent)),
-            Role::Tool => items(results(message, sent)),
+            Role::Tool => results(message, sent),
         }
     }
 
@@ -258,20 +276,51 @@ impl<'a> Input<'a> {
 }
 
 fn said<'m>(role: &'static str, content: Cow<'m, str>) -> Option<Item<'m>> {
-    (!content.trim().is_empty()).then_some(Item::Message { role, content })
+    (!content.trim().is_empty()).then_some(Item::Message { role, content: Content::Text(content) })
+}
+
+/// What a user says, with the files that come with it.
+fn user(message: &Message) -> Written<Vec<u8>> {
+    let Some(enclosed) = Enclosed::of(message) else { return items(said("user", text_of(message))) };
+    let parts = message.parts.iter().filter_map(|part| content_part(part, Some(&enclosed))).collect();
+    let bytes = items([Item::Message { role: "user", content: Content::Parts(parts) }])?;
+    Ok(enclosed.settle(bytes))
+}
+
+/// What a user or a tool shows: words, or a file.
+fn content_part<'m>(part: &'m Part, enclosed: Option<&Enclosed>) -> Option<ContentPart<'m>> {
+    let Some((file, enclosed)) = Enclosed::file(part).zip(enclosed) else {
+        let text = readable(part).filter(|text| !text.trim().is_empty())?;
+        return Some(ContentPart::InputText { text });
+    };
+    Some(match file.kind {
+        FileKind::Text => ContentPart::InputText { text: Cow::Owned(enclosed.text(&file)) },
+        FileKind::Image => ContentPart::InputImage { image_url: enclosed.data_url(&file) },
+        FileKind::Pdf => ContentPart::InputFile { filename: file.name, file_data: enclosed.data_url(&file) },
+    })
 }
 
 fn said_foreign(part: &Part) -> Option<Item<'_>> {
     foreign(part).and_then(|text| said("assistant", Cow::Owned(text)))
 }
 
-fn results<'m>(message: &'m Message, sent: &'m [SentId<'_>]) -> impl Iterator<Item = Item<'m>> {
-    let results = message.parts.iter().filter_map(|part| match part {
-        Part::ToolResult { result, is_error, provider_executed: false, .. } => Some((result, *is_error)),
-        _ => None,
-    });
-    results.zip(sent).filter_map(|((result, is_error), id)| {
+fn results(message: &Message, sent: &[SentId<'_>]) -> Written<Vec<u8>> {
+    let enclosed = Enclosed::of(message);
+    let outputs = results_of(message).zip(sent).filter_map(|(ResultWithFiles { result, is_error, files }, id)| {
         let call_id = id.sent()?;
-        Some(Item::FunctionCallOutput { call_id, output: marked_result(result, is_error) })
+        let text = marked_result(result, is_error);
+        let output = if files.is_empty() {
+            Content::Text(text)
+        } else {
+            let text = Some(text).filter(|text| !text.trim().is_empty()).map(|text| ContentPart::InputText { text });
+            let files = files.iter().filter_map(|part| content_part(part, enclosed.as_ref()));
+            Content::Parts(text.into_iter().chain(files).collect())
+        };
+        Some(Item::FunctionCallOutput { call_id, output })
+    });
+    let bytes = items(outputs)?;
+    Ok(match &enclosed {
+        Some(enclosed) => enclosed.settle(bytes),
+        None => bytes,
     })
 }

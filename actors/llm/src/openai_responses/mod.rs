@@ -14,7 +14,9 @@ mod usage;
 use verbatim_events::event::RequestRecipe;
 use verbatim_events::ids::AttemptId;
 use verbatim_events::model::Prompt;
+use verbatim_events::part::FileKind;
 
+use crate::files::Takes;
 use crate::http::{Dialect, KeyHeader};
 use crate::options::ProviderOptions;
 use crate::protocol::{HttpProtocol, HttpProvider, Protocol};
@@ -44,6 +46,8 @@ pub struct Responses;
 impl Protocol for Responses {
     const NAME: &'static str = PROTOCOL;
     const ENCODER: u32 = ENCODER;
+    const TAKES: Option<Takes> =
+        Some(Takes { kinds: |_| &[FileKind::Image, FileKind::Pdf], image_max_bytes: u64::MAX, in_results: true });
     const KEEPS_ANSWERS: bool = true;
 
     fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Result<Vec<u8>, serde_json::Error> {

@@ -85,7 +85,12 @@ impl Reader {
         let budget = body["thinking"]["budget_tokens"].as_u64().unwrap_or(0);
         self.check((1024..max_tokens).contains(&budget), format!("a budget of {budget} of {max_tokens}"));
         // What the model does since it was asked begins with thinking.
-        let asks = |turn: &&Value| turn["role"] == "user" && content(turn).iter().any(|block| block["type"] == "text");
+        let asks = |turn: &&Value| {
+            turn["role"] == "user"
+                && content(turn)
+                    .iter()
+                    .any(|block| matches!(block["type"].as_str(), Some("text" | "image" | "document")))
+        };
         let since = turns.iter().rev().take_while(|turn| !asks(turn));
         for turn in since.filter(|turn| content(turn).iter().any(|block| block["type"] == "tool_use")) {
             let first = content(turn)[0]["type"].as_str().unwrap_or_default().to_owned();
@@ -124,8 +129,17 @@ impl Reader {
                 }
                 "tool_result" => {
                     self.check(!by_model && !spoke, "a result after words, or of the model");
-                    let is_blank = block["content"].as_str().is_none_or(|text| text.trim().is_empty());
+                    let shown = block["content"].as_array().cloned().unwrap_or_default();
+                    for block in &shown {
+                        if block["type"] == "text" { self.text(block) } else { self.file(block) }
+                    }
+                    let is_blank =
+                        shown.is_empty() && block["content"].as_str().is_none_or(|text| text.trim().is_empty());
                     self.check(!(is_blank && block["is_error"] == json!(true)), "an error that says nothing");
+                }
+                "image" | "document" => {
+                    self.check(!by_model, "a file of the model");
+                    self.file(block);
                 }
                 "web_search_tool_result" => {
                     let id = block["tool_use_id"].as_str().unwrap_or_default();
@@ -133,7 +147,7 @@ impl Reader {
                 }
                 other => self.check(false, format!("a block of type {other}")),
             }
-            spoke |= kind == "text";
+            spoke |= matches!(kind, "text" | "image" | "document");
         }
         self.check(running.is_empty(), format!("no results of {running:?}"));
         let last = blocks.last().map(|block| block["type"].to_string()).unwrap_or_default();
@@ -155,6 +169,18 @@ impl Reader {
     fn text(&mut self, block: &Value) {
         let is_said = block["text"].as_str().is_some_and(|text| !text.trim().is_empty());
         self.check(block["type"] == "text" && is_said, format!("blank text {block}"));
+    }
+
+    fn file(&mut self, block: &Value) {
+        let source = &block["source"];
+        let media_type = source["media_type"].as_str().unwrap_or_default();
+        let fits = match block["type"].as_str() {
+            Some("image") => media_type.starts_with("image/") && block.get("title").is_none(),
+            Some("document") => media_type == "application/pdf" && block["title"].is_string(),
+            _ => false,
+        };
+        let has_data = source["data"].as_str().is_some_and(|data| !data.is_empty());
+        self.check(fits && source["type"] == "base64" && has_data, format!("the file {block}"));
     }
 
     fn mark(&mut self, block: &Value) {

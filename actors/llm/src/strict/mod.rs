@@ -36,15 +36,14 @@ pub fn refusals(prompt: &Prompt, recipe: Option<&RequestRecipe>) -> Vec<String> 
             max_output_tokens: Some(OUTPUT_TOKENS),
             effort: effort.map(str::to_owned),
             provider_tools: same.map_or_else(Vec::new, |recipe| recipe.provider_tools.clone()),
-            store: false,
-            previous_response_id: None,
             encoder,
+            ..RequestRecipe::default()
         };
         let Some(request) = crate::encode_with(&recipe, prompt) else {
             found.push(format!("{protocol}, {model}: it cannot be written"));
             continue;
         };
-        let problems = match serde_json::from_slice(&request.body) {
+        let problems = match serde_json::from_slice(&crate::files::legible(&request.body)) {
             Ok(body) => problems(protocol, &body),
             Err(error) => vec![format!("the body is no JSON: {error}")],
         };

@@ -33,6 +33,10 @@ pub(crate) fn problems(body: &Value) -> Vec<String> {
             open.clear();
         }
         match role {
+            "user" if message["content"].is_array() => {
+                let parts = message["content"].as_array().cloned().unwrap_or_default();
+                check(!parts.is_empty() && parts.iter().all(is_part), format!("the parts of {message}"));
+            }
             "system" | "user" => check(is_said, format!("a blank message {message}")),
             "assistant" => {
                 let calls = message["tool_calls"].as_array().cloned().unwrap_or_default();
@@ -60,4 +64,16 @@ pub(crate) fn problems(body: &Value) -> Vec<String> {
     let last = messages.last().map(|message| message["role"].clone()).unwrap_or_default();
     check(last == "user" || last == "tool", format!("nothing to answer after {last}"));
     found
+}
+
+/// A part of what a user shows.
+fn is_part(part: &Value) -> bool {
+    let is_data =
+        |value: &Value, kind: &str| value.as_str().is_some_and(|url| url.starts_with(&format!("data:{kind}")));
+    match part["type"].as_str() {
+        Some("text") => part["text"].as_str().is_some_and(|text| !text.trim().is_empty()),
+        Some("image_url") => is_data(&part["image_url"]["url"], "image/"),
+        Some("file") => is_data(&part["file"]["file_data"], "application/pdf;") && part["file"]["filename"].is_string(),
+        _ => false,
+    }
 }

@@ -88,7 +88,8 @@ impl Reader {
             "message" => {
                 let role = item["role"].as_str().unwrap_or_default();
                 self.check(["user", "assistant", "system", "developer"].contains(&role), format!("the role {role}"));
-                let is_said = item["content"].as_str().is_some_and(|text| !text.trim().is_empty());
+                let is_said = item["content"].as_str().is_some_and(|text| !text.trim().is_empty())
+                    || role == "user" && are_parts(&item["content"]);
                 self.check(is_said, "a blank message");
             }
             "reasoning" => {
@@ -105,7 +106,10 @@ impl Reader {
             }
             "function_call_output" => {
                 let is_open = self.open.remove(&call_id);
-                self.check(is_open && item["output"].is_string(), format!("the output of {call_id}"));
+                self.check(
+                    is_open && (item["output"].is_string() || are_parts(&item["output"])),
+                    format!("the output of {call_id}"),
+                );
             }
             "web_search_call" => {
                 self.check(item["status"].is_string() && item["action"].is_object(), format!("{item}"));
@@ -119,4 +123,17 @@ impl Reader {
 fn is_name(value: &Value, bytes_max: usize) -> bool {
     let accepted = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     value.as_str().is_some_and(|name| (1..=bytes_max).contains(&name.len()) && name.bytes().all(accepted))
+}
+
+/// Parts of what a user or a tool shows.
+fn are_parts(content: &Value) -> bool {
+    let is_data =
+        |value: &Value, kind: &str| value.as_str().is_some_and(|url| url.starts_with(&format!("data:{kind}")));
+    let is_part = |part: &Value| match part["type"].as_str() {
+        Some("input_text") => part["text"].as_str().is_some_and(|text| !text.trim().is_empty()),
+        Some("input_image") => is_data(&part["image_url"], "image/"),
+        Some("input_file") => is_data(&part["file_data"], "application/pdf;") && part["filename"].is_string(),
+        _ => false,
+    };
+    content.as_array().is_some_and(|parts| !parts.is_empty() && parts.iter().all(is_part))
 }

@@ -3,16 +3,20 @@
 mod prompts;
 mod wild;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::future::ready;
+use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
 use serde_json::Value;
 use verbatim_events::error::{CallError, ErrorKind};
 use verbatim_events::event::ToolDefinition;
+use verbatim_events::ids::Digest;
+use verbatim_events::log::BoxFuture;
 use verbatim_events::message::{FinishReason, Message, Origin, Role, Visibility};
-use verbatim_events::model::{EncodedRequest, ModelFinished, ModelProvider, ModelSettings, Prompt};
-use verbatim_events::part::{LivePart, Part};
+use verbatim_events::model::{EncodedRequest, FileSource, ModelFinished, ModelProvider, ModelSettings, Prompt};
+use verbatim_events::part::{FileContent, LivePart, Part};
 
 use crate::answer::{Answer, EventDecoder};
 use crate::http::{Decoder, Progress};
@@ -103,6 +107,41 @@ pub(crate) fn result(call_id: &str, result: Value, is_error: bool) -> Part {
     Part::ToolResult { call_id, name, result, is_error, provider_executed: false, metadata: None }
 }
 
+/// A file that holds these bytes.
+pub(crate) fn file(id: &str, media_type: &str, bytes: &[u8]) -> Part {
+    let (_, ending) = media_type.split_once('/').unwrap_or_default();
+    let content = Some(FileContent { digest: Digest::of(bytes), size_bytes: bytes.len() as u64 });
+    Part::File { file_id: id.into(), media_type: media_type.into(), name: format!("{id}.{ending}"), content }
+}
+
+/// The files that are there.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    bytes: BTreeMap<String, Vec<u8>>,
+    gone: Mutex<BTreeSet<String>>,
+}
+
+impl Shelf {
+    pub(crate) fn with(files: &[(&str, &[u8])]) -> Arc<Shelf> {
+        let bytes = files.iter().map(|(id, bytes)| ((*id).to_owned(), bytes.to_vec()));
+        Arc::new(Shelf { bytes: bytes.collect(), gone: Mutex::default() })
+    }
+}
+
+impl FileSource for Shelf {
+    fn read(&self, file_id: &str, _content: FileContent) -> BoxFuture<'static, Result<Option<Vec<u8>>, String>> {
+        let found = self.bytes.get(file_id).cloned();
+        if found.is_none() {
+            self.gone.lock().unwrap().insert(file_id.to_owned());
+        }
+        Box::pin(ready(Ok(found)))
+    }
+
+    fn is_gone(&self, file_id: &str) -> bool {
+        self.gone.lock().unwrap().contains(file_id)
+    }
+}
+
 pub(crate) fn source(url: &str, title: &str) -> Part {
     Part::Source { url: url.into(), title: title.into() }
 }
@@ -168,6 +207,7 @@ pub(crate) fn options() -> ProviderOptions {
         api_key: Some(Secret::new("sk-hidden-key")),
         api_key_expected_in: None,
         store: false,
+        files: Some(Shelf::with(&[])),
     }
 }
 
@@ -213,7 +253,7 @@ pub(crate) fn request_to(
         Some(&request),
         "no bytes are kept that are others"
     );
-    let body = serde_json::from_slice(&request.body).expect("the body is JSON");
+    let body = serde_json::from_slice(&crate::files::legible(&request.body)).expect("the body is JSON");
     (request, body)
 }
 

@@ -13,10 +13,10 @@ use verbatim_events::event::{ChatCreated, Event, TitleSource};
 use verbatim_events::ids::{ChatId, Digest};
 use verbatim_events::message::{Message, Role, Visibility};
 use verbatim_events::model::Prompt;
-use verbatim_events::part::Part;
+use verbatim_events::part::{FileContent, Part};
 use verbatim_events::prompt::{assemble, assemble_summary};
 
-use super::{by_provider, call, message, result, tool};
+use super::{by_provider, call, file, message, result, tool};
 
 /// The prompts of a chat's next answer and of its summary, with and without tools, after every message of its history.
 pub(crate) fn any_prompts() -> impl Strategy<Value = Vec<Prompt>> {
@@ -83,10 +83,12 @@ fn any_history() -> impl Strategy<Value = Vec<Arc<Message>>> {
         prop::collection::vec(run, 0..5).prop_map(|runs| runs.concat())
     };
     let loose = (role, parts()).prop_map(|(role, parts)| vec![(role, parts)]);
-    let step = (parts(), any_id(), any_answer(), any::<bool>()).prop_map(|(parts, id, answer, is_error)| {
-        let called = [parts, vec![call(id, "look", json!({}))]].concat();
-        vec![(Role::Assistant, called), (Role::Tool, vec![result(id, answer, is_error)])]
-    });
+    let files = prop::collection::vec(any_file(), 0..2);
+    let step =
+        (parts(), any_id(), any_answer(), any::<bool>(), files).prop_map(|(parts, id, answer, is_error, files)| {
+            let called = [parts, vec![call(id, "look", json!({}))]].concat();
+            vec![(Role::Assistant, called), (Role::Tool, [vec![result(id, answer, is_error)], files].concat())]
+        });
     let group = (prop_oneof![3 => loose, 2 => step], visibility)
         .prop_map(|(group, visibility)| group.into_iter().map(move |(role, parts)| (role, visibility, parts)));
     prop::collection::vec(group, 0..14).prop_map(|groups| {
@@ -170,6 +172,20 @@ fn any_half() -> impl Strategy<Value = Part> {
     })
 }
 
+/// A file whose content is known or not, small or too large.
+fn any_file() -> impl Strategy<Value = Part> {
+    let kinds = prop::sample::select(vec!["image/png", "application/pdf", "text/csv", "font/woff"]);
+    let sizes = prop::sample::select(vec![None, Some(5), Some(4 << 20), Some(9 << 20)]);
+    (kinds, sizes).prop_map(|(media_type, size_bytes)| match (file("f", media_type, b""), size_bytes) {
+        (Part::File { file_id, media_type, name, .. }, Some(size_bytes)) => {
+            let content = Some(FileContent { digest: Digest::of(b"f"), size_bytes });
+            Part::File { file_id, media_type, name, content }
+        }
+        (Part::File { file_id, media_type, name, .. }, None) => Part::File { file_id, media_type, name, content: None },
+        (part, _) => part,
+    })
+}
+
 fn any_part() -> impl Strategy<Value = Part> {
     let words = prop::sample::select(vec!["", " ", "one", "two "]);
     prop_oneof![
@@ -177,6 +193,6 @@ fn any_part() -> impl Strategy<Value = Part> {
         3 => (words, any_mark()).prop_map(|(words, metadata)| Part::Reasoning { text: words.to_owned(), metadata }),
         6 => any_half(),
         1 => Just(Part::Source { url: "u".to_owned(), title: String::new() }),
-        1 => Just(Part::File { file_id: "f".to_owned(), media_type: "image/png".to_owned(), name: "a".to_owned() }),
+        1 => any_file(),
     ]
 }

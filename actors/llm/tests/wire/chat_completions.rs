@@ -23,6 +23,7 @@ fn provider(address: &str, options: impl FnOnce(&mut OpenAiChatOptions)) -> Open
         api_key: Some(Secret::new(KEY)),
         api_key_expected_in: None,
         store: false,
+        files: None,
     };
     options(&mut all);
     OpenAiChat::new(all).unwrap()

@@ -61,6 +61,7 @@ fn provider(speech: Speech, base_url: &str, api_key: Option<&str>) -> Box<dyn Mo
         api_key: api_key.map(Secret::new),
         api_key_expected_in: Some("ACME_KEY".into()),
         store: false,
+        files: None,
     };
     match speech.name {
         "anthropic" => Box::new(Anthropic::new(options).unwrap()),

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use verbatim_events::chat::Chat;
 use verbatim_events::event::{EffectClass, ToolDefinition, WorkspaceBinding};
-use verbatim_events::ids::ChatId;
+use verbatim_events::ids::{ChatId, Digest};
 use verbatim_events::log::BoxFuture;
-use verbatim_events::part::Part;
+use verbatim_events::part::{FileContent, Part};
 use verbatim_events::tool::{CallKey, ChatAccess, ContextFiles, OutputSink, ToolAnswer, ToolInvocation};
 
 use super::answers;
@@ -370,10 +370,11 @@ impl Inner {
         let bytes = files.load(&path, ATTACHMENT_MAX_BYTES).await.map_err(|error| refused(&error))?;
         let Some(store) = &self.store else { return Err(refused(&"no files are kept here")) };
         let size_bytes = bytes.len();
+        let content = Some(FileContent { digest: Digest::of(&bytes), size_bytes: size_bytes as u64 });
         let file = NewFile { chat_id, key, name: name.clone(), media_type: media_type.to_owned(), bytes };
         let file_id = store.put(file).await.map_err(|error| refused(&error))?;
         let result = json!({"file_id": file_id, "name": name, "media_type": media_type, "size_bytes": size_bytes});
-        let part = Part::File { file_id, media_type: media_type.to_owned(), name };
+        let part = Part::File { file_id, media_type: media_type.to_owned(), name, content };
         Ok(ToolAnswer { result, attachments: vec![part], ..ToolAnswer::default() })
     }
 }

@@ -33,7 +33,10 @@ impl Node {
         let environment = environment(&[]);
         let base = base_of(&settings(TWO, &environment));
         let keys = ProviderKeys::new(environment, master.cloned());
-        let catalog = Arc::new(Catalog::new(&base, keys.clone(), Some("large".to_owned())).expect("a catalog"));
+        let catalog = Arc::new(
+            Catalog::new(&base, keys.clone(), Roles { compaction_model: Some("large".to_owned()), ..Roles::default() })
+                .expect("a catalog"),
+        );
         let store = SettingsStore::open(StoreOptions {
             log: Arc::<MemoryLog>::clone(log),
             clock: Arc::new(ManualClock::default()),

@@ -15,14 +15,18 @@ fn bytes() -> Value {
 
 pub(super) fn all() -> Vec<Operation> {
     let reading = Operation::new("get", api("/files/{file}"), "readFile", "files", "Read a file")
-        .about("Owners read their own files; auditors and administrators all.")
+        .about(
+            "Owners read their own files; auditors and administrators all. A chat shows at most 50 files: of more, those that \
+             were shown the longest ago expire, and can be sent anew.",
+        )
         .takes([path::file(), header::if_none_match()])
+        .reads()
         .answers_nothing(304, "It is what the caller has.");
     let reading = MEDIA_TYPES
         .into_iter()
         .fold(reading, |reading, kind| reading.answers_as(200, "What stands in it.", kind, bytes()))
         .with_header("ETag", "Changes with what stands in it, which never does.", true)
-        .fails(&[Code::InvalidRequest, Code::FileNotFound, Code::Busy]);
+        .fails(&[Code::InvalidRequest, Code::FileNotFound, Code::FileExpired, Code::Busy]);
     vec![
         Operation::new("post", api("/files"), "createFile", "files", "Keep a file")
             .about(

@@ -4,8 +4,10 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use support::http::{Client, IDEMPOTENCY_KEY};
 
+use verbatim_events::limits::CHAT_FILES_MAX;
+
 use super::{World, id_of, streams};
-use crate::files::{CHAT_FILES_MAX, FILE_MAX_BYTES};
+use crate::files::FILE_MAX_BYTES;
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\nand so on";
 
@@ -144,21 +146,42 @@ async fn a_message_shows_its_owners_files_as_they_are_kept() {
 }
 
 #[actix_web::test]
-async fn a_chat_shows_so_many_files_and_no_more() {
+async fn of_too_many_files_the_oldest_expire() {
     let world = World::start().await;
     let ada = world.client("ada");
     let chat = id_of(&ada.post("/chats", json!({})).await.expect(201));
-    let mut parts = Vec::new();
+    let mut ids = Vec::new();
     for number in 0..=CHAT_FILES_MAX {
-        parts.push(shown(&kept(&ada, format!("{number}").as_bytes()).await));
+        ids.push(kept(&ada, format!("{number}").as_bytes()).await);
     }
-    let last = parts.pop().unwrap();
+    let parts: Vec<_> = ids.iter().map(|id| shown(id)).collect();
     let path = format!("/chats/{chat}/messages");
-    let (full, once) = (json!({"content": parts}), [(IDEMPOTENCY_KEY, "once")]);
+    ada.post(&path, json!({"content": parts})).await.expect_problem(400, "invalid_request");
+    let (full, once) = (json!({"content": parts[..CHAT_FILES_MAX]}), [(IDEMPOTENCY_KEY, "once")]);
     ada.call(Method::POST, &path, Some(&full), &once).await.expect(202);
     streams::until_rested(&ada, &chat).await;
-    ada.post(&path, json!({"content": [last]})).await.expect_problem(400, "invalid_request");
+    let (oldest, second, last) = (&ids[0], &ids[1], &ids[CHAT_FILES_MAX]);
+    ada.get(&format!("/files/{oldest}")).await.expect(200);
+    // The oldest is shown again: it is no longer the first to go.
     ada.post(&path, json!({"content": [parts[0]]})).await.expect(202);
+    streams::until_rested(&ada, &chat).await;
+    ada.post(&path, json!({"content": [parts[CHAT_FILES_MAX]]})).await.expect(202);
+    streams::until_rested(&ada, &chat).await;
+    ada.get(&format!("/files/{second}")).await.expect_problem(410, "file_expired");
+    for id in [oldest, last] {
+        ada.get(&format!("/files/{id}")).await.expect(200);
+    }
+    let snapshot = streams::snapshot(&ada, &chat).await;
+    let listed = ada.get(&path).await.expect(200).body["items"].clone();
+    for messages in [&listed, &snapshot["messages"]] {
+        let content = &messages[0]["content"];
+        assert_eq!((&content[0]["expired"], &content[1]["expired"]), (&Value::Null, &json!(true)), "{messages}");
+    }
+    // Shown again it is there again, and another one goes.
+    ada.post(&path, json!({"content": [parts[1]]})).await.expect(202);
+    streams::until_rested(&ada, &chat).await;
+    ada.get(&format!("/files/{second}")).await.expect(200);
+    ada.get(&format!("/files/{}", ids[2])).await.expect_problem(410, "file_expired");
     let again = ada.call(Method::POST, &path, Some(&full), &once).await.expect(202);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     world.stop().await;

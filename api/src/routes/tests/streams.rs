@@ -68,6 +68,12 @@ fn rested(frame: &Frame) -> bool {
     matches!(status.as_str(), Some("waiting" | "error"))
 }
 
+/// What a stream without a place begins with.
+pub(super) async fn snapshot(client: &Client, id: &str) -> Value {
+    let mut reader = Reader::open(client, &format!("/chats/{id}/stream"), None).await;
+    reader.next().await.unwrap().data
+}
+
 /// Waits until a chat rests.
 pub(super) async fn until_rested(client: &Client, id: &str) {
     Reader::open(client, &format!("/chats/{id}/stream"), None).await.until(rested).await;
@@ -88,13 +94,20 @@ async fn the_whole_story_comes_live_and_again_in_one_order() {
     let frames = live.until(finished).await;
     let events: Vec<_> =
         frames.iter().filter(|frame| frame.event != "part").map(|frame| frame.event.as_str()).collect();
-    let story = ["turn_started", "message_committed", "attempt_recorded", "message_committed", "turn_finished"];
+    let story = [
+        "turn_started",
+        "message_committed",
+        "settings_changed",
+        "attempt_recorded",
+        "message_committed",
+        "turn_finished",
+    ];
     assert_eq!(events, story);
     let parts: Vec<_> = frames.iter().filter(|frame| frame.event == "part").collect();
     let text: String = parts.iter().map(|frame| frame.data["part"]["text"].as_str().unwrap()).collect();
     assert_eq!(text, "hello to you");
     let ids: Vec<_> = parts.iter().map(|frame| frame.id.clone().unwrap()).collect();
-    assert_eq!(ids, (1..=parts.len()).map(|n| format!("4-4-{n}")).collect::<Vec<_>>());
+    assert_eq!(ids, (1..=parts.len()).map(|n| format!("5-5-{n}")).collect::<Vec<_>>());
     // A replay from the beginning tells the same events with the same bytes; the parts' message tells in their place.
     let told: Vec<_> = frames.iter().filter(|frame| frame.event != "part").cloned().collect();
     let again = Reader::open(&ada, &format!("{path}?after=0"), None).await.until(finished).await;

@@ -50,7 +50,7 @@ fn every_part_has_its_shape_and_hides_what_is_for_others() {
             json!({"type": "source", "url": "https://example.org", "title": "Example"}),
         ),
         (
-            Part::File { file_id: "f1".into(), media_type: "image/png".into(), name: "a.png".into() },
+            Part::File { file_id: "f1".into(), media_type: "image/png".into(), name: "a.png".into(), content: None },
             json!({"type": "file", "file_id": "f1", "media_type": "image/png", "name": "a.png"}),
         ),
         (

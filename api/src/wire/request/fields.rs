@@ -48,6 +48,7 @@ pub(super) fn content(errors: &mut Errors, value: Value) -> Vec<Part> {
                     file_id,
                     media_type: media_type.unwrap_or_default(),
                     name: name.unwrap_or_default(),
+                    content: None,
                 }));
                 part.finish(errors);
             }

@@ -178,7 +178,7 @@ fn content_of_other_kinds_is_refused_by_place() {
     assert_eq!(pointers(send(json!({"content": [{"type": "text", "text": "a"}, source]}))), ["/content/1/type"]);
     assert_eq!(pointers(send(json!({"content": [{"type": "file", "name": "a"}]}))), ["/content/0/file_id"]);
     assert_eq!(pointers(send(json!({"content": [{"type": "file", "file_id": "f", "b": 1}]}))), ["/content/0/b"]);
-    let file = Part::File { file_id: "f".into(), media_type: String::new(), name: String::new() };
+    let file = Part::File { file_id: "f".into(), media_type: String::new(), name: String::new(), content: None };
     assert_eq!(send(json!({"content": [{"type": "file", "file_id": "f"}]})).unwrap().content, [file]);
     assert_eq!(pointers(send(json!({"content": [{"type": "text", "text": "a", "b": 1}]}))), ["/content/0/b"]);
     assert_eq!(pointers(send(json!({"content": [{"text": "a"}]}))), ["/content/0/type"]);

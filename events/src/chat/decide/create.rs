@@ -11,7 +11,7 @@ use crate::part::Part;
 use crate::rejection::Rejection;
 
 /// The title of a chat in which nothing was said.
-const EMPTY_TITLE: &str = "New chat";
+pub(super) const EMPTY_TITLE: &str = "New chat";
 
 pub(super) fn create_chat(
     state: Option<&Chat>,

@@ -88,6 +88,7 @@ pub fn decide(state: Option<&Chat>, command: &Command, context: Context<'_>) -> 
         Command::FailTurn { attempt_id, error, partial } => turn::fail_turn(&mut draft, *attempt_id, error, partial)?,
         Command::FinishInterruption { partial } => interrupt::finish_interruption(&mut draft, partial)?,
         Command::ChangeSettings { patch, archived } => settings::change_settings(&mut draft, patch, *archived)?,
+        Command::Retitle { title } => settings::retitle(&mut draft, title)?,
         Command::Erase { by, reason } => erase::erase(&mut draft, by, reason.as_deref())?,
         Command::RecordUsage(recorded) => {
             draft.push(Event::UsageRecorded(recorded.clone()))?;
@@ -106,6 +107,7 @@ fn is_for_archived(command: &Command) -> bool {
         Command::Archive
             | Command::Unarchive
             | Command::ChangeSettings { .. }
+            | Command::Retitle { .. }
             | Command::Erase { .. }
             | Command::RecordUsage(_)
     )

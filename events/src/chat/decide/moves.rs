@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::create::{EMPTY_TITLE, fallback_title};
 use super::draft::{Decided, Draft};
 use crate::chat::calls::{Unanswered, answers};
 use crate::chat::{QueuedMessage, Status};
 use crate::error::ChatError;
 use crate::event::{
-    ActionResolution, ActionResolved, Event, MessageCommitted, PromotedTo, QueuedMessagePromoted, TurnFinished,
-    TurnOutcome, TurnReason, TurnStarted,
+    ActionResolution, ActionResolved, Event, MessageCommitted, PromotedTo, QueuedMessagePromoted, SettingsChanged,
+    TitleChange, TitleSource, TurnFinished, TurnOutcome, TurnReason, TurnStarted,
 };
 use crate::ids::QueuedId;
 use crate::message::{Origin, Role, Visibility};
@@ -74,10 +75,17 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Begins a turn with a user's message.
+    /// Begins a turn with a user's message. A chat that has been empty takes its title from it.
     pub fn begin_turn(&mut self, reason: TurnReason, prompt: MessageCommitted) -> Decided {
+        let outline = &self.chat.outline;
+        let is_untitled = outline.title_source == TitleSource::Fallback && outline.title == EMPTY_TITLE;
+        let title = if is_untitled { fallback_title(&prompt.parts) } else { EMPTY_TITLE.to_owned() };
         self.push(Event::TurnStarted(TurnStarted { reason }))?;
         self.push(Event::MessageCommitted(prompt))?;
+        if title != EMPTY_TITLE {
+            let title = Some(TitleChange { title, source: TitleSource::Fallback });
+            self.push(Event::SettingsChanged(SettingsChanged { title, ..SettingsChanged::default() }))?;
+        }
         Ok(())
     }
 

@@ -37,8 +37,18 @@ pub(super) fn change_settings(draft: &mut Draft<'_>, patch: &SettingsChanged, ar
 /// The patch without what is so already.
 fn news(chat: &Chat, patch: &SettingsChanged) -> SettingsChanged {
     let outline = &chat.outline;
-    let SettingsChanged { title, labels, pinned, model, effort, plan_mode, workspace, diff_status, context } =
-        patch.clone();
+    let SettingsChanged {
+        title,
+        labels,
+        pinned,
+        model,
+        effort,
+        plan_mode,
+        workspace,
+        diff_status,
+        context,
+        status_label,
+    } = patch.clone();
     SettingsChanged {
         title: title.filter(|change| is_new_title(outline, change)),
         labels: labels.filter(|labels| *labels != outline.labels),
@@ -49,6 +59,9 @@ fn news(chat: &Chat, patch: &SettingsChanged) -> SettingsChanged {
         workspace: workspace.filter(|workspace| Some(workspace) != outline.workspace.as_ref()),
         diff_status: diff_status.filter(|diff_status| Some(diff_status) != outline.diff_status.as_ref()),
         context: context.filter(|mark| is_new_mark(chat, *mark)),
+        // A label is of a turn that is over; a turn that has begun meanwhile will have its own.
+        status_label: status_label
+            .filter(|label| outline.turn.is_none() && Some(label) != outline.status_label.as_ref()),
     }
 }
 
@@ -58,6 +71,17 @@ fn is_new_mark(chat: &Chat, mark: ContextMark) -> bool {
     chat.context.as_ref().is_some_and(|pinned| pinned.message_id == mark.message_id)
         && known != mark.freshness
         && known != ContextFreshness::Reload
+}
+
+/// Gives the chat a title that a model wrote because somebody asked for one, whatever title it has.
+pub(super) fn retitle(draft: &mut Draft<'_>, title: &str) -> Decided {
+    let outline = &draft.chat.outline;
+    if outline.title == title && outline.title_source == TitleSource::Model {
+        return Ok(());
+    }
+    let change = TitleChange { title: title.to_owned(), source: TitleSource::Model };
+    draft.push(Event::SettingsChanged(SettingsChanged { title: Some(change), ..SettingsChanged::default() }))?;
+    Ok(())
 }
 
 /// A model's title counts only until somebody else has written one.

@@ -259,7 +259,12 @@ fn leaving_running_clears_a_scheduled_retry() {
 fn a_message_that_says_nothing_is_refused() {
     let mut story = Story::empty();
     assert_eq!(story.refused(send(" \n", Busy::Queue)), Rejection::EmptyContent);
-    let file = Part::File { file_id: "f".to_owned(), media_type: "image/png".to_owned(), name: "a.png".to_owned() };
+    let file = Part::File {
+        file_id: "f".to_owned(),
+        media_type: "image/png".to_owned(),
+        name: "a.png".to_owned(),
+        content: None,
+    };
     story.must(Command::SendMessage(SendMessage {
         parts: vec![file],
         author: "ada".to_owned(),

@@ -31,7 +31,12 @@ fn a_title_is_made_of_the_first_words() {
     assert_eq!(fallback("Hi"), "Hi");
     assert_eq!(fallback(""), "New chat");
     assert_eq!(fallback(&"é".repeat(100)), "é".repeat(80));
-    let file = Part::File { file_id: "f".to_owned(), media_type: "text/plain".to_owned(), name: "a.txt".to_owned() };
+    let file = Part::File {
+        file_id: "f".to_owned(),
+        media_type: "text/plain".to_owned(),
+        name: "a.txt".to_owned(),
+        content: None,
+    };
     let with_file = CreateChat { content: vec![file, Part::text("Read this")], ..creation("") };
     assert_eq!(title_of(with_file), ("Read this".to_owned(), TitleSource::Fallback));
     let named = CreateChat { title: Some("Monads".to_owned()), ..creation("What is a monad?") };
@@ -92,6 +97,7 @@ fn settings_change_in_one_event_and_what_is_so_already_is_left_out() {
         }),
         diff_status: Some(DiffStatus { branch: None, files_changed: 2, insertions: 3, deletions: 1 }),
         context: None,
+        status_label: Some("Explained monads".to_owned()),
     };
     let events = story.run(settings(patch.clone())).expect("a change");
     let news = SettingsChanged { model: None, plan_mode: None, ..patch.clone() };
@@ -114,6 +120,52 @@ fn a_models_title_never_replaces_one_that_was_chosen() {
     assert_eq!(story.must(title("Mine", TitleSource::User)), "SettingsChanged");
     assert_eq!(story.must(title("Another", TitleSource::Model)), "");
     assert_eq!(story.outline().title, "Mine");
+}
+
+#[test]
+fn a_title_that_a_user_asks_a_model_for_replaces_any() {
+    let mut story = Story::answered();
+    story.must(title("Mine", TitleSource::User));
+    let retitle = || Command::Retitle { title: "Category theory".to_owned() };
+    assert_eq!(story.must(retitle()), "SettingsChanged");
+    assert_eq!(story.outline().title_source, TitleSource::Model);
+    assert_eq!(story.must(retitle()), "", "it is so already");
+    assert_eq!(story.must(title("By itself", TitleSource::Model)), "", "no model replaces it by itself");
+    assert_eq!(story.outline().title, "Category theory");
+}
+
+#[test]
+fn an_empty_chat_takes_its_title_from_its_first_words() {
+    let mut story = Story::new();
+    let empty = CreateChat { content: Vec::new(), ..creation("") };
+    story.must(Command::CreateChat(Box::new(empty.clone())));
+    assert_eq!(story.outline().title, "New chat");
+    let named = "TurnStarted(message) MessageCommitted(user) SettingsChanged";
+    assert_eq!(story.must(send("One two three four five six seven", Busy::Queue)), named);
+    let outline = story.outline();
+    assert_eq!((outline.title.as_str(), outline.title_source), ("One two three four five six", TitleSource::Fallback));
+    story.answer("Eight.");
+    story.finish();
+    assert_eq!(story.must(send("Nine", Busy::Queue)), "TurnStarted(message) MessageCommitted(user)");
+
+    let mut story = Story::new();
+    story.must(Command::CreateChat(Box::new(CreateChat { title: Some("New chat".to_owned()), ..empty })));
+    let kept = "TurnStarted(message) MessageCommitted(user)";
+    assert_eq!(story.must(send("One", Busy::Queue)), kept, "whoever chose that title keeps it");
+}
+
+#[test]
+fn a_turns_label_goes_with_the_next_turn_and_comes_too_late_in_it() {
+    let mut story = Story::answered();
+    let label = || {
+        let patch = SettingsChanged { status_label: Some("Explained monads".to_owned()), ..Default::default() };
+        settings(patch)
+    };
+    assert_eq!(story.must(label()), "SettingsChanged");
+    assert_eq!(story.outline().status_label.as_deref(), Some("Explained monads"));
+    story.must(send("And functors?", Busy::Queue));
+    assert_eq!(story.outline().status_label, None);
+    assert_eq!(story.must(label()), "");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::error::{ChatError, ErrorKind};
 use crate::event::*;
 use crate::ids::{ChatId, Digest};
 use crate::message::{FinishReason, Origin, Role, Usage, Visibility};
-use crate::part::Part;
+use crate::part::{FileContent, FileKind, Part};
 use crate::price::Cost;
 
 pub fn chat_id(number: u128) -> ChatId {
@@ -77,6 +77,14 @@ fn bare_error() -> ChatError {
     }
 }
 
+fn content() -> FileContent {
+    FileContent { digest: Digest::of(b"a cat"), size_bytes: 5 }
+}
+
+fn file() -> Part {
+    Part::File { file_id: text("f1"), media_type: text("image/png"), name: text("a.png"), content: Some(content()) }
+}
+
 fn all_parts() -> Vec<Part> {
     let metadata = || Some(json!({"signature": "c2ln", "share": 0.1}));
     vec![
@@ -98,7 +106,12 @@ fn all_parts() -> Vec<Part> {
             metadata: metadata(),
         },
         Part::Source { url: text("https://example.org/a"), title: text("Example") },
-        Part::File { file_id: text("file-1"), media_type: text("image/png"), name: text("cat.png") },
+        Part::File {
+            file_id: text("file-1"),
+            media_type: text("image/png"),
+            name: text("cat.png"),
+            content: Some(content()),
+        },
         Part::ContextFile { path: text("AGENTS.md"), text: text("Be kind.") },
     ]
 }
@@ -175,7 +188,7 @@ pub fn full() -> Vec<Event> {
         }),
         Event::MessagesWithdrawn(MessagesWithdrawn { from: 5, reason: WithdrawalReason::Edited }),
         Event::MessageQueued(MessageQueued {
-            parts: vec![Part::Text { text: text("next") }],
+            parts: vec![Part::Text { text: text("next") }, file()],
             author: text("ada"),
             model: some("gpt-x"),
             effort: some("low"),
@@ -196,6 +209,8 @@ pub fn full() -> Vec<Event> {
                 provider_model: text("gpt-x-2026"),
                 max_output_tokens: Some(4096),
                 effort: some("high"),
+                files: Some(vec![FileKind::Image, FileKind::Pdf, FileKind::Text]),
+                files_gone: vec![text("file-2")],
                 encoder: 1,
                 ..RequestRecipe::default()
             }),
@@ -221,7 +236,7 @@ pub fn full() -> Vec<Event> {
             name: text("execute"),
             result: json!({"exit_code": 0, "output": "ok\n"}),
             is_error: false,
-            attachments: vec![Part::File { file_id: text("f1"), media_type: text("image/png"), name: text("a.png") }],
+            attachments: vec![file()],
             duration_ms: 1234,
         }),
         Event::RetryScheduled(RetryScheduled {
@@ -280,6 +295,7 @@ pub fn full() -> Vec<Event> {
             workspace: Some(workspace()),
             diff_status: Some(DiffStatus { branch: some("main"), files_changed: 3, insertions: 20, deletions: 1 }),
             context: Some(ContextMark { message_id: 4, freshness: ContextFreshness::Changed }),
+            status_label: some("Fixed the loom"),
         }),
         Event::ChatArchived(ChatArchived {}),
         Event::ChatUnarchived(ChatUnarchived {}),
@@ -415,6 +431,7 @@ pub fn minimal() -> Vec<Event> {
             workspace: Some(bare_workspace()),
             diff_status: Some(DiffStatus { branch: None, files_changed: 0, insertions: 0, deletions: 0 }),
             context: None,
+            status_label: None,
         }),
         Event::ChatErased(ChatErased { by: text("ada"), reason: None, remains: None }),
         Event::UsageRecorded(UsageRecorded {

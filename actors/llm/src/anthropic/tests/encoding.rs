@@ -197,7 +197,7 @@ fn schemas_are_of_objects() {
 
 #[test]
 fn files_are_named_and_blank_words_left_out() {
-    let file = Part::File { file_id: "f".into(), media_type: "image/png".into(), name: "a.png".into() };
+    let file = Part::File { file_id: "f".into(), media_type: "image/png".into(), name: "a.png".into(), content: None };
     let context = Part::ContextFile { path: "AGENTS.md".into(), text: "Rules.".into() };
     check(
         vec![message(Role::User, vec![Part::text(" "), Part::text("see"), file, context])],

@@ -19,6 +19,7 @@ fn provider() -> OpenAiChat {
         api_key: Some(Secret::new("sk-hidden-key")),
         api_key_expected_in: None,
         store: false,
+        files: None,
     };
     OpenAiChat::new(options).unwrap()
 }
@@ -154,7 +155,7 @@ fn what_the_protocol_has_no_place_for() {
         metadata: None,
     };
     let source = Part::Source { url: "https://a".into(), title: "A".into() };
-    let file = Part::File { file_id: "f".into(), media_type: "image/png".into(), name: "a.png".into() };
+    let file = Part::File { file_id: "f".into(), media_type: "image/png".into(), name: "a.png".into(), content: None };
     let context = Part::ContextFile { path: "AGENTS.md".into(), text: "Rules.".into() };
     let messages = vec![
         message(Role::User, vec![Part::text("see"), file, context]),
@@ -253,6 +254,7 @@ fn an_address_that_cannot_be_used_is_said_at_once() {
             api_key: None,
             api_key_expected_in: None,
             store: false,
+            files: None,
         };
         let error = OpenAiChat::new(options).unwrap_err();
         assert_eq!((error.kind, error.provider.as_deref()), (ErrorKind::Config, Some("acme")), "{base_url}");

@@ -85,7 +85,12 @@ fn results(results: &[(&str, Value, bool)]) -> Event {
 
 #[test]
 fn calls_are_told_with_their_true_outcome() {
-    let file = Part::File { file_id: "f".to_owned(), media_type: "text/csv".to_owned(), name: "a.csv".to_owned() };
+    let file = Part::File {
+        file_id: "f".to_owned(),
+        media_type: "text/csv".to_owned(),
+        name: "a.csv".to_owned(),
+        content: None,
+    };
     let told = lines(&[
         started("a", EffectClass::AtMostOnce),
         started("b", EffectClass::Resumable),
