@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::chat::ChatClient;
 use support::events::Frame;
+use support::postgres::Postgres;
 use support::random::Random;
 use support::server::{ServerOptions, TestServer};
 
@@ -46,10 +47,48 @@ require('readline').createInterface({ input: process.stdin }).on('close', () => 
 });
 "#;
 
-async fn start(more: &str) -> TestServer {
+/// Where the log lives.
+#[derive(Clone, Copy, Debug)]
+enum Home {
+    Sqlite,
+    Postgres,
+}
+
+/// Runs each of these tests with the log in either database.
+macro_rules! in_both_homes {
+    ($($name:ident)+) => {
+        $(mod $name {
+            #[tokio::test]
+            async fn on_sqlite() {
+                super::$name(super::Home::Sqlite).await;
+            }
+
+            #[tokio::test]
+            async fn on_postgres() {
+                super::$name(super::Home::Postgres).await;
+            }
+        })+
+    };
+}
+
+in_both_homes! {
+    no_line_is_written_twice_however_often_the_server_is_killed
+    a_command_that_ends_while_no_server_runs_gives_its_real_output
+    a_call_that_may_have_had_effects_is_not_made_again_and_its_outcome_is_said_to_be_unknown
+    a_call_without_effects_is_made_again_once_its_server_is_known_again
+}
+
+async fn start(home: Home, more: &str) -> TestServer {
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates/blank");
     let config = format!("[templates.blank]\nprovisioner = \"local\"\npath = {template:?}\n{more}");
-    TestServer::start_with(PROGRAM, ServerOptions::with_config(&config)).await
+    let database = match home {
+        Home::Sqlite => None,
+        Home::Postgres => {
+            let server = Postgres::shared().await.expect("a database server");
+            Some(server.database().await.expect("a database"))
+        }
+    };
+    TestServer::start_with(PROGRAM, ServerOptions { database, ..ServerOptions::with_config(&config) }).await
 }
 
 fn call(name: &str, args: &Value) -> String {
@@ -90,13 +129,12 @@ async fn again(server: &mut TestServer, chat: &ChatClient) -> ChatClient {
     chat.through(server.client())
 }
 
-#[tokio::test]
-async fn no_line_is_written_twice_however_often_the_server_is_killed() {
+async fn no_line_is_written_twice_however_often_the_server_is_killed(home: Home) {
     let kills = std::env::var(KILLS.0).ok().map_or(KILLS.1, |text| text.parse().expect("a number of kills"));
     let seed = Random::seed();
     println!("VERBATIM_SEED={seed}");
     let mut random = Random::new(seed);
-    let mut server = start("").await;
+    let mut server = start(home, "").await;
     let mut chat = ChatClient::create(server.client(), json!({})).await;
     let files = make_workspace(&server, &chat).await;
     for kill in 0..kills {
@@ -131,9 +169,8 @@ async fn no_line_is_written_twice_however_often_the_server_is_killed() {
     assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
 }
 
-#[tokio::test]
-async fn a_command_that_ends_while_no_server_runs_gives_its_real_output() {
-    let mut server = start("").await;
+async fn a_command_that_ends_while_no_server_runs_gives_its_real_output(home: Home) {
+    let mut server = start(home, "").await;
     let chat = ChatClient::create(server.client(), json!({})).await;
     let files = make_workspace(&server, &chat).await;
     let version = chat.version().await;
@@ -161,18 +198,17 @@ async fn until_exists(path: &Path) {
 }
 
 /// A server that knows the counter, a chat that may use it, and the directory that the counter writes to.
-async fn start_with_counter() -> (TestServer, ChatClient, PathBuf) {
+async fn start_with_counter(log: Home) -> (TestServer, ChatClient, PathBuf) {
     let home = tempfile::Builder::new().prefix("verbatim-counter-").tempdir().expect("a directory").keep();
     let node = Path::new("/usr/bin/env");
     let args = json!(["node", "-e", COUNTER, home]);
-    let server = start(&format!("[mcp.counter]\ncommand = {node:?}\nargs = {args}\n")).await;
+    let server = start(log, &format!("[mcp.counter]\ncommand = {node:?}\nargs = {args}\n")).await;
     let chat = ChatClient::create(server.client(), json!({"mcp_servers": ["counter"]})).await;
     (server, chat, home)
 }
 
-#[tokio::test]
-async fn a_call_that_may_have_had_effects_is_not_made_again_and_its_outcome_is_said_to_be_unknown() {
-    let (mut server, chat, home) = start_with_counter().await;
+async fn a_call_that_may_have_had_effects_is_not_made_again_and_its_outcome_is_said_to_be_unknown(home: Home) {
+    let (mut server, chat, home) = start_with_counter(home).await;
     let version = chat.version().await;
     chat.send(&call("counter__charge", &json!({}))).await.expect(202);
     until_exists(&home.join("charge")).await;
@@ -186,9 +222,8 @@ async fn a_call_that_may_have_had_effects_is_not_made_again_and_its_outcome_is_s
     assert!(told.lines().any(|line| line.contains("tool: counter__charge (outcome unknown)")), "{told}");
 }
 
-#[tokio::test]
-async fn a_call_without_effects_is_made_again_once_its_server_is_known_again() {
-    let (mut server, chat, home) = start_with_counter().await;
+async fn a_call_without_effects_is_made_again_once_its_server_is_known_again(home: Home) {
+    let (mut server, chat, home) = start_with_counter(home).await;
     let version = chat.version().await;
     chat.send(&call("counter__look", &json!({}))).await.expect(202);
     until_exists(&home.join("look")).await;
