@@ -224,6 +224,7 @@ impl Server {
             let (keys, stop) = (keys.clone(), background.clone());
             async move { stop.run_until_cancelled(keys.follow()).await }
         });
+        let default_model = models.default_name();
         let state = AppState {
             handle: handle.clone(),
             log: storage.log(),
@@ -275,7 +276,7 @@ impl Server {
         server.serving = Some(serving);
         tracing::info!(
             database = %settings.database,
-            default_model = %settings.default_model,
+            default_model = default_model.as_deref().unwrap_or("none"),
             node = %settings.node_name,
             "ready to serve"
         );

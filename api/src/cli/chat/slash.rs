@@ -63,7 +63,7 @@ const COMMANDS: &[Entry] = &[
     Entry {
         name: "model",
         takes: Takes::May("NAME"),
-        does: "say which model answers, or take another",
+        does: "list the models, or take one",
         make: |argument| Slash::Model(argument.text),
     },
     Entry {

@@ -76,7 +76,7 @@ pub(super) fn run(context: &Context, args: ReplayArgs) -> anyhow::Result<ExitCod
     runtime::block_on(async |shared| {
         let log = log::open(&settings, shared).await?;
         let events = read_chat(log.as_ref(), args.chat).await?;
-        if events.is_empty() {
+        if events.is_empty() || !args.chat.is_chat() {
             bail!("there is no chat {} in {}", args.chat, settings.database);
         }
         if let [from, to] = args.diff[..] {

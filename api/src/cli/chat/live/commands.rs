@@ -20,6 +20,9 @@ const OUTBOX_MAX: usize = 32;
 /// Chats that are listed.
 const LISTED_MAX: usize = 20;
 
+/// Models that are listed.
+const MODELS_MAX: usize = 200;
+
 impl Session {
     /// A complete line.
     pub(super) fn line(&mut self, line: &str) {
@@ -147,10 +150,17 @@ impl Session {
 
     fn model(&mut self, model: Option<String>) {
         match (model, self.chat.is_some()) {
-            (None, true) => self.command(Slash::Status),
-            (None, false) => {
-                let model = self.new.model.clone().unwrap_or_else(|| "the server's default model".to_owned());
-                self.page.remark(&harmless(&model), Face::PLAIN);
+            (None, _) => {
+                let (remote, chat, new) = (self.remote.clone(), self.chat.clone(), self.new.model.clone());
+                self.ask(Purpose::Models, async move {
+                    let mut answer = remote.get(&format!("/models?limit={MODELS_MAX}")).await?;
+                    answer["chosen"] = match (chat, new) {
+                        (_, Some(new)) => json!(new),
+                        (Some(chat), None) => remote.get(&format!("/chats/{chat}")).await?["model"].clone(),
+                        (None, None) => Value::Null,
+                    };
+                    Ok(answer)
+                });
             }
             (Some(model), true) => {
                 self.new.model = None;
@@ -295,6 +305,7 @@ impl Session {
             Purpose::Chats => self.list_chats(&answer),
             Purpose::Go => self.go(answer["id"].as_str().map(str::to_owned)),
             Purpose::Status => self.page.remark(&status(&answer, self.remote.url()), Face::PLAIN),
+            Purpose::Models => self.page.remark(&models(&answer), Face::PLAIN),
             Purpose::Remark(remark) => self.page.remark(remark, Face::DIM),
             // The stream tells what became of these.
             Purpose::Words { .. } | Purpose::Decide { .. } | Purpose::Stop | Purpose::Quiet => {}
@@ -313,7 +324,7 @@ impl Session {
             // The turn may have ended by itself at this very moment.
             Purpose::Stop => self.stopping = false,
             Purpose::Decide { .. } | Purpose::Chats | Purpose::Go | Purpose::Status | Purpose::Quiet => {}
-            Purpose::Remark(_) => {}
+            Purpose::Models | Purpose::Remark(_) => {}
         }
     }
 
@@ -364,6 +375,39 @@ fn status(chat: &Value, url: &str) -> String {
     lines.join("\n")
 }
 
+/// The models there are, a line each; a star marks the one that answers.
+fn models(answer: &Value) -> String {
+    let word = |model: &Value, name: &str| harmless(model[name].as_str().unwrap_or_default());
+    let none = Vec::new();
+    let items = answer["items"].as_array().unwrap_or(&none);
+    let default = items.iter().find(|model| model["default"] == true).map(|model| &model["name"]);
+    let chosen = if answer["chosen"].is_null() { default } else { Some(&answer["chosen"]) };
+    let mut lines: Vec<String> = items
+        .iter()
+        .map(|model| {
+            let mark = if Some(&model["name"]) == chosen { "*" } else { " " };
+            let window = model["context_window"].as_u64().map(|tokens| format!(", {tokens} tokens"));
+            let what = match (model["enabled"] == true, model["available"] == true, model["default"] == true) {
+                (false, ..) => ", disabled",
+                (true, false, _) => ", its provider is disabled",
+                (true, true, true) => ", the default one",
+                (true, true, false) => "",
+            };
+            format!(
+                "{mark} {}  at {}{}{what}",
+                word(model, "name"),
+                word(model, "provider"),
+                window.unwrap_or_default()
+            )
+        })
+        .collect();
+    match chosen.filter(|chosen| items.iter().all(|model| model["name"] != **chosen)).and_then(Value::as_str) {
+        Some(other) => lines.push(format!("* {}  not in the list", harmless(other))),
+        None => lines.push("/model NAME takes one".to_owned()),
+    }
+    lines.join("\n")
+}
+
 /// An answer to an approval.
 #[derive(Debug, PartialEq, Eq)]
 struct YesOrNo {
@@ -396,6 +440,21 @@ pub(in crate::cli::chat) fn client_tools(text: &str) -> anyhow::Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn models_are_listed_with_the_one_that_answers() {
+        let items = json!([
+            {"name": "big", "provider": "far", "context_window": 9000, "enabled": true, "available": false},
+            {"name": "demo", "provider": "demo", "enabled": true, "available": true, "default": true},
+            {"name": "old", "provider": "demo", "enabled": false, "available": false},
+        ]);
+        let listed = |chosen: Value| models(&json!({"items": items, "chosen": chosen}));
+        let all = "* big  at far, 9000 tokens, its provider is disabled\n  demo  at demo, the default one\n\
+                   \x20 old  at demo, disabled\n/model NAME takes one";
+        assert_eq!(listed(json!("big")), all);
+        assert!(listed(Value::Null).contains("* demo"));
+        assert!(listed(json!("far/x")).ends_with("* far/x  not in the list"));
+    }
 
     #[test]
     fn yes_no_and_why() {

@@ -35,6 +35,8 @@ pub(super) enum Purpose {
     Go,
     /// What the chat is.
     Status,
+    /// The models there are.
+    Models,
     /// Something that the stream tells of.
     Quiet,
     /// Something to remark on when it is done.
