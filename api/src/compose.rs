@@ -29,6 +29,7 @@ use crate::app;
 use crate::auth::{KeyRing, Keys, KeysError, Rates};
 use crate::config::{Database, Environment, Settings};
 use crate::files::FileHome;
+use crate::housekeeping::Housekeeper;
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::{Catalog, OpenSettingsError, ProviderKeys, Roles, SettingsStore, StoreOptions, base_of};
 use crate::state::{AUDITS_MAX, AppState, Owners};
@@ -206,6 +207,9 @@ impl Server {
             }
         });
         runtime.spawn(background.clone().run_until_cancelled_owned(metrics::upkeep()));
+        let housekeeper =
+            Housekeeper::new(handle.clone(), reads.clone(), Arc::clone(&clock), workspaces.clone(), &limits);
+        runtime.spawn(background.clone().run_until_cancelled_owned(housekeeper.run()));
         let (watchers, follow) = follower(Sources {
             log: storage.log(),
             reads: reads.clone(),

@@ -8,6 +8,7 @@ pub mod compose;
 pub mod config;
 pub mod error;
 pub mod files;
+pub mod housekeeping;
 pub mod idempotency;
 pub mod locate;
 pub mod models;

@@ -71,6 +71,12 @@ limits! {
     /// Turns at work at once on the whole node, whoever owns them; at the bound owners take turns. 0 for no bound. A turn
     /// costs little but a connection to its provider, so this guards the machine and the providers' patience.
     turns_node_max: usize = 1000;
+    /// Families of chats in which nothing has happened for so many days are archived, unless one of them is pinned. 0 for
+    /// never.
+    auto_archive_days: u32 = 0;
+    /// Archived families in which nothing has happened for so many days are erased, unless one of them is pinned. 0 for
+    /// never.
+    retention_days: u32 = 0;
     /// How long receipts of idempotency keys are kept, in days.
     receipts_days: u32 = 7;
     /// The context share, in percent, from which compaction is due. 100 switches it off.

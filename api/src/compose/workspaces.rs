@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use verbatim_tools::confine::{ConfinementReport, probe};
 use verbatim_tools::process::{ProcessLimits, Processes};
 use verbatim_tools::workspace::coder::{CoderProvisioner, CoderTimeouts};
@@ -36,6 +37,15 @@ impl WorkspaceHome {
         Some(match self.spaces.shell() {
             Some(_) => format!("commands in workspaces are confined by: {}", report.summary()),
             None => "commands in workspaces cannot be confined on this machine, so there is no shell".to_owned(),
+        })
+    }
+
+    /// Removes what is left of commands that ended long before `now`. How many went.
+    pub(crate) async fn prune_processes(&self, now: DateTime<Utc>) -> usize {
+        let Some(shell) = self.spaces.shell() else { return 0 };
+        shell.prune(now).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what is left of ended commands could not be removed");
+            0
         })
     }
 

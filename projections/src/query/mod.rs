@@ -3,6 +3,7 @@
 mod chats;
 mod cursor;
 mod files;
+mod idle;
 mod messages;
 mod turns;
 mod work;

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use verbatim_events::ids::ChatId;
@@ -161,6 +162,11 @@ impl Shell {
     }
 
     /// The processes that commands run as.
+    /// Removes what is left of commands that ended long before `now`. How many went.
+    pub async fn prune(&self, now: DateTime<Utc>) -> Result<usize, ProcessError> {
+        self.processes.prune(now).await
+    }
+
     pub(super) fn processes(&self) -> &Processes {
         &self.processes
     }
