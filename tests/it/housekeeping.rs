@@ -39,6 +39,8 @@ impl House {
         let mut world = World::default();
         world.limits.auto_archive_days = auto_archive_days;
         world.limits.retention_days = retention_days;
+        // A model that says nothing for days is no fault here.
+        world.limits.silence_ms = 0;
         let handle = world.node("n1", model);
         let directory = tempfile::tempdir().expect("a directory");
         let location = ReadLocation::Sqlite { directory: directory.path().to_owned() };

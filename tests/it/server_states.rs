@@ -153,7 +153,7 @@ fn check(command: &str, state: &str, cell: &str, answer: &Answer) {
 
 #[tokio::test]
 async fn every_command_in_every_state() {
-    let config = "[limits]\nattempts_max = 2\nretry_base_ms = 700\n";
+    let config = "[limits]\nturns_root_max = 0\nattempts_max = 2\nretry_base_ms = 700\n";
     let server = TestServer::start_with(PROGRAM, ServerOptions::with_config(config)).await;
     let client = server.client();
     let cells = cells();
@@ -175,7 +175,7 @@ async fn every_command_in_every_state() {
 /// What the table cannot show: where the queue goes.
 #[tokio::test]
 async fn a_queue_survives_what_it_should() {
-    let config = "[limits]\nattempts_max = 2\nretry_base_ms = 700\nqueue_max = 3\n";
+    let config = "[limits]\nturns_root_max = 0\nattempts_max = 2\nretry_base_ms = 700\nqueue_max = 3\n";
     let server = TestServer::start_with(PROGRAM, ServerOptions::with_config(config)).await;
     let client = server.client();
     let running = specimen(client, "R1").await.chat;
