@@ -111,7 +111,7 @@ async fn a_waiting_turn_can_be_stopped_and_shows_in_the_list() {
     let made = server.client().post("/chats", json!({ "content": "hello" })).await.expect(201);
     let second = ChatClient::of(server.client(), &made.text_of("id"));
     let place = made.header("verbatim-position").expect("a write names its place").to_owned();
-    assert_eq!(waiting(server.client(), &place).await, [second.id.clone()]);
+    assert_eq!(waiting(server.client(), &place).await, std::slice::from_ref(&second.id));
     second.post("/interrupt", json!({})).await.expect(202);
     assert_eq!(second.rest().await.get("waiting_for_capacity"), None);
     let turns = second.get("/turns").await.expect(200);
