@@ -105,6 +105,7 @@ async fn context_files_are_in_prompts_and_a_change_is_said_until_they_are_read_a
 #[tokio::test]
 async fn what_changed_in_a_repository_is_told_and_noticed() {
     let server = start(&[("a.txt", "one\ntwo\n")]).await;
+    let mut watch = EventStream::open(server.client(), "/watch", None).await.expect("the stream opens");
     let chat = ChatClient::create(server.client(), json!({})).await;
     chat.get("/diff").await.expect_problem(404, "workspace_not_found");
     say(&chat, "create_workspace", json!({"template_id": "own"})).await;
@@ -140,8 +141,12 @@ async fn what_changed_in_a_repository_is_told_and_noticed() {
     chat.get("/diff").await.expect_problem(404, "workspace_not_found");
     let left = |place: &Path| std::fs::read_dir(place).map_or(0, |entries| entries.count());
     assert_eq!(left(&server.data_dir().join("workspaces")), 0);
-    let processes = server.data_dir().join("processes");
-    for owner in std::fs::read_dir(&processes).expect("it is there").flatten() {
+    for owner in std::fs::read_dir(server.data_dir().join("processes")).expect("it is there").flatten() {
         assert_eq!(left(&owner.path()), 0, "{:?} has processes", owner.path());
     }
+    let is_noticed = |frame: &Frame| frame.event == "diff_status_changed" && frame.data["chat_id"] == chat.id.as_str();
+    let told = watch.until(is_noticed).await.pop().expect("the watcher is told");
+    assert_eq!(told.data["chat"]["diff_status"]["branch"], "main");
+    let audit = server.run(&["audit", "verify"]).await.expect("it runs");
+    assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
 }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod capacity;
+mod context;
 mod crash;
 mod family;
 mod snapshots;

@@ -33,11 +33,21 @@ impl Drop for Cleared {
     }
 }
 
+/// Whom the looks into a workspace belong to.
+fn looks_of(workspace_id: &str) -> Result<OwnerId, String> {
+    OwnerId::new(&format!("look-{workspace_id}")).map_err(|error| error.to_string())
+}
+
 impl Shell {
+    /// Ends the looks into a workspace that is gone, and removes what is known of them.
+    pub(super) async fn forget_looks(&self, workspace_id: &str) -> Result<(), String> {
+        self.processes().remove_all(&looks_of(workspace_id)?).await.map_err(|error| error.to_string())
+    }
+
     /// Runs a command line in a workspace and returns what it prints; in words, why it could not.
     pub(super) async fn look(&self, workspace_id: &str, plan: CommandPlan, line: &str) -> Result<String, String> {
         let named = |error: crate::process::InvalidName| error.to_string();
-        let owner = OwnerId::new(&format!("look-{workspace_id}")).map_err(named)?;
+        let owner = looks_of(workspace_id)?;
         let id = ProcessId::new(&format!("look-{}", uuid::Uuid::new_v4().simple())).map_err(named)?;
         let arguments = ExecuteArguments { command: line.to_owned(), wait_ms: None, background: false, workdir: None };
         let words = |error: ProcessError| error.to_string();

@@ -220,6 +220,9 @@ impl Workspaces {
         provisioner.delete(id).await?;
         // What was started meanwhile found its directory just before that went.
         self.end_in(root.as_deref()).await?;
+        if let Some(shell) = &self.shell {
+            shell.forget_looks(id).await.map_err(ProvisionError::Unavailable)?;
+        }
         Ok(WorkspaceView { status: WorkspaceStatus::Deleted, agent_status: AgentStatus::NoAgent, ..view })
     }
 }
