@@ -139,9 +139,10 @@ fn visible(chat: &Chat) -> impl Iterator<Item = &Arc<Message>> {
     let boundary = chat.boundary;
     let pinned = chat.context.as_ref().map(|pinned| pinned.message_id);
     let is_in_force = move |message: &Message| message.origin != Origin::Context || Some(message.id) == pinned;
-    let before = chat.history.iter().take_while(move |message| message.id <= boundary);
-    let instructions = before.filter(|message| message.role == Role::System);
-    instructions.chain(chat.history.after(boundary)).filter(move |message| message.for_model() && is_in_force(message))
+    chat.history
+        .instructions_up_to(boundary)
+        .chain(chat.history.after(boundary))
+        .filter(move |message| message.for_model() && is_in_force(message))
 }
 
 /// The client's tools, then the server's that the chat names; of two with one name the first.

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
 use crate::ids::MessageId;
-use crate::message::Message;
+use crate::message::{Message, Role};
 
 /// Messages per sealed chunk: a clone copies one pointer per chunk plus the open tail.
 const CHUNK_MESSAGES: usize = 128;
@@ -16,8 +16,22 @@ const CHUNK_MESSAGES: usize = 128;
 /// Messages in order of their ids.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    sealed: Vec<Arc<Vec<Arc<Message>>>>,
+    sealed: Vec<Chunk>,
     tail: Vec<Arc<Message>>,
+}
+
+/// Messages that are not touched any more, unless some of them are withdrawn.
+#[derive(Clone, Debug, PartialEq)]
+struct Chunk {
+    messages: Arc<Vec<Arc<Message>>>,
+    /// Some of them are instructions, which every prompt holds however old they are.
+    instructs: bool,
+}
+
+impl Chunk {
+    fn of(messages: Vec<Arc<Message>>) -> Chunk {
+        Chunk { instructs: messages.iter().any(|message| message.role == Role::System), messages: Arc::new(messages) }
+    }
 }
 
 impl History {
@@ -35,7 +49,7 @@ impl History {
     pub fn push(&mut self, message: Arc<Message>) {
         self.tail.push(message);
         if self.tail.len() == CHUNK_MESSAGES {
-            self.sealed.push(Arc::new(std::mem::take(&mut self.tail)));
+            self.sealed.push(Chunk::of(std::mem::take(&mut self.tail)));
         }
     }
 
@@ -46,24 +60,33 @@ impl History {
                 self.tail.clear();
                 return;
             };
-            self.tail = Arc::unwrap_or_clone(chunk);
+            self.tail = Arc::unwrap_or_clone(chunk.messages);
         }
         self.tail.retain(|message| message.id < from);
     }
 
     /// All messages, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Message>> {
-        self.sealed.iter().flat_map(|chunk| chunk.iter()).chain(self.tail.iter())
+        self.sealed.iter().flat_map(|chunk| chunk.messages.iter()).chain(self.tail.iter())
     }
 
     /// The messages with ids above `after`, oldest first, found without walking the whole list.
     pub fn after(&self, after: MessageId) -> impl Iterator<Item = &Arc<Message>> {
-        let chunk = self.sealed.partition_point(|chunk| chunk.last().is_some_and(|message| message.id <= after));
+        let chunk =
+            self.sealed.partition_point(|chunk| chunk.messages.last().is_some_and(|message| message.id <= after));
         self.sealed[chunk..]
             .iter()
-            .flat_map(|chunk| chunk.iter())
+            .flat_map(|chunk| chunk.messages.iter())
             .chain(self.tail.iter())
             .skip_while(move |message| message.id <= after)
+    }
+
+    /// The instructions (messages of role system) with ids up to `last`, oldest first, found without walking the whole list.
+    pub fn instructions_up_to(&self, last: MessageId) -> impl Iterator<Item = &Arc<Message>> {
+        let old = self.sealed.iter().filter(|chunk| chunk.instructs).flat_map(|chunk| chunk.messages.iter());
+        old.chain(self.tail.iter())
+            .take_while(move |message| message.id <= last)
+            .filter(|message| message.role == Role::System)
     }
 
     /// The last `count` messages, oldest first.
@@ -113,5 +136,55 @@ impl<'de> Visitor<'de> for InOrder {
             history.push(Arc::new(message));
         }
         Ok(history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::form::FormCell;
+    use crate::message::{Origin, Visibility};
+
+    fn message(id: MessageId, role: Role) -> Arc<Message> {
+        Arc::new(Message {
+            id,
+            role,
+            parts: Vec::new(),
+            visibility: Visibility::Both,
+            origin: Origin::User,
+            author: None,
+            model: None,
+            effort: None,
+            usage: None,
+            finish_reason: None,
+            response_id: None,
+            compressed: false,
+            created_at: DateTime::UNIX_EPOCH,
+            turn_id: None,
+            queued_id: None,
+            form: FormCell::default(),
+        })
+    }
+
+    /// Whatever is asked for without walking the whole list is what a walk finds, also after messages were withdrawn.
+    #[test]
+    fn what_is_found_without_a_walk_is_what_a_walk_finds() {
+        let mut history = History::default();
+        let role = |id: MessageId| if [3, 130, 131, 500].contains(&id) { Role::System } else { Role::User };
+        (1..=600).for_each(|id| history.push(message(id, role(id))));
+        for withdrawn in [601, 550, 500, 140, 131, 3, 1] {
+            history.withdraw_from(withdrawn);
+            for last in [0, 2, 3, 128, 129, 130, 131, 300, 600] {
+                let found: Vec<MessageId> = history.instructions_up_to(last).map(|message| message.id).collect();
+                let walk = history.iter().filter(|message| message.id <= last && message.role == Role::System);
+                assert_eq!(found, walk.map(|message| message.id).collect::<Vec<_>>(), "up to {last} of {withdrawn}");
+                let after: Vec<MessageId> = history.after(last).map(|message| message.id).collect();
+                let walk = history.iter().filter(|message| message.id > last);
+                assert_eq!(after, walk.map(|message| message.id).collect::<Vec<_>>(), "after {last} of {withdrawn}");
+            }
+        }
+        assert!(history.is_empty());
     }
 }
