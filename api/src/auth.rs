@@ -105,6 +105,11 @@ impl Principal {
         if self.writes() { Ok(()) } else { Err(forbidden("this key may only read")) }
     }
 
+    /// May change what it has read. An inbox is its owner's, but whoever only reads writes nothing.
+    pub fn check_inbox(&self) -> Result<(), Problem> {
+        if self.writes() { Ok(()) } else { Err(forbidden("this key may only read")) }
+    }
+
     /// May read what only auditors and administrators see.
     pub fn check_audit(&self) -> Result<(), Problem> {
         if self.reads_all() { Ok(()) } else { Err(forbidden("this needs a key with the role auditor or admin")) }

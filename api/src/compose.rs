@@ -30,12 +30,14 @@ use crate::auth::{KeyRing, Keys, KeysError, Rates};
 use crate::config::{Database, Environment, Settings};
 use crate::files::FileHome;
 use crate::housekeeping::Housekeeper;
+use crate::inbox::Inboxes;
 use crate::locate::{AdminKey, DataDir, LocateError, Serving};
 use crate::models::{Catalog, OpenSettingsError, ProviderKeys, Roles, SettingsStore, StoreOptions, base_of};
 use crate::state::{AUDITS_MAX, AppState, Owners};
 use crate::telemetry::metrics;
 use crate::tools::{Access, ToolSources, Tools};
 use crate::watch::follower::{Sources, follower};
+use crate::webhooks::{self, WebhookError, Webhooks};
 
 /// What a start may add to the settings.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +77,9 @@ pub enum StartError {
     /// Workspaces cannot be had.
     #[error("the workspaces: {0}")]
     Workspaces(String),
+    /// A webhook cannot be used as configured.
+    #[error(transparent)]
+    Webhooks(#[from] WebhookError),
     /// The address cannot be listened on.
     #[error("{address} cannot be listened on: {source}; another one is chosen by --listen, port 0 takes any free one")]
     Listen {
@@ -109,6 +114,7 @@ pub struct Server {
     background: CancellationToken,
     projections: JoinHandle<()>,
     recovery: JoinHandle<()>,
+    webhooks: Vec<JoinHandle<()>>,
     /// `None` only while it starts.
     http: Option<Http>,
     /// `None` only while it starts.
@@ -229,7 +235,20 @@ impl Server {
             async move { stop.run_until_cancelled(keys.follow()).await }
         });
         let default_model = models.default_name();
+        let told = webhooks::Sources { log: storage.log(), reads: reads.clone(), clock: Arc::clone(&clock) };
+        let opened = Webhooks::open(&settings.webhooks, environment, &settings.data_dir, &told, &background).await;
+        let (webhooks, followers) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                background.cancel();
+                handle.shutdown().await;
+                storage.close().await;
+                return Err(error.into());
+            }
+        };
+        let webhook_tasks = followers.into_iter().map(|follower| runtime.spawn(follower)).collect();
         let state = AppState {
+            webhooks,
             handle: handle.clone(),
             log: storage.log(),
             reads: reads.clone(),
@@ -239,6 +258,7 @@ impl Server {
             keys,
             rates: Rates::new(&settings.http),
             http: Arc::new(settings.http.clone()),
+            inboxes: Inboxes::new(storage.log(), Arc::clone(&clock)),
             watchers,
             limits,
             clock,
@@ -263,6 +283,7 @@ impl Server {
             background,
             projections,
             recovery,
+            webhooks: webhook_tasks,
             http: None,
             serving: None,
         };
@@ -335,7 +356,8 @@ impl Server {
         self.handle.shutdown().await;
         self.tools.close().await;
         self.background.cancel();
-        for (task, name) in [(self.recovery, "recovery"), (self.projections, "the read models")] {
+        let tasks = [(self.recovery, "recovery"), (self.projections, "the read models")];
+        for (task, name) in tasks.into_iter().chain(self.webhooks.into_iter().map(|task| (task, "a webhook"))) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "{name} ended badly");
             }

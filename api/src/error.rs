@@ -79,6 +79,10 @@ problem_codes! {
     AttemptNotFound: "attempt_not_found", 404, "The chat has no such attempt";
     /// There is no such read model.
     ProjectionNotFound: "projection_not_found", 404, "There is no such projection";
+    /// There is no such notification, or it is somebody else's.
+    NotificationNotFound: "notification_not_found", 404, "There is no such notification";
+    /// There is no such webhook.
+    WebhookNotFound: "webhook_not_found", 404, "There is no such webhook";
     /// There is no such key.
     KeyNotFound: "key_not_found", 404, "There is no such key";
     /// There is no such file, or it is somebody else's.

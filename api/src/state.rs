@@ -19,10 +19,12 @@ use crate::compose::WorkspaceHome;
 use crate::config::HttpSettings;
 use crate::error::Problem;
 use crate::files::FileHome;
+use crate::inbox::Inboxes;
 use crate::models::SettingsStore;
 use crate::stream::story::Sources;
 use crate::tools::Tools;
 use crate::watch::follower::Watchers;
+use crate::webhooks::Webhooks;
 
 /// Audits of the whole log that a server does at once.
 pub const AUDITS_MAX: usize = 2;
@@ -48,6 +50,10 @@ pub struct AppState {
     pub rates: Rates,
     /// Who may ask from where.
     pub http: Arc<HttpSettings>,
+    /// The way to what owners have read.
+    pub inboxes: Inboxes,
+    /// Who is told what happens.
+    pub webhooks: Webhooks,
     /// The way to what happens in all chats.
     pub watchers: Watchers,
     /// The bounds.

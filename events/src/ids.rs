@@ -12,9 +12,9 @@ use uuid::Uuid;
 pub struct ChatId(pub Uuid);
 
 impl ChatId {
-    /// Whether this is a chat's id, and not that of the settings' stream.
+    /// Whether this is a chat's id, and not that of a stream beside the chats: those have UUIDs of version 8.
     pub fn is_chat(self) -> bool {
-        self != crate::settings::SETTINGS_STREAM
+        self.0.get_version_num() != 8
     }
 }
 

@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 use verbatim_events::chat::Outline;
 use verbatim_events::envelope::{Recorded, Stored};
 use verbatim_events::ids::{ChatId, Position, TurnId, Version};
+use verbatim_events::inbox::{self, InboxEvent};
+use verbatim_events::notification::{Notification, notification};
 use verbatim_events::snapshot::Encoded;
 use verbatim_events::wire;
 
@@ -30,6 +32,15 @@ pub(crate) struct Step {
     pub(crate) recorded: Recorded,
     /// The turn it belongs to: the one under way before or after it.
     pub(crate) turn_id: Option<TurnId>,
+    /// What of it is worth telling the chat's owner.
+    pub(crate) notification: Option<Notification>,
+}
+
+/// What an owner marked in their inbox.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    pub(crate) position: Position,
+    pub(crate) event: InboxEvent,
 }
 
 /// A chat that a page changed.
@@ -84,6 +95,8 @@ pub(crate) struct Batch {
     pub(crate) skipped: usize,
     /// The snapshots that came due: what there is to keep of each such chat, if anything.
     pub(crate) snapshots: Vec<(ChatId, Option<Kept>)>,
+    /// What owners marked in their inboxes, in order.
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// A snapshot as it is kept.
@@ -117,7 +130,8 @@ impl Batch {
         let mut batch = Batch::default();
         let mut chats: BTreeMap<ChatId, Folding> = BTreeMap::new();
         // The settings' stream is no chat and has no rows.
-        for stored in events.iter().filter(|stored| stored.event.chat_id.is_chat()) {
+        let has_rows = |chat_id: ChatId| chat_id.is_chat() || inbox::is_stream(chat_id);
+        for stored in events.iter().filter(|stored| has_rows(stored.event.chat_id)) {
             let chat = chats.entry(stored.event.chat_id).or_insert_with(|| {
                 let known = known.get(&stored.event.chat_id).cloned().unwrap_or_default();
                 Folding {
@@ -134,17 +148,27 @@ impl Batch {
                 batch.skipped += usize::from(chat.poisoned);
                 continue;
             }
+            if !stored.event.chat_id.is_chat() {
+                match mark(stored) {
+                    Ok(mark) => batch.marks.push(mark),
+                    Err(problem) => {
+                        chat.poisoned = true;
+                        batch.dead_letters.push(DeadLetter::new(stored, problem));
+                    }
+                }
+                continue;
+            }
             match apply(chat.current.take(), stored) {
                 Err(_) if chat.poisoned => {
                     chat.current = refold(chat.before.as_deref(), &chat.steps, &batch.steps);
                     batch.skipped += 1;
                 }
-                Ok((recorded, outline, turn_id)) => {
+                Ok((step, outline)) => {
                     chat.poisoned = false;
                     chat.current = Some(outline);
                     chat.position = stored.position;
                     chat.steps.push(batch.steps.len());
-                    batch.steps.push(Step { recorded, turn_id });
+                    batch.steps.push(step);
                 }
                 Err(problem) => {
                     chat.poisoned = true;
@@ -163,16 +187,24 @@ impl Batch {
 }
 
 /// Decodes and applies one event. A panic in there is a fault of the program, but one chat's, not the runner's.
-fn apply(outline: Option<Outline>, stored: &Stored) -> Result<(Recorded, Outline, Option<TurnId>), String> {
-    let turn_before = outline.as_ref().and_then(|outline| outline.turn.as_ref()).map(|turn| turn.id);
+fn apply(outline: Option<Outline>, stored: &Stored) -> Result<(Step, Outline), String> {
+    let turn_before = outline.as_ref().and_then(|outline| outline.turn.as_ref()).map(|turn| (turn.id, turn.reason));
     let folded = catch_unwind(AssertUnwindSafe(|| {
         let recorded = wire::decode(stored).map_err(|error| error.to_string())?;
         let outline = Outline::apply(outline, &recorded).map_err(|error| error.to_string())?;
         Ok::<_, String>((recorded, outline))
     }));
     let (recorded, outline) = folded.unwrap_or_else(|_| Err("applying it panicked".to_owned()))?;
-    let turn_id = outline.turn.as_ref().map(|turn| turn.id).or(turn_before);
-    Ok((recorded, outline, turn_id))
+    let turn_id = outline.turn.as_ref().map(|turn| turn.id).or(turn_before.map(|(id, _)| id));
+    let notification = notification(turn_before.map(|(_, reason)| reason), &recorded.event, &outline);
+    Ok((Step { recorded, turn_id, notification }, outline))
+}
+
+/// What an owner marked.
+fn mark(stored: &Stored) -> Result<Mark, String> {
+    let recorded = inbox::decode(stored).map_err(|error| error.to_string())?;
+    recorded.check().map_err(|error| error.to_string())?;
+    Ok(Mark { position: recorded.position, event: recorded.event })
 }
 
 /// A chat's outline after its own steps, which were applied once already.

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use verbatim_events::chat::Outline;
 use verbatim_events::envelope::Stored;
 use verbatim_events::ids::{ChatId, Position};
+use verbatim_events::inbox;
 use verbatim_events::log::EventLog;
 
 use crate::batch::{Batch, DeadLetter, Known};
@@ -309,7 +310,8 @@ impl Engine {
         let mut unknown = BTreeSet::new();
         for stored in events {
             let chat_id = stored.event.chat_id;
-            if !chat_id.is_chat() || known.contains_key(&chat_id) || unknown.contains(&chat_id.0) {
+            let has_rows = chat_id.is_chat() || inbox::is_stream(chat_id);
+            if !has_rows || known.contains_key(&chat_id) || unknown.contains(&chat_id.0) {
                 continue;
             }
             match on_the_way.get(&chat_id).cloned().or_else(|| self.outlines.get(chat_id)) {

@@ -21,6 +21,7 @@ mod server_compaction;
 mod server_continues;
 mod server_damage;
 mod server_idempotency;
+mod server_inbox;
 mod server_input;
 mod server_keys;
 mod server_mcp;
@@ -36,6 +37,7 @@ mod server_watch;
 mod server_workspace;
 mod shell;
 mod telemetry;
+mod webhooks;
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_verbatim");

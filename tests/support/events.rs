@@ -107,6 +107,10 @@ impl EventStream {
                 let rest = self.buffer.split_off(end + 2);
                 let mut bytes = std::mem::replace(&mut self.buffer, rest);
                 bytes.truncate(end);
+                // Says when to come back, and is no frame.
+                if bytes.starts_with(b"retry: ") {
+                    continue;
+                }
                 return Frame::parse(std::str::from_utf8(&bytes)?).map(Some);
             }
             self.looked_at = self.buffer.len().saturating_sub(1);

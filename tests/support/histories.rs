@@ -64,7 +64,7 @@ impl fmt::Display for Unsound {
 pub async fn check(log: &dyn EventLog) -> Result<Checked, Unsound> {
     let chats = read(log).await.map_err(|error| Unsound::Unreadable(error.to_string()))?;
     let (mut checked, mut problems) = (Checked::default(), Vec::new());
-    for (chat_id, events) in chats {
+    for (chat_id, events) in chats.into_iter().filter(|(chat_id, _)| chat_id.is_chat()) {
         // What its prompts were made of is gone.
         if events.last().is_some_and(|last| last.event.event_type == "chat_erased") {
             continue;

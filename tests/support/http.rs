@@ -112,6 +112,11 @@ impl Client {
         Client { key: key.map(str::to_owned), ..self.clone() }
     }
 
+    /// Its key.
+    pub fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
     /// Where the server is.
     pub fn url(&self) -> &str {
         &self.url

@@ -30,6 +30,8 @@ pub struct ServerOptions {
     pub environment: Vec<(String, String)>,
     /// The log's home; SQLite in the data directory if absent.
     pub database: Option<String>,
+    /// Where it listens, at every start; anywhere if absent.
+    pub listen: Option<String>,
 }
 
 impl ServerOptions {
@@ -91,7 +93,8 @@ impl TestServer {
     /// Starts the server, again if it ran before, on the same data. Returns when it listens; it listens elsewhere then.
     pub async fn start_again(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.is_none(), "the server runs already");
-        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        let listen = self.options.listen.as_deref().unwrap_or("127.0.0.1:0");
+        let mut command = self.command(&["serve", "--listen", listen]);
         command.args(&self.options.arguments);
         let mut child = command.spawn().with_context(|| format!("{} cannot be run", self.program.display()))?;
         let errors = child.stderr.take().context("no standard error")?;

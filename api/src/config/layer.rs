@@ -13,9 +13,10 @@ use verbatim_tools::workspace::template::TemplateConfig;
 
 use super::http::HttpSettings;
 use super::mcp::McpLayer;
+use super::webhooks::WebhookLayer;
 
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "listen",
     "database",
     "data_dir",
@@ -25,6 +26,7 @@ pub(super) const KEYS: [&str; 15] = [
     "providers",
     "models",
     "mcp",
+    "webhooks",
     "limits",
     "templates",
     "coder",
@@ -46,6 +48,7 @@ pub(super) struct Layer {
     pub providers: BTreeMap<String, ProviderLayer>,
     pub models: BTreeMap<String, ModelLayer>,
     pub mcp: BTreeMap<String, McpLayer>,
+    pub webhooks: BTreeMap<String, WebhookLayer>,
     pub limits: Limits,
     pub templates: BTreeMap<String, TemplateConfig>,
     pub coder: Option<CoderConfig>,

@@ -153,7 +153,7 @@ impl<'a> McpView<'a> {
 }
 
 /// An address without what could be a secret: a password, or the value of a parameter.
-fn address(url: &str) -> String {
+pub(super) fn address(url: &str) -> String {
     let Some((address, query)) = url.split_once('?') else { return without_password(url) };
     let parameter = |parameter: &str| match parameter.split_once('=') {
         Some((name, value)) => format!("{name}={}", concealed(value)),

@@ -10,6 +10,7 @@ mod settle;
 mod show;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 mod workspaces;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use http::{ANY_ORIGIN, HttpSettings};
 pub use layer::ProviderKind;
 pub(crate) use settle::own_url;
 pub use show::effective;
+pub use webhooks::WebhookConfig;
 
 /// The name of the settings file.
 pub const FILE_NAME: &str = "verbatim.toml";
@@ -113,6 +115,8 @@ pub struct Settings {
     pub providers: BTreeMap<String, Provider>,
     /// Models by name.
     pub models: BTreeMap<String, Model>,
+    /// Webhooks by name.
+    pub webhooks: BTreeMap<String, WebhookConfig>,
     /// MCP servers by name.
     pub mcp: BTreeMap<String, McpConfig>,
     /// The model of a chat that names none.

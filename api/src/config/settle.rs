@@ -12,6 +12,7 @@ use super::file::{File, shape};
 use super::http;
 use super::layer::{AdvisorLayer, Layer, ModelLayer, ProviderKind, ProviderLayer};
 use super::mcp;
+use super::webhooks;
 use super::workspaces;
 use super::{
     AdvisorConfig, ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, Settings,
@@ -84,7 +85,10 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
     http::check(&layer.http).map_err(|(key, problem)| sources.refuse(&["http", key], problem))?;
     let mcp = mcp::settle(&layer.mcp, &sources.folder("mcp"))
         .map_err(|(name, key, problem)| sources.refuse(&["mcp", &name, key], problem))?;
+    let webhooks = webhooks::settle(&layer.webhooks)
+        .map_err(|(name, key, problem)| sources.refuse(&["webhooks", &name, key], problem))?;
     let unset = mcp::unset_variables(&mcp, sources.environment);
+    let unset = unset.into_iter().chain(webhooks::unset_variables(&webhooks, sources.environment));
     let advisor = advisor(&layer, &models, &sources)?;
     let compaction_model = compaction_model(&layer, &models, &sources)?;
     let settings = Settings {
@@ -99,6 +103,7 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
         providers,
         models,
         mcp,
+        webhooks,
         default_model,
         metrics_open: layer.metrics_open,
         http: layer.http,

@@ -13,6 +13,7 @@ use verbatim_tools::workspace::template::TemplateConfig;
 
 use super::database::without_password;
 use super::mcp::McpView;
+use super::webhooks::WebhookShown;
 use super::{AdvisorConfig, Environment, HttpSettings, ProviderKind, Settings};
 
 #[derive(Serialize)]
@@ -27,6 +28,8 @@ struct View<'a> {
     models: BTreeMap<&'a str, ModelView<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     mcp: BTreeMap<&'a str, McpView<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    webhooks: BTreeMap<&'a str, WebhookShown<'a>>,
     limits: &'a Limits,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     templates: &'a BTreeMap<String, TemplateConfig>,
@@ -83,7 +86,10 @@ pub fn effective(settings: &Settings, environment: &Environment) -> String {
     }
     .ok();
     let providers = settings.providers.values().filter_map(|provider| provider.api_key_env.as_ref());
-    for variable in providers.chain(settings.coder.iter().map(|coder| &coder.token_env)) {
+    for variable in providers
+        .chain(settings.coder.iter().map(|coder| &coder.token_env))
+        .chain(settings.webhooks.values().map(|webhook| &webhook.secret_env))
+    {
         let state = if environment.get(variable).is_some() { "set" } else { "NOT set" };
         writeln!(text, "# {variable} is {state}").ok();
     }
@@ -130,6 +136,7 @@ fn view(settings: &Settings) -> View<'_> {
         providers: providers.collect(),
         models: models.collect(),
         mcp: settings.mcp.iter().map(|(name, server)| (name.as_str(), McpView::new(server))).collect(),
+        webhooks: settings.webhooks.iter().map(|(name, webhook)| (name.as_str(), WebhookShown::new(webhook))).collect(),
         limits: &settings.limits,
         templates: &settings.templates,
         coder: settings.coder.clone().map(|coder| CoderConfig { url: without_password(&coder.url), ..coder }),

@@ -245,6 +245,11 @@ pub fn watch_stream() -> Vec<StreamEvent> {
     let notice = |name, about| StreamEvent { name, data: schema_ref("Notice"), about };
     let mut frames: Vec<StreamEvent> = NOTICES.iter().map(|(name, about)| notice(name, about)).collect();
     frames.push(StreamEvent {
+        name: "notification",
+        data: schema_ref("Notification"),
+        about: "The caller is notified of something in a chat of their own.",
+    });
+    frames.push(StreamEvent {
         name: "reset",
         data: schema_ref("Reset"),
         about: "The watcher's place is not known; list the chats, watching goes on from here.",
@@ -255,6 +260,19 @@ pub fn watch_stream() -> Vec<StreamEvent> {
         about: "The stream is alive. Its id says that everything up to there was told.",
     });
     frames
+}
+
+/// The frames of watching an inbox.
+pub fn inbox_stream() -> Vec<StreamEvent> {
+    let frame = |name, data, about| StreamEvent { name, data: schema_ref(data), about };
+    vec![
+        frame("snapshot", "InboxSnapshot", "How the inbox stands. Its id is the place that this is of."),
+        frame("notification", "Notification", "There is something new."),
+        frame("notifications_marked", "NotificationsMarked", "Some were read, or are unread again."),
+        frame("all_notifications_read", "AllNotificationsRead", "All up to there were read."),
+        frame("reset", "Reset", "The watcher's place is not known; a snapshot follows."),
+        frame("heartbeat", "Heartbeat", "The stream is alive. Its id says that everything up to there was told."),
+    ]
 }
 
 /// The notices of watching, by name.

@@ -59,6 +59,16 @@ pub mod path {
         number("queued", "The queued message's id.")
     }
 
+    /// A notification.
+    pub fn notification() -> Parameter {
+        part("notification", "The notification's id.", json!({"type": "string", "minLength": 1}))
+    }
+
+    /// A webhook.
+    pub fn webhook() -> Parameter {
+        part("name", "The webhook's name.", json!({"type": "string", "minLength": 1}))
+    }
+
     /// A key.
     pub fn key() -> Parameter {
         part("key", "The key's id.", json!({"type": "string", "format": "uuid"}))
@@ -155,6 +165,23 @@ pub mod query {
     /// A parent.
     pub fn parent() -> Parameter {
         query("parent", "Children of this chat.", schema_ref("ChatId"))
+    }
+
+    /// Unread ones.
+    pub fn unread() -> Parameter {
+        flag("unread", "Those that are unread alone.")
+    }
+
+    /// Templates.
+    pub fn template() -> Parameter {
+        let schema = json!({"type": "array", "items": schema_ref("NotificationTemplate"), "maxItems": 100});
+        query("template", "Of these templates; several times, or with commas. `templates` is the same.", schema)
+    }
+
+    /// Chats.
+    pub fn about_chat() -> Parameter {
+        let schema = json!({"type": "array", "items": schema_ref("ChatId"), "maxItems": 100});
+        query("chat", "About these chats; several times, or with commas. `targets` is the same.", schema)
     }
 
     /// A version of the past.

@@ -322,6 +322,24 @@ pub fn schemas() -> Map<String, Value> {
         ("CreateChat", create_chat()),
         ("ChangeChat", change_chat()),
         (
+            "MarkNotification",
+            body(
+                "Whether a notification is read.",
+                Null::IsAbsent,
+                vec![("read!", json!({"type": "boolean", "description": "Read, or unread again."}))],
+                json!({"read": true}),
+            ),
+        ),
+        (
+            "MarkAllNotifications",
+            body(
+                "Which notifications are read.",
+                Null::IsAbsent,
+                vec![("through", json!({"type": "string", "description": "The id of the newest; all without it."}))],
+                json!({"through": "01980000-0000-7000-8000-000000000001-7"}),
+            ),
+        ),
+        (
             "ForkChat",
             body(
                 "Where the new chat's history ends.",

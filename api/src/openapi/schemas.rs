@@ -13,6 +13,8 @@ use crate::routes::projections::{FailureView, ProgressView, ProjectionView, Repo
 use crate::stream::session::{HeartbeatView, ResetView};
 use crate::stream::snapshot::SnapshotView;
 use crate::watch::notices::NoticeView;
+use crate::watch::session::InboxSnapshotView;
+use crate::webhooks::WebhookView;
 use crate::wire::attempt::AttemptPromptView;
 use crate::wire::chat::ChatView;
 use crate::wire::diff::DiffView;
@@ -20,6 +22,7 @@ use crate::wire::event::{DecisionView, SettingsView};
 use crate::wire::file::FileView;
 use crate::wire::key::KeyView;
 use crate::wire::message::{MessageView, QueuedView};
+use crate::wire::notification::{AllReadView, MarkedView, NotificationView};
 use crate::wire::raw::RawView;
 use crate::wire::settings::{ModelView, ProviderView};
 use crate::wire::turn::TurnView;
@@ -59,6 +62,11 @@ pub fn all() -> Map<String, Value> {
     add::<AuditFailureView>(&mut named);
     add::<AttemptPromptView>(&mut named);
     add::<FailureView>(&mut named);
+    add::<NotificationView>(&mut named);
+    add::<MarkedView>(&mut named);
+    add::<AllReadView>(&mut named);
+    add::<InboxSnapshotView>(&mut named);
+    add::<WebhookView>(&mut named);
     add::<HealthView>(&mut named);
     add::<ProviderView>(&mut named);
     add::<ModelView>(&mut named);
@@ -66,6 +74,7 @@ pub fn all() -> Map<String, Value> {
     add::<WorkspacesView>(&mut named);
     add::<DiffView>(&mut named);
     // Only events name these.
+    add::<words::UsagePurpose>(&mut named);
     add::<words::ToolDefinition>(&mut named);
     add::<words::WithdrawalReason>(&mut named);
     add::<words::PromotedTo>(&mut named);

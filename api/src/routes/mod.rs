@@ -13,6 +13,7 @@ mod events;
 mod files;
 pub mod head;
 pub(crate) mod health;
+mod inbox;
 mod keys;
 mod messages;
 mod metrics;
@@ -23,6 +24,7 @@ mod settings;
 mod stream;
 mod turns;
 mod watch;
+mod webhooks;
 mod workspaces;
 mod ws;
 
@@ -81,6 +83,13 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(only("/keys/{key}", "DELETE").route(web::delete().to(keys::revoke)))
                 .service(only("/watch", "GET").route(web::get().to(watch::open)))
                 .service(only("/watch/ws", "GET").route(web::get().to(ws::watched)))
+                .service(only("/inbox", "GET").route(web::get().to(inbox::list)))
+                .service(only("/inbox/read-all", "PUT").route(web::put().to(inbox::mark_all)))
+                .service(only("/inbox/watch", "GET").route(web::get().to(inbox::watch)))
+                .service(only("/inbox/watch/ws", "GET").route(web::get().to(ws::inbox)))
+                .service(only("/inbox/{notification}/read", "PUT").route(web::put().to(inbox::mark)))
+                .service(only("/webhooks", "GET").route(web::get().to(webhooks::list)))
+                .service(only("/webhooks/{name}/resume", "POST").route(web::post().to(webhooks::resume)))
                 .service(only("/log", "GET").route(web::get().to(audit::log)))
                 .service(only("/audit/verify", "POST").route(web::post().to(audit::verify)))
                 .service(only("/files", "POST").route(web::post().to(files::create)))

@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod files;
 mod gates;
+mod inbox;
 mod settings;
 mod sockets;
 mod streams;
@@ -39,10 +40,12 @@ use crate::auth::{KeyRing, Keys, Principal, Rates, Role};
 use crate::compose::WorkspaceHome;
 use crate::config::{Environment, Flags, HttpSettings, Settings};
 use crate::files::FileHome;
+use crate::inbox::Inboxes;
 use crate::models::{Catalog, ProviderKeys, Roles, SettingsStore, StoreOptions, base_of};
 use crate::state::{AppState, Owners};
 use crate::tools::{Access, ToolSources, Tools};
 use crate::watch::follower::{Sources, follower};
+use crate::webhooks::Webhooks;
 
 /// A server in the test's own process.
 struct World {
@@ -124,12 +127,13 @@ impl World {
             settings: opened.await.unwrap(),
             tools,
             handle,
-            log,
             reads,
             models,
             keys,
             rates: Rates::new(&http),
             http: Arc::new(http),
+            inboxes: Inboxes::new(Arc::clone(&log), Arc::new(clock.clone())),
+            webhooks: Webhooks::default(),
             watchers,
             limits,
             clock: Arc::new(clock.clone()),
@@ -139,6 +143,7 @@ impl World {
             runtime: Runtime::current(),
             audits: Arc::new(tokio::sync::Semaphore::new(crate::state::AUDITS_MAX)),
             metrics_open: false,
+            log,
             stopping,
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

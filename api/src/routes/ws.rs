@@ -7,6 +7,7 @@ use super::{Answered, stream, watch};
 use crate::auth::Caller;
 use crate::state::AppState;
 use crate::stream::{self as streams, socket};
+use crate::watch::session::View;
 
 /// `GET /chats/{chat}/ws`
 pub async fn chat(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
@@ -16,6 +17,12 @@ pub async fn chat(state: Data<AppState>, request: HttpRequest, caller: Caller, p
 
 /// `GET /watch/ws`
 pub async fn watched(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
-    let frames = watch::frames(state.clone(), &request, &caller).await?;
+    let frames = watch::frames(state.clone(), &request, &caller, View::Chats).await?;
+    socket::open(state, &request, payload, frames, caller.revoked)
+}
+
+/// `GET /inbox/watch/ws`
+pub async fn inbox(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
+    let frames = watch::frames(state.clone(), &request, &caller, View::Inbox).await?;
     socket::open(state, &request, payload, frames, caller.revoked)
 }

@@ -122,6 +122,9 @@ pub const METRICS: &[Metric] = &[
     counter("verbatim_projection_events_total", &[], "Events that were applied, by rebuilds too."),
     counter("verbatim_projection_dead_letters_total", &[], "Events that could not be applied; their chats' rows stop before them."),
     counter("verbatim_projection_failures_total", &[], "Steps of the read models that failed."),
+    // Webhooks.
+    counter("verbatim_webhook_deliveries_total", &["result"], "Attempts to tell a webhook's receiver something, by what became of them: delivered, failed, set_aside."),
+    gauge("verbatim_webhooks_failing", &[], Unit::Count, "Webhooks whose receiver takes nothing, or that stand still."),
     // HTTP and the process.
     counter("verbatim_http_requests_total", &["route", "method", "status"], "Requests by route, method and status."),
     seconds("verbatim_http_request_duration_seconds", &["route", "method"], SHORT, "From a request to the beginning of its answer."),

@@ -64,6 +64,7 @@ pub fn render(state: &AppState) -> String {
     let lag = state.reads.lag(state.clock.now());
     gauge!("verbatim_projection_lag_events").set(lag.events as f64);
     gauge!("verbatim_projection_lag_seconds").set(lag.age_ms as f64 / 1000.0);
+    gauge!("verbatim_webhooks_failing").set(state.webhooks.failing() as f64);
     gauge!("verbatim_log_position").set(state.log.known_head() as f64);
     RECORDER.get().map(PrometheusHandle::render).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! The whole log: no gaps, unbroken chains, readable events, and no event that cannot have happened, be it a chat's or the
-//! settings'.
+//! The whole log: no gaps, unbroken chains, readable events, and no event that cannot have happened, be it a chat's, the
+//! settings' or an inbox's.
 //!
 //! Two passes, so that memory holds a line per chat and never the chats themselves: the first reads the log in order of
 //! position, the second folds one chat after the other.
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use verbatim_events::chat::{Chat, evolve};
 use verbatim_events::envelope::{Stored, chain_hash};
 use verbatim_events::ids::{ChatId, Digest, Position, Version};
+use verbatim_events::inbox;
 use verbatim_events::log::{EventLog, LogError};
 use verbatim_events::settings::{self, Settings};
 use verbatim_events::wire::decode;
@@ -89,18 +90,38 @@ fn check(stored: &Stored, previous: Position, links: &mut HashMap<ChatId, Link>)
         return Some("its hash is not that of its content and the chain before it: it was changed".to_owned());
     }
     *link = Link { version: event.version, hash: event.hash };
-    match event.chat_id.is_chat() {
+    match Kind::of(event.chat_id) {
         // What was erased is checked like everything else, as far as it is there.
-        true => decode(stored).err().filter(|error| !error.erased),
-        false => settings::decode(stored).err(),
+        Kind::Chat => decode(stored).err().filter(|error| !error.erased),
+        Kind::Settings => settings::decode(stored).err(),
+        Kind::Inbox => inbox::decode(stored).err(),
     }
     .map(|error| error.problem)
+}
+
+/// What a stream holds.
+enum Kind {
+    Chat,
+    Settings,
+    Inbox,
+}
+
+impl Kind {
+    fn of(stream: ChatId) -> Kind {
+        match stream {
+            stream if stream.is_chat() => Kind::Chat,
+            stream if inbox::is_stream(stream) => Kind::Inbox,
+            _ => Kind::Settings,
+        }
+    }
 }
 
 /// What a stream comes to as far as it was read.
 enum Folded {
     Chat(Option<Box<Chat>>),
     Settings(Settings),
+    /// Marks do not build on each other.
+    Inbox,
 }
 
 impl Folded {
@@ -109,7 +130,11 @@ impl Folded {
     }
 
     fn before(chat_id: ChatId) -> Folded {
-        if chat_id.is_chat() { Folded::Chat(None) } else { Folded::Settings(Settings::default()) }
+        match Kind::of(chat_id) {
+            Kind::Chat => Folded::Chat(None),
+            Kind::Settings => Folded::Settings(Settings::default()),
+            Kind::Inbox => Folded::Inbox,
+        }
     }
 
     fn apply(self, stored: &Stored) -> Result<Folded, String> {
@@ -122,6 +147,10 @@ impl Folded {
             Folded::Settings(settings) => {
                 let recorded = settings::decode(stored).map_err(|error| error.problem)?;
                 settings.apply(&recorded).map(Folded::Settings).map_err(|error| error.problem)
+            }
+            Folded::Inbox => {
+                let mark = inbox::decode(stored).map_err(|error| error.problem)?;
+                mark.check().map(|()| Folded::Inbox).map_err(|error| error.to_string())
             }
         }
     }

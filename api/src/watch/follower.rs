@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use verbatim_actors::clock::Clock;
 use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::envelope::Stored;
 use verbatim_events::ids::Position;
+use verbatim_events::inbox::{self, RecordedMark};
 use verbatim_events::log::{EventLog, LogError};
 use verbatim_projections::ReadModels;
 
-use super::notices;
+use super::notices::{self, News, Notice};
 use super::outlines::Outlines;
 
 /// Watchers that may wait to be let in.
@@ -45,8 +45,10 @@ pub enum Scope {
 pub struct Told {
     /// The event's position.
     pub position: Position,
-    /// Its notices as frames, in order; at least one.
-    pub frames: Vec<Bytes>,
+    /// Whose chat or inbox it is about.
+    pub owner: Arc<str>,
+    /// Its notices, in order; at least one.
+    pub notices: Vec<Notice>,
 }
 
 /// What a watcher gets when it is let in.
@@ -172,16 +174,19 @@ impl Follower {
         self.reached.store(self.position, Ordering::Release);
     }
 
-    /// Tells an event to those who watch its chat.
+    /// Tells an event to those who watch its chat, or its inbox.
     async fn tell(&mut self, stored: &Stored) -> Result<(), LogError> {
-        let Some(owner) = self.outlines.owner(stored).await? else { return Ok(()) };
-        let own = self.rings.get(&Scope::Owner(owner));
-        let rings: Vec<_> = own.into_iter().chain(self.rings.get(&Scope::All)).cloned().collect();
+        let chat_id = stored.event.chat_id;
+        let Some(owner) = owner(&mut self.outlines, stored).await? else { return Ok(()) };
+        let own = self.rings.get(&Scope::Owner(Arc::clone(&owner)));
+        // An inbox is its owner's alone.
+        let all = self.rings.get(&Scope::All).filter(|_| chat_id.is_chat());
+        let rings: Vec<_> = own.into_iter().chain(all).cloned().collect();
         if rings.is_empty() {
-            self.outlines.forget(stored.event.chat_id);
+            self.outlines.forget(chat_id);
             return Ok(());
         }
-        if let Some(told) = told(&mut self.outlines, &self.sources, stored).await? {
+        if let Some(told) = told(&mut self.outlines, &self.sources, owner, stored).await? {
             let told = Arc::new(told);
             for ring in rings {
                 // Without a receiver there is nobody to tell.
@@ -192,20 +197,38 @@ impl Follower {
     }
 }
 
+/// Whose chat, or whose inbox, an event is about; nobody's where that cannot be told.
+pub(super) async fn owner(outlines: &mut Outlines, stored: &Stored) -> Result<Option<Arc<str>>, LogError> {
+    match mark(stored) {
+        Some(mark) => Ok(Some(Arc::from(mark.event.owner()))),
+        None => outlines.owner(stored).await,
+    }
+}
+
+/// The mark that an event is, if it is one.
+fn mark(stored: &Stored) -> Option<RecordedMark> {
+    let is_mark = inbox::is_stream(stored.event.chat_id);
+    is_mark.then(|| inbox::decode(stored).ok()).flatten().filter(|mark| mark.check().is_ok())
+}
+
 /// What is to be told about an event, if anything.
 pub(super) async fn told(
     outlines: &mut Outlines,
     sources: &Sources,
+    owner: Arc<str>,
     stored: &Stored,
 ) -> Result<Option<Told>, LogError> {
+    let (timeline, position) = (sources.log.timeline(), stored.position);
+    if let Some(mark) = mark(stored) {
+        return Ok(Some(Told { position, owner, notices: vec![notices::marked(timeline, &mark)] }));
+    }
     let Some(step) = outlines.step(stored).await? else { return Ok(None) };
-    let names = notices::names(step.before.as_deref(), &step.recorded.event, &step.after);
-    if names.is_empty() {
+    let news = News::of(&step);
+    if news.names.is_empty() && news.notification.is_none() {
         return Ok(None);
     }
     let default_model = sources.models.default_name();
-    let timeline = sources.log.timeline();
-    let (model, position) = (default_model.as_deref(), stored.position);
-    let frames = notices::frames(timeline, model, position, &names, &step.recorded, &step.after);
-    Ok(Some(Told { position, frames }))
+    let model = default_model.as_deref();
+    let notices = notices::notices(timeline, model, position, &news, &step.recorded, &step.after);
+    Ok(Some(Told { position, owner, notices }))
 }

@@ -6,14 +6,41 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 use verbatim_events::chat::{Outline, Status};
 use verbatim_events::envelope::Recorded;
-use verbatim_events::event::Event;
+use verbatim_events::event::{Event, SettingsChanged};
 use verbatim_events::ids::{ChatId, Position, Version};
+use verbatim_events::inbox::{InboxEvent, RecordedMark};
+use verbatim_events::notification::{Notification, notification};
 
 use super::cursor::Place;
+use super::outlines::Step;
 use crate::position;
 use crate::stream::frames;
 use crate::wire::chat::ChatView;
+use crate::wire::notification::{AllReadView, MarkedView, NotificationView};
 use crate::wire::{Time, words};
+
+/// The notice that an owner is notified.
+pub const NOTIFICATION: &str = "notification";
+
+/// Who is to have a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Whoever watches the chat.
+    Chats,
+    /// The chat's owner alone, who watches chats or the inbox.
+    Owner,
+    /// The owner alone, who watches the inbox.
+    Inbox,
+}
+
+/// A notice, written once for all watchers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Who is to have it.
+    pub audience: Audience,
+    /// It as a server-sent event.
+    pub frame: Bytes,
+}
 
 /// A notice's data: `{position, chat_id, version, at, status, chat?}`; `chat` is the whole chat right after the event, its
 /// title and what it waits for included, and is absent once the content is erased.
@@ -32,9 +59,31 @@ pub(crate) struct NoticeView<'a> {
     chat: Option<ChatView<'a>>,
 }
 
-/// The names of an event's notices, in order. `before` is absent for a chat that begins.
-pub fn names(before: Option<&Outline>, event: &Event, after: &Outline) -> Vec<&'static str> {
+/// What there is to tell about an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    /// What changed about the chat, in order.
+    pub names: Vec<&'static str>,
+    /// What the owner is notified of; told after everything else.
+    pub notification: Option<Notification>,
+}
+
+impl News {
+    /// What there is to tell about an event.
+    pub fn of(step: &Step) -> News {
+        let (before, event, after) = (step.before.as_deref(), &step.recorded.event, &*step.after);
+        let reason = before.and_then(|before| before.turn.as_ref()).map(|turn| turn.reason);
+        News { names: names(before, event, after), notification: notification(reason, event, after) }
+    }
+}
+
+/// What an event changed about its chat, in order. `before` is absent for a chat that begins, and where nothing but its
+/// end is left of one.
+fn names(before: Option<&Outline>, event: &Event, after: &Outline) -> Vec<&'static str> {
     let mut names = Vec::new();
+    if let Event::ChatErased(_) = event {
+        return vec!["chat_erased"];
+    }
     let Some(before) = before else { return vec!["chat_created"] };
     match event {
         Event::SettingsChanged(changed) => {
@@ -44,23 +93,14 @@ pub fn names(before: Option<&Outline>, event: &Event, after: &Outline) -> Vec<&'
             if changed.diff_status.is_some() {
                 names.push("diff_status_changed");
             }
-            let rest = [
-                changed.labels.is_some(),
-                changed.pinned.is_some(),
-                changed.model.is_some(),
-                changed.effort.is_some(),
-                changed.plan_mode.is_some(),
-                changed.workspace.is_some(),
-                changed.context.is_some(),
-                changed.status_label.is_some(),
-            ];
-            if rest.contains(&true) {
+            // Whatever else there is to set, be it added later.
+            let rest = SettingsChanged { title: None, diff_status: None, ..changed.clone() };
+            if !rest.is_empty() {
                 names.push("settings_changed");
             }
         }
         Event::ChatArchived(_) => names.push("chat_archived"),
         Event::ChatUnarchived(_) => names.push("chat_unarchived"),
-        Event::ChatErased(_) => names.push("chat_erased"),
         _ => {}
     }
     // Whether a turn is at work or waits for its place is part of what the chat does.
@@ -73,15 +113,15 @@ pub fn names(before: Option<&Outline>, event: &Event, after: &Outline) -> Vec<&'
     names
 }
 
-/// An event's notices as frames. The last one's id says that all of them were told.
-pub fn frames(
+/// An event's notices. The last one's id says that all of them were told.
+pub fn notices(
     timeline: Uuid,
     default_model: Option<&str>,
     place: Position,
-    names: &[&'static str],
+    news: &News,
     recorded: &Recorded,
     after: &Outline,
-) -> Vec<Bytes> {
+) -> Vec<Notice> {
     let view = NoticeView {
         position: position::encode(timeline, place),
         chat_id: after.id,
@@ -90,10 +130,37 @@ pub fn frames(
         status: after.status,
         chat: (!after.erased).then(|| ChatView::of(after, default_model)),
     };
-    let frame = |(index, name): (usize, &&'static str)| {
-        let told = index + 1;
-        let notices = (told < names.len()).then_some(told);
-        frames::sse(name, Some(&Place { position: place, notices }.encode(timeline)), &view)
+    let all = news.names.len() + usize::from(news.notification.is_some());
+    let id = |told: usize| Place { position: place, notices: (told < all).then_some(told) }.encode(timeline);
+    let changes = news.names.iter().enumerate().map(|(index, name)| Notice {
+        audience: Audience::Chats,
+        frame: frames::sse(name, Some(&id(index + 1)), &view),
+    });
+    let notified = news.notification.map(|notification| Notice {
+        audience: Audience::Owner,
+        frame: frames::sse(
+            NOTIFICATION,
+            Some(&id(all)),
+            &NotificationView::of_event(timeline, place, &notification, recorded, after),
+        ),
+    });
+    changes.chain(notified).collect()
+}
+
+/// What somebody read, as a notice to whoever watches the inbox.
+pub fn marked(timeline: Uuid, mark: &RecordedMark) -> Notice {
+    let id = Place::after(mark.position).encode(timeline);
+    let (position, at) = (position::encode(timeline, mark.position), Time(mark.recorded_at));
+    let frame = match &mark.event {
+        InboxEvent::Marked(marked) => {
+            let ids = marked.notifications.iter().map(ToString::to_string).collect();
+            let view = MarkedView { position, at, notifications: ids, read: marked.read };
+            frames::sse("notifications_marked", Some(&id), &view)
+        }
+        InboxEvent::AllRead(all) => {
+            let view = AllReadView { position, at, through: all.through.map(|through| through.to_string()) };
+            frames::sse("all_notifications_read", Some(&id), &view)
+        }
     };
-    names.iter().enumerate().map(frame).collect()
+    Notice { audience: Audience::Inbox, frame }
 }

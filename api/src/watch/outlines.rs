@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use uuid::Uuid;
 use verbatim_events::chat::Outline;
 use verbatim_events::envelope::{Recorded, Stored};
 use verbatim_events::event::{Event, Remains};
@@ -25,6 +26,8 @@ enum Known {
 
 /// An event with the chat before and after it.
 pub struct Step {
+    /// The event's id.
+    pub event_id: Uuid,
     /// The event.
     pub recorded: Recorded,
     /// The chat before; absent if it begins.
@@ -162,5 +165,5 @@ fn remains(stored: &Stored) -> Option<Remains> {
 fn apply(before: Option<Arc<Outline>>, stored: &Stored) -> Result<Step, String> {
     let recorded = decode(stored).map_err(|error| error.to_string())?;
     let after = Outline::apply(before.as_deref().cloned(), &recorded).map_err(|error| error.to_string())?;
-    Ok(Step { recorded, before, after: Arc::new(after) })
+    Ok(Step { event_id: stored.event.event_id, recorded, before, after: Arc::new(after) })
 }

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use actix_web::web::Data;
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use utoipa::ToSchema;
 use verbatim_events::ids::Position;
 use verbatim_events::log::{BoxFuture, LogError};
+use verbatim_projections::Unread;
 
 use super::cursor::Place;
-use super::follower::{Scope, Sources, Told, Watching, told};
+use super::follower::{Scope, Sources, Told, Watching, owner, told};
+use super::notices::{Audience, Notice};
 use super::outlines::Outlines;
 use crate::error::{Code, Problem};
 use crate::state::AppState;
@@ -39,6 +43,45 @@ pub enum Start {
     After(Place),
 }
 
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// Chats.
+    Chats,
+    /// The inbox.
+    Inbox,
+}
+
+/// Who watches what.
+#[derive(Clone, Debug)]
+pub struct Viewer {
+    /// Whose key it is.
+    pub owner: Arc<str>,
+    /// Whose chats the key may read.
+    pub scope: Scope,
+    /// What it asked for.
+    pub view: View,
+}
+
+impl Viewer {
+    /// Whoever watches an inbox watches its own, whatever else its key may read.
+    fn scope(&self) -> Scope {
+        match self.view {
+            View::Chats => self.scope.clone(),
+            View::Inbox => Scope::Owner(Arc::clone(&self.owner)),
+        }
+    }
+
+    /// Whether a notice about `owner` is for this viewer.
+    fn sees(&self, owner: &Arc<str>, notice: &Notice) -> bool {
+        match (notice.audience, self.view) {
+            (Audience::Chats, View::Chats) => true,
+            (Audience::Owner, View::Chats | View::Inbox) | (Audience::Inbox, View::Inbox) => *owner == self.owner,
+            (Audience::Chats, View::Inbox) | (Audience::Inbox, View::Chats) => false,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct ResetView {
     reason: &'static str,
@@ -47,6 +90,15 @@ struct ResetView {
 #[derive(Serialize)]
 struct HeartbeatView {
     at: Time,
+}
+
+/// How an inbox stands when one begins to watch it: `{unread, position}`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InboxSnapshot)]
+pub(crate) struct InboxSnapshotView {
+    /// How many notifications are unread.
+    unread: u64,
+    position: String,
 }
 
 /// What a watcher missed.
@@ -60,7 +112,7 @@ struct Past {
 /// One watcher's stream.
 pub struct WatchSession {
     state: Data<AppState>,
-    scope: Scope,
+    viewer: Viewer,
     watching: Watching,
     /// Comes before everything else.
     first: Option<Bytes>,
@@ -73,10 +125,10 @@ pub struct WatchSession {
 
 impl WatchSession {
     /// Begins to watch. `after` is where the watcher stopped, as it holds it.
-    pub async fn open(state: Data<AppState>, scope: Scope, after: Option<String>) -> Result<WatchSession, Problem> {
+    pub async fn open(state: Data<AppState>, viewer: Viewer, after: Option<String>) -> Result<WatchSession, Problem> {
         let turned_away =
             || Problem::new(Code::Busy, "the chats cannot be watched now; try again later").retry_after_ms(RETRY_MS);
-        let watching = state.watchers.join(scope.clone()).await.ok_or_else(turned_away)?;
+        let watching = state.watchers.join(viewer.scope()).await.ok_or_else(turned_away)?;
         let start = match after {
             None => Start::Head,
             Some(text) => match Place::decode(state.log.timeline(), &text) {
@@ -87,35 +139,59 @@ impl WatchSession {
                 Some(_) | None => Start::Reset,
             },
         };
-        Ok(WatchSession::new(state, scope, watching, start))
+        let snapshot = match (viewer.view, start) {
+            (View::Inbox, Start::Head | Start::Reset) => {
+                // What has happened already belongs into the count. Where that takes too long it is told instead.
+                let patience = Duration::from_millis(state.limits.read_wait_ms);
+                let _ = state.reads.wait_until(watching.from, patience).await;
+                Some(state.reads.inbox_unread(viewer.owner.as_ref().to_owned()).await?)
+            }
+            (View::Inbox, Start::After(_)) | (View::Chats, _) => None,
+        };
+        Ok(WatchSession::new(state, viewer, watching, start, snapshot))
     }
 
-    fn new(state: Data<AppState>, scope: Scope, watching: Watching, start: Start) -> WatchSession {
+    fn new(
+        state: Data<AppState>,
+        viewer: Viewer,
+        watching: Watching,
+        start: Start,
+        snapshot: Option<Unread>,
+    ) -> WatchSession {
         let heartbeat = state.clock.sleep_ms(state.limits.heartbeat_ms.max(1));
-        let here = Place::after(watching.from);
+        // A snapshot is of the moment that its rows show: what came after it is still to be told.
+        let here = Place::after(snapshot.map_or(watching.from, |unread| unread.position));
         let id = here.encode(state.log.timeline());
-        let mut past = None;
+        let reset = match viewer.view {
+            View::Chats => "the server does not know this place; list the chats, this is where watching goes on",
+            View::Inbox => "the server does not know this place; list the inbox, this is where watching goes on",
+        };
+        let reset = frames::sse("reset", Some(&id), &ResetView { reason: reset });
+        let snapshot = snapshot.map(|unread| {
+            frames::sse("snapshot", Some(&id), &InboxSnapshotView { unread: unread.count, position: id.to_string() })
+        });
         let (first, sent) = match start {
             // So that a watcher has a place to come back to before anything happens.
-            Start::Head => (Some(beat(&state, here)), here),
-            Start::Reset => {
-                let reason = "the server does not know this place; list the chats, this is where watching goes on";
-                (Some(frames::sse("reset", Some(&id), &ResetView { reason })), here)
-            }
-            Start::After(place) => {
-                let sources = Sources {
-                    log: Arc::clone(&state.log),
-                    reads: state.reads.clone(),
-                    models: Arc::clone(&state.models),
-                    clock: Arc::clone(&state.clock),
-                };
-                let outlines = Outlines::new(Arc::clone(&state.log), state.reads.clone());
-                past = Some(Box::new(Past { outlines, sources, position: place.complete_to() }));
-                (None, place)
-            }
+            Start::Head => (vec![snapshot.unwrap_or_else(|| beat(&state, here))], here),
+            Start::Reset => (std::iter::once(reset).chain(snapshot).collect(), here),
+            Start::After(place) => (Vec::new(), place),
         };
-        let counted = Counted::begin("chats");
-        WatchSession { state, scope, watching, first, past, sent, heartbeat, _counted: counted }
+        let past = (sent.complete_to() < watching.from).then(|| {
+            let sources = Sources {
+                log: Arc::clone(&state.log),
+                reads: state.reads.clone(),
+                models: Arc::clone(&state.models),
+                clock: Arc::clone(&state.clock),
+            };
+            let outlines = Outlines::new(Arc::clone(&state.log), state.reads.clone());
+            Box::new(Past { outlines, sources, position: sent.complete_to() })
+        });
+        let first = (!first.is_empty()).then(|| frames::join(&first));
+        let counted = Counted::begin(match viewer.view {
+            View::Chats => "chats",
+            View::Inbox => "inbox",
+        });
+        WatchSession { state, viewer, watching, first, past, sent, heartbeat, _counted: counted }
     }
 
     /// The next bytes, at least one frame; none when the stream ends.
@@ -148,12 +224,12 @@ impl WatchSession {
             let page = past.sources.log.read_all(past.position, PAGE).await?;
             for stored in page.events.iter().filter(|stored| stored.position <= from) {
                 let Past { outlines, sources, .. } = &mut *past;
-                let owner = outlines.owner(stored).await?;
-                let mine = match &self.scope {
-                    Scope::All => owner.is_some(),
-                    Scope::Owner(watched) => owner.as_ref() == Some(watched),
+                let Some(owner) = owner(outlines, stored).await? else { continue };
+                let mine = match self.viewer.scope() {
+                    Scope::All => stored.event.chat_id.is_chat(),
+                    Scope::Owner(watched) => owner == watched,
                 };
-                if mine && let Some(told) = told(outlines, sources, stored).await? {
+                if mine && let Some(told) = told(outlines, sources, owner, stored).await? {
                     frames.extend(self.take(&told));
                 }
             }
@@ -222,7 +298,8 @@ impl WatchSession {
             Place { .. } => return Vec::new(),
         };
         self.sent = Place::after(told.position);
-        told.frames.iter().skip(has).cloned().collect()
+        let missed = told.notices.iter().skip(has).filter(|notice| self.viewer.sees(&told.owner, notice));
+        missed.map(|notice| notice.frame.clone()).collect()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod event;
 pub mod file;
 pub mod key;
 pub mod message;
+pub mod notification;
 pub mod page;
 pub mod part;
 pub mod raw;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
-use verbatim_events::{chat, command, error, event, message, settings};
+use verbatim_events::{chat, command, error, event, message, notification, settings};
 
 /// A schema written as JSON. One that is none of OpenAPI's describes nothing, which the tests of the document notice.
 pub(crate) fn schema_of(value: Value) -> RefOr<Schema> {
@@ -101,6 +101,8 @@ words! {
     ToolPolicy = event::ToolPolicy: Auto, Ask, Deny;
     /// A provider's wire protocol.
     ProviderKind = settings::ProviderKind: OpenAiResponses, OpenAiChat, Anthropic, Demo;
+    /// What a notification is about: a turn ended, it failed, it waits for somebody, or the owner's budget is used up.
+    NotificationTemplate = notification::Template: TurnFinished, TurnFailed, ActionRequired, BudgetReached;
     /// Why messages were withdrawn.
     WithdrawalReason = event::WithdrawalReason: Edited;
 }

@@ -97,6 +97,23 @@ CREATE TABLE chat_files (
 );
 CREATE INDEX chat_files_by_chat ON chat_files (chat_id);
 
+-- What owners are notified of. `position` is the event's.
+CREATE TABLE inbox (
+    position   BIGINT  PRIMARY KEY,
+    owner      TEXT    COLLATE "C" NOT NULL,
+    chat_id    UUID    NOT NULL,
+    version    BIGINT  NOT NULL,
+    template   TEXT    COLLATE "C" NOT NULL,
+    turn_id    BIGINT  NOT NULL,
+    outcome    TEXT    COLLATE "C",
+    error_kind TEXT    COLLATE "C",
+    created_at BIGINT  NOT NULL,
+    is_read    BOOLEAN NOT NULL
+) WITH (fillfactor = 80);
+CREATE INDEX inbox_by_owner ON inbox (owner, position);
+CREATE INDEX inbox_unread ON inbox (owner, position) WHERE NOT is_read;
+CREATE UNIQUE INDEX inbox_by_event ON inbox (chat_id, version);
+
 -- Chats that owe something: after a crash these are looked at.
 CREATE TABLE work (
     chat_id UUID   PRIMARY KEY,

@@ -102,6 +102,23 @@ CREATE TABLE chat_files (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chat_files_by_chat ON chat_files (chat_id);
 
+-- What owners are notified of. `position` is the event's.
+CREATE TABLE inbox (
+    position   INTEGER PRIMARY KEY,
+    owner      TEXT    NOT NULL,
+    chat_id    BLOB    NOT NULL,
+    version    INTEGER NOT NULL,
+    template   TEXT    NOT NULL,
+    turn_id    INTEGER NOT NULL,
+    outcome    TEXT,
+    error_kind TEXT,
+    created_at INTEGER NOT NULL,
+    is_read    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX inbox_by_owner ON inbox (owner, position);
+CREATE INDEX inbox_unread ON inbox (owner, position) WHERE NOT is_read;
+CREATE UNIQUE INDEX inbox_by_event ON inbox (chat_id, version);
+
 -- Chats that owe something: after a crash these are looked at.
 CREATE TABLE work (
     chat_id BLOB    PRIMARY KEY,

@@ -5,6 +5,7 @@
 
 mod chats;
 mod files;
+mod inbox;
 mod messages;
 mod queue;
 mod search;
@@ -85,6 +86,7 @@ pub(crate) const ALL: &[&dyn Projection] = &[
     &queue::Queue,
     &files::Files,
     &turns::Turns,
+    &inbox::Inbox,
     &work::Work,
     &snapshots::Snapshots,
 ];

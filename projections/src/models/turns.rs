@@ -95,7 +95,7 @@ fn gains(batch: &Batch) -> BTreeMap<(ChatId, TurnId), Gain<'_>> {
             gains.insert((touched.after.id, turn.id), Gain::new(turn.reason, turn.started_at));
         }
     }
-    for Step { recorded, turn_id } in &batch.steps {
+    for Step { recorded, turn_id, .. } in &batch.steps {
         let Some(turn_id) = *turn_id else { continue };
         if let Event::TurnStarted(started) = &recorded.event {
             gains.insert((recorded.chat_id, turn_id), Gain::new(started.reason, recorded.recorded_at));

@@ -4,11 +4,13 @@ mod chats;
 mod cursor;
 mod files;
 mod idle;
+mod inbox;
 mod messages;
 mod turns;
 mod work;
 
 pub use chats::{ChatFilter, Parent};
+pub use inbox::{INBOX_MAX, InboxEntry, InboxFilter, Unread};
 pub use messages::{MessagePage, MessageQuery, MessageRow};
 pub use turns::TurnSummary;
 

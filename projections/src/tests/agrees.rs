@@ -1,9 +1,14 @@
 //! What the rows must say: what the chats say.
 
+use std::collections::BTreeMap;
+
 use verbatim_events::chat::{Chat, Outline, Status};
 use verbatim_events::event::Event;
+use verbatim_events::ids::ChatId;
+use verbatim_events::inbox::{Address, InboxEvent};
 use verbatim_events::log::EventLog;
-use verbatim_projections::{ChatFilter, MessageQuery, ReadModels};
+use verbatim_events::notification::{Template, notification};
+use verbatim_projections::{ChatFilter, InboxFilter, MessageQuery, ReadModels};
 
 use super::world::World;
 
@@ -23,6 +28,75 @@ pub async fn assert_agrees(models: &ReadModels, world: &World) {
     assert_eq!(models.work(None, 1000).await.unwrap(), owing);
     let listed = models.chats(ChatFilter::default(), 1000, None).await.unwrap().items;
     assert_eq!(listed.len(), world.chats.values().filter(|chat| !chat.outline.erased).count());
+    for owner in ["ann", "bob"] {
+        assert_inbox_agrees(models, world, owner).await;
+    }
+}
+
+/// An owner's notifications: address, template, and whether it was read.
+pub type Expected = Vec<(Address, Template, bool)>;
+
+/// What an owner's inbox must hold, the newest first, by going through everything that happened.
+pub fn expected_inbox(world: &World, owner: &str) -> Expected {
+    let mut outlines: BTreeMap<ChatId, Outline> = BTreeMap::new();
+    let mut inbox: Expected = Vec::new();
+    let mut marks = world.marks.iter().peekable();
+    for recorded in &world.recorded {
+        while let Some((_, mark)) = marks.next_if(|(position, _)| *position < recorded.position) {
+            apply_mark(&mut inbox, mark, owner);
+        }
+        let before = outlines.remove(&recorded.chat_id);
+        let reason = before.as_ref().and_then(|outline| outline.turn.as_ref()).map(|turn| turn.reason);
+        let after = Outline::apply(before, recorded).unwrap();
+        if after.owner == owner {
+            let address = Address { chat_id: recorded.chat_id, version: recorded.version };
+            let told = notification(reason, &recorded.event, &after);
+            inbox.extend(told.map(|told| (address, told.template, false)));
+            if after.erased {
+                inbox.retain(|(known, _, _)| known.chat_id != recorded.chat_id);
+            }
+        }
+        outlines.insert(recorded.chat_id, after);
+    }
+    marks.for_each(|(_, mark)| apply_mark(&mut inbox, mark, owner));
+    inbox.reverse();
+    inbox
+}
+
+fn apply_mark(inbox: &mut Expected, mark: &InboxEvent, owner: &str) {
+    if mark.owner() != owner {
+        return;
+    }
+    match mark {
+        InboxEvent::Marked(marked) => {
+            for (_, _, read) in inbox.iter_mut().filter(|(address, _, _)| marked.notifications.contains(address)) {
+                *read = marked.read;
+            }
+        }
+        InboxEvent::AllRead(all) => {
+            let found = |through: Address| inbox.iter().position(|(address, _, _)| *address == through);
+            let count = all.through.map_or(inbox.len(), |through| found(through).map_or(0, |index| index + 1));
+            inbox[..count].iter_mut().for_each(|(_, _, read)| *read = true);
+        }
+    }
+}
+
+async fn assert_inbox_agrees(models: &ReadModels, world: &World, owner: &str) {
+    let expected = expected_inbox(world, owner);
+    let filter = InboxFilter { owner: owner.to_owned(), ..InboxFilter::default() };
+    let listed = models.inbox(filter, 1000, None).await.unwrap().items;
+    let rows: Expected = listed.iter().map(|entry| (entry.address, entry.template, entry.read)).collect();
+    assert_eq!(rows, expected, "{owner}'s inbox");
+    let unread = models.inbox_unread(owner.to_owned()).await.unwrap();
+    let count = expected.iter().filter(|(_, _, read)| !read).count();
+    assert_eq!((unread.position, unread.count), (models.applied_position(), count as u64));
+    for entry in &listed {
+        let title = world.chats.get(&entry.address.chat_id).map(|chat| chat.outline.title.clone());
+        assert!(title.is_none() || title == entry.title, "{title:?} {entry:?}");
+        let recorded = world.recorded.iter().find(|recorded| recorded.position == entry.position).unwrap();
+        assert_eq!((recorded.chat_id, recorded.version), (entry.address.chat_id, entry.address.version));
+        assert_eq!(recorded.recorded_at, entry.created_at);
+    }
 }
 
 async fn assert_chat_agrees(models: &ReadModels, world: &World, chat: &Chat) {

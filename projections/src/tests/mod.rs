@@ -3,6 +3,7 @@
 
 mod agrees;
 mod files;
+mod inbox;
 mod place;
 mod rebuild;
 mod rows;

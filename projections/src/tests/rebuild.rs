@@ -208,7 +208,7 @@ async fn names_are_checked_and_a_second_rebuild_is_refused() {
     let unknown = models.rebuild(named("chatz")).await;
     assert!(matches!(unknown, Err(ReadError::UnknownProjection { name, .. }) if name == "chatz"));
     let names = models.projection_names();
-    assert_eq!(names, ["chats", "search", "messages", "queue", "turns", "work", "snapshots"]);
+    assert_eq!(names, ["chats", "search", "messages", "queue", "files", "turns", "inbox", "work", "snapshots"]);
     let mut progress = models.rebuild_progress();
     let rebuilding = models.clone();
     let first = tokio::spawn(async move { rebuilding.rebuild(named("work")).await });

@@ -16,6 +16,7 @@ use verbatim_events::event::{
     AbandonCause, AttemptAction, SettingsChanged, TitleChange, TitleSource, ToolDefinition, TurnOutcome,
 };
 use verbatim_events::ids::{ChatId, Digest};
+use verbatim_events::inbox::{self, InboxEvent};
 use verbatim_events::limits::Limits;
 use verbatim_events::log::{Append, EventLog, StreamAppend};
 use verbatim_events::memory::MemoryLog;
@@ -45,6 +46,8 @@ pub struct World {
     pub chats: BTreeMap<ChatId, Chat>,
     /// Everything that happened, in order.
     pub recorded: Vec<Recorded>,
+    /// What owners marked in their inboxes, with the position of each.
+    pub marks: Vec<(u64, InboxEvent)>,
     pub now: DateTime<Utc>,
     limits: Limits,
     ids: u128,
@@ -60,6 +63,7 @@ impl World {
             log: Arc::new(MemoryLog::new(timeline)),
             chats: BTreeMap::new(),
             recorded: Vec::new(),
+            marks: Vec::new(),
             now: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
             limits: Limits::default(),
             ids: 0,
@@ -153,6 +157,17 @@ impl World {
         let events: Vec<SettingsEvent> = names.iter().map(event).collect();
         let sealed = settings::seal(version, hash, &events, &cause, self.now, &mut Uuid::now_v7);
         self.append(SETTINGS_STREAM, version, hash, sealed).await;
+    }
+
+    /// An owner marks notifications: an event that belongs to no chat.
+    pub async fn mark(&mut self, event: InboxEvent) {
+        let stream = inbox::stream_id(event.owner());
+        let last = self.log.read_chat(stream, 0, usize::MAX).await.unwrap().pop();
+        let (version, hash) = last.map_or((0, Digest::ZERO), |last| (last.event.version, last.event.hash));
+        let cause = Cause { actor: Actor::System, command_id: self.fresh_id(), causation_id: None, trace_id: None };
+        let sealed = inbox::seal(version, &hash, &event, &cause, self.now, self.fresh_id());
+        self.append(stream, version, hash, vec![sealed]).await;
+        self.marks.push((self.log.known_head(), event));
     }
 
     /// Appends an event to a chat that no program can read. The chat cannot be used after that.

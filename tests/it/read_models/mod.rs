@@ -3,6 +3,8 @@
 
 #[path = "../../../projections/src/tests/agrees.rs"]
 mod agrees;
+#[path = "../../../projections/src/tests/inbox.rs"]
+mod inbox;
 mod nodes;
 mod place;
 #[path = "../../../projections/src/tests/rebuild.rs"]

@@ -2,6 +2,7 @@
 
 mod chats;
 mod files;
+mod inbox;
 mod messages;
 mod server;
 mod settings;
@@ -19,6 +20,8 @@ pub const TAGS: &[(&str, &str)] = &[
     ("streams", "What happens, as it happens."),
     ("audit", "The whole log, for those who may read all of it."),
     ("files", "What is sent beside words, and what chats show."),
+    ("inbox", "What one was notified of."),
+    ("webhooks", "Who else is told what happens; administrators alone."),
     ("keys", "Who may do what; administrators alone."),
     ("models", "What chats talk to, and who runs it."),
     ("workspaces", "Where chats work, and what that is made from."),
@@ -28,7 +31,7 @@ pub const TAGS: &[(&str, &str)] = &[
 
 /// All operations.
 pub fn all() -> Vec<Operation> {
-    [chats::all(), messages::all(), streams::all(), files::all(), settings::all(), server::all()]
+    [chats::all(), messages::all(), streams::all(), files::all(), inbox::all(), settings::all(), server::all()]
         .into_iter()
         .flatten()
         .collect()

@@ -36,6 +36,10 @@ impl Reader {
     pub(super) async fn next(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, rest)) = self.buffer.split_once("\n\n") {
+                if frame.starts_with("retry:") {
+                    self.buffer = rest.to_owned();
+                    continue;
+                }
                 let field = |name: &str| {
                     frame.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim_start().to_owned())
                 };

@@ -7,7 +7,7 @@ use verbatim_events::limits::Limits;
 use super::streams::{Frame, Reader, until_rested};
 use super::{World, id_of};
 use crate::watch::follower::{OWNER_RING, Scope};
-use crate::watch::session::WatchSession;
+use crate::watch::session::{View, Viewer, WatchSession};
 
 const WATCH: &str = "/watch";
 
@@ -17,7 +17,13 @@ fn is(event: &'static str) -> impl Fn(&Frame) -> bool {
 
 fn told(frames: &[Frame]) -> Vec<(&str, &str)> {
     let notices = frames.iter().filter(|frame| frame.event != "heartbeat");
-    notices.map(|frame| (frame.event.as_str(), frame.data["status"].as_str().unwrap())).collect()
+    notices.map(|frame| (frame.event.as_str(), word(frame))).collect()
+}
+
+/// What a notice says the chat does, or what a notification is about.
+fn word(frame: &Frame) -> &str {
+    let name = if frame.event == "notification" { "template" } else { "status" };
+    frame.data[name].as_str().unwrap()
 }
 
 /// The notices of a reader up to and including the archiving of a chat, which ends every story here.
@@ -50,6 +56,7 @@ async fn a_watcher_is_told_what_happens_in_its_own_chats_and_an_auditor_everythi
             ("chat_created", "waiting"),
             ("status_changed", "running"),
             ("status_changed", "waiting"),
+            ("notification", "turn_finished"),
             ("title_changed", "waiting"),
             ("settings_changed", "waiting"),
             ("chat_archived", "waiting"),
@@ -57,12 +64,14 @@ async fn a_watcher_is_told_what_happens_in_its_own_chats_and_an_auditor_everythi
     );
     assert!(frames.iter().all(|frame| frame.data["chat_id"] == id && frame.data["chat"]["id"] == id));
     assert_eq!(
-        (&frames[2].data["chat"]["title"], &frames[3].data["chat"]["title"]),
+        (&frames[2].data["chat"]["title"], &frames[4].data["chat"]["title"]),
         (&json!("Engines"), &json!("Looms"))
     );
     assert_eq!(frames[0].id.as_deref(), frames[0].data["position"].as_str());
     let everything = until_archived(&mut all).await;
-    assert_eq!((everything[0].data["chat_id"].as_str(), &everything[1..]), (Some(foreign.as_str()), &frames[..]));
+    // Nobody but the owner is notified.
+    let changes: Vec<Frame> = frames.iter().filter(|frame| frame.event != "notification").cloned().collect();
+    assert_eq!((everything[0].data["chat_id"].as_str(), &everything[1..]), (Some(foreign.as_str()), &changes[..]));
 
     // From every place the rest comes, nothing twice: also between two notices of one event.
     let begin = begin.id.unwrap();
@@ -106,8 +115,9 @@ async fn a_client_s_tools_are_told_what_they_are_waited_for() {
     let tool = json!({"name": "weather", "description": "tells it", "parameters": {"type": "object"}});
     let chat = json!({"tools": [tool], "content": "[[tool weather {\"city\": \"Oslo\"}]]"});
     let id = id_of(&ada.post("/chats", chat).await.expect(201));
-    let frames = reader.until(is("action_required")).await;
-    let [.., changed, required] = &frames[..] else { panic!("too few: {frames:?}") };
+    let frames = reader.until(is("notification")).await;
+    let [.., changed, required, notified] = &frames[..] else { panic!("too few: {frames:?}") };
+    assert_eq!((word(notified), &notified.data["chat_id"]), ("action_required", &json!(id)));
     assert_eq!((changed.event.as_str(), &changed.data["status"]), ("status_changed", &json!("requires_action")));
     let call = &required.data["chat"]["action"]["calls"][0];
     assert_eq!((&call["name"], &required.data["chat_id"]), (&json!("weather"), &json!(id)));
@@ -142,7 +152,8 @@ async fn a_watcher_too_slow_for_its_ring_is_cut() {
     let world = World::start().await;
     let ada = world.client("ada");
     let state = actix_web::web::Data::new(world.state.clone());
-    let mut slow = WatchSession::open(state, Scope::Owner("ada".into()), None).await.unwrap();
+    let viewer = Viewer { owner: "ada".into(), scope: Scope::Owner("ada".into()), view: View::Chats };
+    let mut slow = WatchSession::open(state, viewer, None).await.unwrap();
     assert!(slow.next().await.unwrap().starts_with(b"event: heartbeat\nid: "));
     let mut quick = Reader::open(&ada, WATCH, None).await;
     let path = format!("/chats/{}", id_of(&ada.post("/chats", json!({})).await.expect(201)));

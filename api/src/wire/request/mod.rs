@@ -2,6 +2,7 @@
 //! is the core's to judge.
 
 mod fields;
+mod inbox;
 mod keys;
 mod settings;
 mod tools;
@@ -15,6 +16,7 @@ use verbatim_events::part::Part;
 
 pub(crate) use self::fields::NAME_MAX_BYTES;
 use self::fields::{content, labels, name, needed_content, parent, system_prompt, title};
+pub use self::inbox::{read_mark, read_through};
 pub(crate) use self::keys::NAME_MAX_BYTES as KEY_NAME_MAX_BYTES;
 pub use self::keys::{check_name, read_new_key};
 pub(crate) use self::settings::API_KEY_MAX_BYTES;
