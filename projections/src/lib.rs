@@ -4,7 +4,7 @@
 //! rows of all **projections** and one **checkpoint**: the log's position that the rows show. Rows and checkpoint change
 //! in one transaction. A **rebuild** grows a new generation beside the live one and swaps.
 //!
-//! - `models/`: the projections, one file each: chats, messages, search, queue, turns, inbox, work, snapshots.
+//! - `models/`: the projections, one file each: chats, messages, search, queue, turns, usage, inbox, work, snapshots.
 //! - `snapshots`: folds the states that are due to be kept.
 //! - `batch`: a page of the log, decoded and folded, once for all projections.
 //! - `engine`: applies pages to one generation; `runner`: keeps the live one at the head; `rebuild`, `verify`.
@@ -44,7 +44,7 @@ pub use generation::ReadLocation;
 pub use handle::{Inspection, Lag, ReadModels, ReadSettings};
 pub use models::projection_names;
 pub use query::{
-    ChatFilter, INBOX_MAX, InboxEntry, InboxFilter, Listing, MessagePage, MessageQuery, MessageRow, Parent,
-    TurnSummary, Unread,
+    ChatFilter, INBOX_MAX, InboxEntry, InboxFilter, Listing, MessagePage, MessageQuery, MessageRow, Parent, SpentOnDay,
+    TurnSummary, Unread, UsageFilter, UsageGroup, UsageSum,
 };
 pub use rebuild::{PoisonPolicy, RebuildPhase, RebuildProgress, RebuildReport, RebuildRequest, Verify};

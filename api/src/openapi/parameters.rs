@@ -146,6 +146,48 @@ pub mod query {
         query("q", "Words that stand in the title or the messages.", json!({"type": "string"}))
     }
 
+    /// What sums are told apart by.
+    pub fn group() -> Parameter {
+        let words = crate::routes::usage::GROUPS.map(|(name, _)| name).join("|");
+        let schema =
+            json!({"type": "string", "pattern": format!("^({words})(,({words}))*$"), "default": "owner,day,model"});
+        query("group", "What sums are told apart by: each word once, with commas between.", schema)
+    }
+
+    /// An owner.
+    pub fn owner() -> Parameter {
+        query("owner", "What this owner's chats spent.", json!({"type": "string"}))
+    }
+
+    /// A model.
+    pub fn model() -> Parameter {
+        query("model", "What this model spent, by its configured name.", json!({"type": "string"}))
+    }
+
+    /// A chat.
+    pub fn of_chat() -> Parameter {
+        query("chat", "What this chat itself spent, without its children.", schema_ref("ChatId"))
+    }
+
+    /// A family of chats.
+    pub fn family() -> Parameter {
+        query(
+            "family",
+            "What the chat with this id and all its descendants spent; it is their root.",
+            schema_ref("ChatId"),
+        )
+    }
+
+    /// A first day.
+    pub fn from() -> Parameter {
+        query("from", "From this day (UTC) on.", json!({"type": "string", "format": "date"}))
+    }
+
+    /// A last day.
+    pub fn to() -> Parameter {
+        query("to", "Up to and including this day (UTC).", json!({"type": "string", "format": "date"}))
+    }
+
     /// A status.
     pub fn status() -> Parameter {
         query("status", "Chats that do this.", schema_ref("Status"))

@@ -26,6 +26,7 @@ use crate::wire::notification::{AllReadView, MarkedView, NotificationView};
 use crate::wire::raw::RawView;
 use crate::wire::settings::{ModelView, ProviderView};
 use crate::wire::turn::TurnView;
+use crate::wire::usage::UsageReportView;
 use crate::wire::words;
 use crate::wire::workspace::{TemplateView, WorkspacesView};
 
@@ -47,6 +48,7 @@ pub fn all() -> Map<String, Value> {
     add::<MessageView>(&mut named);
     add::<QueuedView>(&mut named);
     add::<TurnView>(&mut named);
+    add::<UsageReportView>(&mut named);
     add::<AcceptedView>(&mut named);
     add::<SnapshotView>(&mut named);
     add::<RawView>(&mut named);

@@ -23,6 +23,7 @@ mod queue;
 mod settings;
 mod stream;
 mod turns;
+pub mod usage;
 mod watch;
 mod webhooks;
 mod workspaces;
@@ -122,6 +123,7 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(only("/templates/{template}", "GET").route(web::get().to(workspaces::template)))
                 .service(only("/workspaces", "GET").route(web::get().to(workspaces::list)))
                 .service(only("/workspaces/{workspace}", "DELETE").route(web::delete().to(workspaces::delete)))
+                .service(only("/usage", "GET").route(web::get().to(usage::list)))
                 .service(only("/projections", "GET").route(web::get().to(projections::list)))
                 .service(only("/projections/{name}/rebuild", "POST").route(web::post().to(projections::rebuild))),
         )

@@ -16,6 +16,7 @@ pub mod reader;
 pub mod request;
 pub mod settings;
 pub mod turn;
+pub mod usage;
 pub mod words;
 pub mod workspace;
 

@@ -114,6 +114,29 @@ CREATE INDEX inbox_by_owner ON inbox (owner, position);
 CREATE INDEX inbox_unread ON inbox (owner, position) WHERE NOT is_read;
 CREATE UNIQUE INDEX inbox_by_event ON inbox (chat_id, version);
 
+-- What was spent, in sums per day (days since 1970, UTC), owner, model, purpose and chat. Costs are millionths of a US
+-- dollar; a step of unknown cost counts in `unpriced_steps` and adds nothing to `cost_micros`. Erased chats keep theirs.
+CREATE TABLE usage_days (
+    owner              TEXT   COLLATE "C" NOT NULL,
+    day                BIGINT  NOT NULL,
+    model              TEXT   COLLATE "C" NOT NULL,
+    purpose            TEXT   COLLATE "C" NOT NULL,
+    chat_id            UUID    NOT NULL,
+    root               UUID    NOT NULL,
+    steps              BIGINT  NOT NULL,
+    unpriced_steps     BIGINT  NOT NULL,
+    cost_micros        BIGINT  NOT NULL,
+    input_tokens       BIGINT  NOT NULL,
+    output_tokens      BIGINT  NOT NULL,
+    cache_read_tokens  BIGINT  NOT NULL,
+    cache_write_tokens BIGINT  NOT NULL,
+    reasoning_tokens   BIGINT  NOT NULL,
+    PRIMARY KEY (owner, day, model, purpose, chat_id)
+);
+CREATE INDEX usage_days_by_chat ON usage_days (chat_id);
+CREATE INDEX usage_days_by_root ON usage_days (root);
+CREATE INDEX usage_days_by_day ON usage_days (day);
+
 -- Chats that owe something: after a crash these are looked at.
 CREATE TABLE work (
     chat_id UUID   PRIMARY KEY,

@@ -119,6 +119,29 @@ CREATE INDEX inbox_by_owner ON inbox (owner, position);
 CREATE INDEX inbox_unread ON inbox (owner, position) WHERE NOT is_read;
 CREATE UNIQUE INDEX inbox_by_event ON inbox (chat_id, version);
 
+-- What was spent, in sums per day (days since 1970, UTC), owner, model, purpose and chat. Costs are millionths of a US
+-- dollar; a step of unknown cost counts in `unpriced_steps` and adds nothing to `cost_micros`. Erased chats keep theirs.
+CREATE TABLE usage_days (
+    owner              TEXT    NOT NULL,
+    day                INTEGER NOT NULL,
+    model              TEXT    NOT NULL,
+    purpose            TEXT    NOT NULL,
+    chat_id            BLOB    NOT NULL,
+    root               BLOB    NOT NULL,
+    steps              INTEGER NOT NULL,
+    unpriced_steps     INTEGER NOT NULL,
+    cost_micros        INTEGER NOT NULL,
+    input_tokens       INTEGER NOT NULL,
+    output_tokens      INTEGER NOT NULL,
+    cache_read_tokens  INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
+    reasoning_tokens   INTEGER NOT NULL,
+    PRIMARY KEY (owner, day, model, purpose, chat_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX usage_days_by_chat ON usage_days (chat_id);
+CREATE INDEX usage_days_by_root ON usage_days (root);
+CREATE INDEX usage_days_by_day ON usage_days (day);
+
 -- Chats that owe something: after a crash these are looked at.
 CREATE TABLE work (
     chat_id BLOB    PRIMARY KEY,

@@ -11,6 +11,7 @@ mod queue;
 mod search;
 mod snapshots;
 mod turns;
+mod usage;
 mod work;
 
 use chrono::{DateTime, Utc};
@@ -86,6 +87,7 @@ pub(crate) const ALL: &[&dyn Projection] = &[
     &queue::Queue,
     &files::Files,
     &turns::Turns,
+    &usage::UsageDays,
     &inbox::Inbox,
     &work::Work,
     &snapshots::Snapshots,

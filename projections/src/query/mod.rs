@@ -7,12 +7,14 @@ mod idle;
 mod inbox;
 mod messages;
 mod turns;
+mod usage;
 mod work;
 
 pub use chats::{ChatFilter, Parent};
 pub use inbox::{INBOX_MAX, InboxEntry, InboxFilter, Unread};
 pub use messages::{MessagePage, MessageQuery, MessageRow};
 pub use turns::TurnSummary;
+pub use usage::{SpentOnDay, UsageFilter, UsageGroup, UsageSum};
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq)]

@@ -9,4 +9,5 @@ mod rebuild;
 mod rows;
 mod runner;
 mod snapshots;
+mod usage;
 mod world;

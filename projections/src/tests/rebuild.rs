@@ -75,6 +75,7 @@ async fn a_comparison_finds_every_changed_missing_and_surplus_row() {
             "turns",
             "UPDATE turns SET attempts = attempts + 1 WHERE turn_id = (SELECT max(turn_id) FROM turns)".to_owned(),
         ),
+        ("usage_days", "UPDATE usage_days SET steps = steps + 1 WHERE purpose = 'answer'".to_owned()),
         ("labels", format!("INSERT INTO labels (chat_id, name, value) VALUES ({first}, 'a', 'b')")),
         (
             "queue",
@@ -208,7 +209,8 @@ async fn names_are_checked_and_a_second_rebuild_is_refused() {
     let unknown = models.rebuild(named("chatz")).await;
     assert!(matches!(unknown, Err(ReadError::UnknownProjection { name, .. }) if name == "chatz"));
     let names = models.projection_names();
-    assert_eq!(names, ["chats", "search", "messages", "queue", "files", "turns", "inbox", "work", "snapshots"]);
+    let all = ["chats", "search", "messages", "queue", "files", "turns", "usage", "inbox", "work", "snapshots"];
+    assert_eq!(names, all);
     let mut progress = models.rebuild_progress();
     let rebuilding = models.clone();
     let first = tokio::spawn(async move { rebuilding.rebuild(named("work")).await });

@@ -15,5 +15,7 @@ mod rows;
 mod runner;
 #[path = "../../../projections/src/tests/snapshots.rs"]
 mod snapshots;
+#[path = "../../../projections/src/tests/usage.rs"]
+mod usage;
 #[path = "../../../projections/src/tests/world.rs"]
 mod world;

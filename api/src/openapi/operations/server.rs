@@ -44,6 +44,24 @@ pub(super) fn all() -> Vec<Operation> {
             .takes([path::workspace()])
             .answers_nothing(204, "It is gone, or going.")
             .fails(&[Code::InvalidRequest, Code::Forbidden, Code::WorkspaceNotFound, Code::WorkspacesUnavailable]),
+        Operation::new("get", api("/usage"), "listUsage", "usage", "What was spent")
+            .about(
+                "Tokens and cost, in sums per heading, with those of compactions, titles, advice and failed tries. Who is \
+                 neither auditor nor administrator sees their own. What was spent on a chat stays when it is erased.",
+            )
+            .takes([
+                query::group(),
+                query::owner(),
+                query::model(),
+                query::of_chat(),
+                query::family(),
+                query::from(),
+                query::to(),
+                query::limit(),
+                query::cursor(),
+            ])
+            .answers(200, "A page of sums, and what all pages come to.", schema_ref("UsageReport"))
+            .fails(&[Code::InvalidRequest, Code::Forbidden, Code::ReadsBehind]),
         Operation::new("get", api("/projections"), "listProjections", "projections", "How far the read models are")
             .answers(200, "All of them.", page_of(schema_ref("Projection")))
             .fails(&[Code::InvalidRequest, Code::Forbidden]),

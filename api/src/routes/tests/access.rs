@@ -91,6 +91,7 @@ fn rows() -> Vec<Row> {
         ("GET", "/templates/nothing", none.clone(), Everybody, "template_not_found"),
         ("GET", "/workspaces", none.clone(), Administering, "200"),
         ("DELETE", "/workspaces/nothing", none.clone(), Administering, "workspace_not_found"),
+        ("GET", "/usage", none.clone(), Everybody, "200"),
         ("GET", "/projections", none.clone(), Auditing, "200"),
         ("POST", "/projections/nothing/rebuild", none, Administering, "projection_not_found"),
     ]
