@@ -9,6 +9,7 @@ use verbatim_events::snapshot::Snapshots;
 use verbatim_events::tool::ToolBox;
 use verbatim_events::vault::Vault;
 
+use crate::budgets::Budgets;
 use crate::capacity::Capacity;
 use crate::clock::Clock;
 use crate::handle::Handle;
@@ -34,6 +35,8 @@ pub struct NodeOptions {
     pub models: Arc<dyn ModelCatalog>,
     /// The server's tools.
     pub tools: Arc<dyn ToolBox>,
+    /// What owners may spend.
+    pub budgets: Arc<Budgets>,
     /// The bounds.
     pub limits: Arc<Limits>,
     /// The node's name, as the events carry it.
@@ -53,6 +56,7 @@ pub(crate) struct Deps {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) models: Arc<dyn ModelCatalog>,
     pub(crate) tools: Arc<dyn ToolBox>,
+    pub(crate) budgets: Arc<Budgets>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) node_name: String,
     pub(crate) runtime: tokio::runtime::Handle,
@@ -78,6 +82,7 @@ impl Node {
             clock: options.clock,
             models: options.models,
             tools: options.tools,
+            budgets: options.budgets,
             limits: options.limits,
             node_name: options.node_name,
             runtime: options.runtime,

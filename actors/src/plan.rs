@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+use verbatim_events::budget::Spent;
 use verbatim_events::chat::{
     CallToRun, Chat, Effect, ModelFacts, NextAction, context_tokens, decide, next_action, pending, stricter_window,
     threshold_percent,
@@ -24,6 +25,7 @@ use verbatim_events::rejection::Rejection;
 use verbatim_events::vault::Sealer;
 use verbatim_events::{prompt, wire};
 
+use crate::budgets::Verdict;
 use crate::capacity::{Gate, Seat};
 use crate::clock::retry_is_due;
 use crate::handle::{Meta, SendError};
@@ -134,6 +136,17 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// What the events so far say was spent: nobody has been told of it yet.
+    fn spent(&self) -> Spent {
+        let mut spent = Spent::default();
+        for (recorded, _, _) in &self.witnessed {
+            if let Some(spending) = recorded.event.spending() {
+                spent.spend(&spending);
+            }
+        }
+        spent
+    }
+
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
         decide(self.chat.as_ref(), command, Context { now: self.now, limits: &self.deps.limits })
     }
@@ -173,7 +186,8 @@ pub(crate) fn plan(
     };
     let (mut attempt, mut preparation) = (None, None);
     for _ in 0..FOLLOW_UPS_MAX {
-        let (command, work) = match draft.chat.as_ref().map(|chat| follow_up(deps, chat, now, means)) {
+        let next = draft.chat.as_ref().map(|chat| follow_up(deps, chat, now, means, draft.spent()));
+        let (command, work) = match next {
             None | Some(FollowUp::Nothing) => break,
             Some(FollowUp::Prepare(work)) => {
                 preparation = Some(work);
@@ -213,7 +227,14 @@ enum FollowUp {
     Command(Box<Command>, Option<Work>),
 }
 
-fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, means: Means<'_>) -> FollowUp {
+/// A turn that has called no model yet, and has not tried to.
+fn is_at_its_start(chat: &Chat) -> bool {
+    let outline = &chat.outline;
+    outline.attempts_at_history == 0 && outline.turn.as_ref().is_some_and(|turn| turn.steps == 0)
+}
+
+/// `uncommitted`: what the append says so far was spent.
+fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, means: Means<'_>, uncommitted: Spent) -> FollowUp {
     let Means { is_prepared, seat, .. } = means;
     let due = pending(chat).into_iter().any(|effect| match effect {
         Effect::Act => true,
@@ -226,6 +247,18 @@ fn follow_up(deps: &Deps, chat: &Chat, now: DateTime<Utc>, means: Means<'_>) -> 
     let fail = |error| (Command::FailTurn { attempt_id: None, error, partial: Vec::new() }, None);
     let models = Models::of(deps, chat);
     let action = next_action(chat, &models.facts(&deps.limits), &deps.limits);
+    if matches!(action, NextAction::Generate | NextAction::Compact(_) | NextAction::LoadContext)
+        && is_at_its_start(chat)
+    {
+        match deps.budgets.judge(&chat.outline.owner, uncommitted, now, is_prepared) {
+            Verdict::Begins => {}
+            Verdict::NotKnownYet(known) => return FollowUp::Prepare(known),
+            Verdict::UsedUp(error) => {
+                let (command, work) = fail(error);
+                return FollowUp::Command(Box::new(command), work);
+            }
+        }
+    }
     let is_a_step = matches!(
         action,
         NextAction::Generate | NextAction::RunTools(_) | NextAction::Compact(_) | NextAction::LoadContext

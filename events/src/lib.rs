@@ -3,6 +3,7 @@
 //! **Invariant:** nothing here does I/O, awaits, reads a clock or draws a random number. Time and ids come in as
 //! arguments. The ports (`log`, `journal`, `model`, `snapshot`) are traits alone; `memory` is the log's reference implementation.
 
+pub mod budget;
 pub mod chat;
 pub mod command;
 pub mod envelope;

@@ -112,6 +112,7 @@ impl World {
             clock: Arc::new(self.clock.clone()) as Arc<dyn Clock>,
             models: Arc::new(model.clone()) as Arc<dyn ModelCatalog>,
             tools: Arc::clone(&self.tools),
+            budgets: Arc::default(),
             limits: Arc::new(self.limits.clone()),
             node_name: name.to_owned(),
             runtime: runtime(),

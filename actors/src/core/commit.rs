@@ -178,6 +178,9 @@ impl Core {
         for (index, (recorded, _, _)) in witnessed.iter_mut().enumerate() {
             recorded.position = (position + 1 + index as u64).saturating_sub(count);
         }
+        for (recorded, _, _) in &witnessed {
+            self.deps.budgets.committed(&after.outline, recorded);
+        }
         self.deps.metrics.committed(command, witnessed.iter().map(|(recorded, _, _)| &recorded.event));
         self.census.moved(&self.deps.metrics, Some(&after.outline));
         let turn_before = self.chat.as_ref().and_then(|chat| chat.outline.turn.as_ref()).map(|turn| turn.id);

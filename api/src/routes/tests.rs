@@ -95,6 +95,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             models: Arc::clone(&models),
             tools: tools.tool_box(),
+            budgets: Arc::default(),
             limits: Arc::clone(&limits),
             node_name: "test".into(),
             runtime: runtime.clone(),

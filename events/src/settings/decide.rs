@@ -1,10 +1,11 @@
 //! Which changes of the settings are allowed, and what happens by them.
 
-use super::entry::{MODEL_NAME, PROVIDER_NAME, check_name};
+use super::entry::{MODEL_NAME, PROVIDER_NAME, check_name, check_owner};
 use super::{
-    Base, DefaultModelSet, Effective, Model, ModelRemoved, ModelSet, Provider, ProviderKind, ProviderRemoved,
-    ProviderSet, Settings, SettingsEvent, Source,
+    Base, BudgetRemoved, BudgetSet, DefaultModelSet, Effective, Model, ModelRemoved, ModelSet, Provider, ProviderKind,
+    ProviderRemoved, ProviderSet, Settings, SettingsEvent, Source,
 };
+use crate::budget::Budget;
 use crate::price::Price;
 
 /// How many providers may be set.
@@ -12,6 +13,9 @@ const PROVIDERS_MAX: usize = 100;
 
 /// How many models may be set.
 const MODELS_MAX: usize = 1000;
+
+/// How many owners may have budgets of their own.
+const BUDGETS_MAX: usize = 100_000;
 
 /// The longest name of a variable, in bytes.
 const VARIABLE_MAX_BYTES: usize = 128;
@@ -107,6 +111,18 @@ pub enum SettingsCommand {
         /// Its name.
         name: String,
     },
+    /// Gives an owner a budget, or another one.
+    SetBudget {
+        /// Whose.
+        owner: String,
+        /// All of it.
+        budget: Budget,
+    },
+    /// Takes an owner's budget back.
+    RemoveBudget {
+        /// Whose.
+        owner: String,
+    },
 }
 
 /// Why a change is refused. Nothing happens then.
@@ -123,6 +139,12 @@ pub enum SettingsRejection {
     ModelNotFound {
         /// The name.
         name: String,
+    },
+    /// The owner has no budget of their own.
+    #[error("no budget was set for {owner:?}")]
+    BudgetNotFound {
+        /// The owner.
+        owner: String,
     },
     /// What was to be new is there.
     #[error("there is a {what} {name:?} already")]
@@ -220,6 +242,22 @@ pub fn decide(
             after.models.remove(name);
             keeps_default(&before, base, &after)?;
             Ok(vec![SettingsEvent::ModelRemoved(ModelRemoved { name: name.clone() })])
+        }
+        SettingsCommand::SetBudget { owner, budget } => {
+            check_owner(owner).map_err(|problem| invalid("owner", problem))?;
+            if settings.budgets.get(owner) == Some(budget) {
+                return Ok(Vec::new());
+            }
+            if settings.budgets.len() >= BUDGETS_MAX && !settings.budgets.contains_key(owner) {
+                return Err(SettingsRejection::TooMany { what: "budget", max: BUDGETS_MAX });
+            }
+            Ok(vec![SettingsEvent::BudgetSet(BudgetSet { owner: owner.clone(), budget: *budget })])
+        }
+        SettingsCommand::RemoveBudget { owner } => {
+            if !settings.budgets.contains_key(owner) {
+                return Err(SettingsRejection::BudgetNotFound { owner: owner.clone() });
+            }
+            Ok(vec![SettingsEvent::BudgetRemoved(BudgetRemoved { owner: owner.clone() })])
         }
     }
 }

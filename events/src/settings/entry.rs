@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::budget::OWNER_MAX_BYTES;
 use crate::price::Price;
 
 /// The longest name of a provider or model, in bytes.
@@ -226,6 +227,14 @@ fn check_url(url: &str) -> Result<(), &'static str> {
     let port_is_right = port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
     if host.is_empty() || host == "[]" || !port_is_right {
         return Err("a base_url names a host, and if it names a port, then a number up to 65535");
+    }
+    Ok(())
+}
+
+/// Refuses what is no owner's name: whose budget it were, nobody could ever say.
+pub(super) fn check_owner(owner: &str) -> Result<(), String> {
+    if owner.trim().is_empty() || owner.len() > OWNER_MAX_BYTES || owner.chars().any(char::is_control) {
+        return Err(format!("an owner's name has 1 to {OWNER_MAX_BYTES} bytes and no control characters"));
     }
     Ok(())
 }

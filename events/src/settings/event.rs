@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Model, Provider};
+use crate::budget::Budget;
 
 /// Something that happened to the settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,10 @@ pub enum SettingsEvent {
     ModelRemoved(ModelRemoved),
     /// Another model is the default one.
     DefaultModelSet(DefaultModelSet),
+    /// An owner got a budget, or another one.
+    BudgetSet(BudgetSet),
+    /// An owner's budget is gone; a default one counts again.
+    BudgetRemoved(BudgetRemoved),
 }
 
 /// A provider was made or changed.
@@ -61,4 +66,22 @@ pub struct ModelRemoved {
 pub struct DefaultModelSet {
     /// Its name.
     pub name: String,
+}
+
+/// An owner got a budget, or another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetSet {
+    /// Whose.
+    pub owner: String,
+    /// All of it.
+    pub budget: Budget,
+}
+
+/// An owner's budget is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetRemoved {
+    /// Whose.
+    pub owner: String,
 }

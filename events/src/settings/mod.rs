@@ -23,7 +23,9 @@ pub use decide::{
 };
 pub use effective::{Base, Effective, Entry, Source};
 pub use entry::{Model, NAME_MAX_BYTES, Provider, ProviderKind};
-pub use event::{DefaultModelSet, ModelRemoved, ModelSet, ProviderRemoved, ProviderSet, SettingsEvent};
+pub use event::{
+    BudgetRemoved, BudgetSet, DefaultModelSet, ModelRemoved, ModelSet, ProviderRemoved, ProviderSet, SettingsEvent,
+};
 pub use state::{IllegalSetting, RecordedSetting, Settings};
 pub use wire::{SETTINGS_EVENT_TYPES, decode, event_type, readable_schemas, seal};
 

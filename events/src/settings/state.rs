@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::entry::{MODEL_NAME, PROVIDER_NAME, check_name};
+use super::entry::{MODEL_NAME, PROVIDER_NAME, check_name, check_owner};
 use super::{Model, Provider, SettingsEvent};
+use crate::budget::Budget;
 use crate::ids::{Digest, Position, Version};
 
 /// A stored event of the settings stream with its data read.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub models: BTreeMap<String, Model>,
     /// The model of chats that name none, if one was set.
     pub default_model: Option<String>,
+    /// Budgets by owner.
+    pub budgets: BTreeMap<String, Budget>,
 }
 
 /// An event that cannot have happened after those before it.
@@ -76,6 +79,14 @@ impl Settings {
                 removal.ok_or_else(|| illegal(unset("model", &removed.name)))?;
             }
             SettingsEvent::DefaultModelSet(set) => self.default_model = Some(set.name.clone()),
+            SettingsEvent::BudgetSet(set) => {
+                check_owner(&set.owner).map_err(illegal)?;
+                self.budgets.insert(set.owner.clone(), set.budget);
+            }
+            SettingsEvent::BudgetRemoved(removed) => {
+                let removal = self.budgets.remove(&removed.owner);
+                removal.ok_or_else(|| illegal(unset("budget of", &removed.owner)))?;
+            }
         }
         self.version = recorded.version;
         self.head_hash = recorded.hash;

@@ -48,6 +48,8 @@ settings_event_types! {
     ModelSet "model_set" 1;
     ModelRemoved "model_removed" 1;
     DefaultModelSet "default_model_set" 1;
+    BudgetSet "budget_set" 1;
+    BudgetRemoved "budget_removed" 1;
 }
 
 /// How events with an old schema number are read.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::wire::{encode, read, stored_type};
 use super::*;
+use crate::budget::{Budget, BudgetPeriod};
 use crate::price::Price;
 
 fn folder() -> PathBuf {
@@ -116,6 +117,25 @@ fn samples() -> Vec<(&'static str, SettingsEvent)> {
         ),
         ("", SettingsEvent::ModelRemoved(ModelRemoved { name: "small".to_owned() })),
         ("", SettingsEvent::DefaultModelSet(DefaultModelSet { name: "small".to_owned() })),
+        (
+            "",
+            SettingsEvent::BudgetSet(BudgetSet {
+                owner: "ada".to_owned(),
+                budget: Budget {
+                    period: BudgetPeriod::Month,
+                    limit_micros: Some(50_000_000),
+                    limit_tokens: Some(1_000_000),
+                },
+            }),
+        ),
+        (
+            ".min",
+            SettingsEvent::BudgetSet(BudgetSet {
+                owner: "ada".to_owned(),
+                budget: Budget { period: BudgetPeriod::Day, limit_micros: None, limit_tokens: None },
+            }),
+        ),
+        ("", SettingsEvent::BudgetRemoved(BudgetRemoved { owner: "ada".to_owned() })),
     ]
 }
 

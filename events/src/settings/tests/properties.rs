@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::budget::{Budget, BudgetPeriod};
 
 /// Few names, so that commands meet.
 fn name() -> impl Strategy<Value = String> {
@@ -40,6 +41,19 @@ fn model_change() -> impl Strategy<Value = ModelChange> {
     })
 }
 
+fn owner() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["ada", "bob", "", "\n"]).prop_map(str::to_owned)
+}
+
+fn budget() -> impl Strategy<Value = Budget> {
+    (any::<bool>(), prop::option::of(0_u64..3), prop::option::of(0_u64..3)).prop_map(
+        |(day, limit_micros, limit_tokens)| {
+            let period = if day { BudgetPeriod::Day } else { BudgetPeriod::Month };
+            Budget { period, limit_micros, limit_tokens }
+        },
+    )
+}
+
 fn command() -> impl Strategy<Value = SettingsCommand> {
     prop_oneof![
         3 => (name(), provider_change(), given())
@@ -48,6 +62,8 @@ fn command() -> impl Strategy<Value = SettingsCommand> {
         4 => (name(), model_change(), given())
             .prop_map(|(name, change, given)| SettingsCommand::SetModel { name, change, given }),
         1 => name().prop_map(|name| SettingsCommand::RemoveModel { name }),
+        2 => (owner(), budget()).prop_map(|(owner, budget)| SettingsCommand::SetBudget { owner, budget }),
+        1 => owner().prop_map(|owner| SettingsCommand::RemoveBudget { owner }),
     ]
 }
 

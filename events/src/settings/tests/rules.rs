@@ -2,6 +2,7 @@
 
 use super::super::entry::{MODEL_NAME, PROVIDER_NAME, check_name};
 use super::*;
+use crate::budget::{Budget, BudgetPeriod};
 
 fn provider(name: &str, change: ProviderChange, given: Given) -> SettingsCommand {
     SettingsCommand::SetProvider { name: name.to_owned(), change, given }
@@ -283,4 +284,30 @@ fn a_provider_fits_its_kind() {
     assert_eq!(demo.check().map_err(|(field, _)| field), Err("api_key"));
     let stored = Provider { store: true, ..Provider::of(ProviderKind::Anthropic) };
     assert_eq!(stored.check().map_err(|(field, _)| field), Err("store"));
+}
+
+#[test]
+fn a_budget_is_set_changed_and_taken_back() {
+    let base = base();
+    let budget = Budget { period: BudgetPeriod::Month, limit_micros: Some(1), limit_tokens: None };
+    let set = |owner: &str, budget| SettingsCommand::SetBudget { owner: owner.to_owned(), budget };
+    let remove = SettingsCommand::RemoveBudget { owner: "ada".to_owned() };
+    let missing = Err(SettingsRejection::BudgetNotFound { owner: "ada".to_owned() });
+    assert_eq!(decide(&Settings::default(), &base, &remove), missing);
+    let events = decide(&Settings::default(), &base, &set("ada", budget)).expect("a budget");
+    let settings = after(Settings::default(), &events).expect("legal");
+    assert_eq!(settings.budgets["ada"], budget);
+    assert_eq!(decide(&settings, &base, &set("ada", budget)), Ok(Vec::new()), "it is so already");
+    let other = Budget { period: BudgetPeriod::Day, ..budget };
+    let events = decide(&settings, &base, &set("ada", other)).expect("another budget");
+    let settings = after(settings, &events).expect("legal");
+    assert_eq!(settings.budgets["ada"], other);
+    let events = decide(&settings, &base, &remove).expect("it is there");
+    let settings = after(settings, &events).expect("legal");
+    assert!(settings.budgets.is_empty());
+    assert_eq!(decide(&settings, &base, &remove), missing);
+    for owner in ["", "  ", "a\nb", &"x".repeat(257)] {
+        let refused = decide(&settings, &base, &set(owner, budget));
+        assert!(matches!(refused, Err(SettingsRejection::Invalid { field: "owner", .. })), "{owner:?}: {refused:?}");
+    }
 }
