@@ -3,6 +3,7 @@
 //! Threads: the HTTP workers and the actors have threads of their own; databases and providers share one runtime, which
 //! the caller brings. The caller's thread must run an actix system.
 
+mod budgets;
 mod recovery;
 mod workspaces;
 
@@ -14,6 +15,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use verbatim_actors::budgets::Budgets;
 use verbatim_actors::clock::{Clock, SystemClock};
 use verbatim_actors::handle::Handle;
 use verbatim_actors::node::{Node, NodeOptions};
@@ -186,6 +188,7 @@ impl Server {
         let access = Access::new(settings.node_name.clone());
         let sources = ToolSources { models: &models, workspaces: &workspaces, files: &files, clock: &clock };
         let tools = Arc::new(Tools::new(&settings, environment, &access, sources, runtime.clone()));
+        let budgets = Arc::new(Budgets::default());
         let handle = Node::start(NodeOptions {
             log: storage.log(),
             vault: Arc::new(NoVault),
@@ -194,6 +197,7 @@ impl Server {
             clock: Arc::clone(&clock),
             models: Arc::clone(&models),
             tools: tools.tool_box(),
+            budgets: Arc::clone(&budgets),
             limits: Arc::clone(&limits),
             node_name: settings.node_name.clone(),
             runtime: runtime.clone(),
@@ -212,6 +216,8 @@ impl Server {
                 stop.run_until_cancelled(recover).await;
             }
         });
+        let seeding = budgets::seed(Arc::clone(&budgets), storage.log(), reads.clone(), Arc::clone(&clock));
+        runtime.spawn(background.clone().run_until_cancelled_owned(seeding));
         runtime.spawn(background.clone().run_until_cancelled_owned(metrics::upkeep()));
         let housekeeper =
             Housekeeper::new(handle.clone(), reads.clone(), Arc::clone(&clock), workspaces.clone(), &limits);

@@ -1,9 +1,12 @@
 //! Which events spent tokens, and how many. State, read models, budgets and metrics all count by this one function, so
 //! that their sums agree.
 
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
 use crate::event::{Event, UsagePurpose};
 use crate::message::{Origin, Role, Usage};
-use crate::price::STEP_COST_MAX_MICROS;
+use crate::price::{Cost, STEP_COST_MAX_MICROS};
 
 /// Tokens of one class that one step can have spent. A provider that says more is wrong, and must not spoil sums.
 const TOKENS_MAX: u64 = 10_000_000_000;
@@ -61,4 +64,47 @@ fn believable(usage: Usage) -> Usage {
         cache_write_tokens: cache_write_tokens.min(TOKENS_MAX),
         reasoning_tokens: reasoning_tokens.min(TOKENS_MAX),
     }
+}
+
+/// What a chat spent on one day (UTC) with one model for one purpose.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpendingShare {
+    /// The day.
+    pub day: NaiveDate,
+    /// The model, by its configured name; absent where the events name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What for.
+    pub purpose: UsagePurpose,
+    /// Model calls.
+    pub steps: u64,
+    /// Their tokens.
+    pub usage: Usage,
+    /// What they cost.
+    pub cost: Cost,
+}
+
+/// Adds what was spent on a day to its share.
+pub fn add_to_share(shares: &mut Vec<SpendingShare>, day: NaiveDate, spending: &Spending<'_>) {
+    let is_its = |share: &&mut SpendingShare| {
+        share.day == day && share.purpose == spending.purpose && share.model.as_deref() == spending.model
+    };
+    // The newest are the last.
+    if let Some(share) = shares.iter_mut().rev().find(is_its) {
+        share.steps += 1;
+        share.usage.add(&spending.usage);
+        share.cost.add_step(spending.cost_micros);
+        return;
+    }
+    let mut cost = Cost::default();
+    cost.add_step(spending.cost_micros);
+    shares.push(SpendingShare {
+        day,
+        model: spending.model.map(str::to_owned),
+        purpose: spending.purpose,
+        steps: 1,
+        usage: spending.usage,
+        cost,
+    });
 }

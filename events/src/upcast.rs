@@ -22,6 +22,8 @@ pub const STEPS: &[Step] = &[
     Step { event_type: "message_committed", from: 2, raise: unchanged },
     // Number 4 may say what the step cost; what the earlier ones cost nobody wrote down.
     Step { event_type: "message_committed", from: 3, raise: unchanged },
+    // Number 3 may say how what was spent is shared out; of number 2 the sum is known.
+    Step { event_type: "chat_erased", from: 2, raise: unchanged },
     // Number 2 may name the chat that it was forked from.
     Step { event_type: "chat_created", from: 1, raise: unchanged },
     // Number 2 may be a fork's; the reasons of number 1 mean what they meant.

@@ -102,7 +102,7 @@ event_types! {
     SettingsChanged "settings_changed" 3;
     ChatArchived "chat_archived" 1;
     ChatUnarchived "chat_unarchived" 1;
-    ChatErased "chat_erased" 2;
+    ChatErased "chat_erased" 3;
     ChildSpawned "child_spawned" 1;
     UsageRecorded "usage_recorded" 1;
 }

@@ -14,6 +14,7 @@ use crate::event::{
 use crate::form::FormCell;
 use crate::ids::{ChatId, Digest, MessageId, QueuedId, Version};
 use crate::message::{Message, Origin, Role};
+use crate::spending::add_to_share;
 
 /// An event that cannot have happened in the state it is applied to: the log or the program is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +44,9 @@ pub(super) fn illegal(recorded: &Recorded, problem: String) -> IllegalEvent {
 ///
 /// As with `Outline::apply`, an erasure may come after events that were passed over.
 pub fn evolve(state: Option<Chat>, recorded: &Recorded) -> Result<Chat, IllegalEvent> {
-    if comes_after_erased_events(state.as_ref().map(|chat| &chat.outline), recorded).is_some() {
-        return Ok(Chat::empty(Outline::apply(None, recorded)?, ChatConfig::default(), recorded.hash));
+    if let Some(remains) = comes_after_erased_events(state.as_ref().map(|chat| &chat.outline), recorded) {
+        let chat = Chat::empty(Outline::apply(None, recorded)?, ChatConfig::default(), recorded.hash);
+        return Ok(Chat { spent: Arc::new(remains.spending.clone()), ..chat });
     }
     match state {
         None => Chat::begin(recorded),
@@ -84,6 +86,7 @@ impl Chat {
             offer: Arc::default(),
             context: None,
             chain: Arc::default(),
+            spent: Arc::default(),
         }
     }
 
@@ -91,6 +94,9 @@ impl Chat {
     pub(super) fn advance(&mut self, recorded: &Recorded) -> Result<(), IllegalEvent> {
         self.outline.advance(recorded)?;
         self.fold_words(recorded).map_err(|problem| illegal(recorded, problem))?;
+        if let Some(spending) = recorded.event.spending() {
+            add_to_share(Arc::make_mut(&mut self.spent), recorded.recorded_at.date_naive(), &spending);
+        }
         self.head_hash = recorded.hash;
         Ok(())
     }
@@ -151,7 +157,13 @@ impl Chat {
                 self.set_boundary(Boundary { version, is_compaction: true });
             }
             Event::ContextCleared(_) => self.set_boundary(Boundary { version, is_compaction: false }),
-            Event::ChatErased(_) => self.forget_words(),
+            Event::ChatErased(erased) => {
+                self.forget_words();
+                // Who could read what was before and who could not see the same.
+                if let Some(remains) = &erased.remains {
+                    self.spent = Arc::new(remains.spending.clone());
+                }
+            }
             Event::ChatCreated(_)
             | Event::CapacityAwaited(_)
             | Event::AttemptAbandoned(_)

@@ -455,7 +455,7 @@ impl Outline {
         Ok(())
     }
 
-    /// What stays known of the chat when its content is erased.
+    /// What stays known of the chat when its content is erased, as far as the outline knows it.
     pub fn remains(&self) -> Remains {
         Remains {
             owner: self.owner.clone(),
@@ -465,6 +465,7 @@ impl Outline {
             archived: self.archived,
             usage: self.usage,
             cost: self.cost,
+            spending: Vec::new(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::chat::outline::{Outline, Status};
 use crate::event::{ApprovalDecision, CompactionSource, ContextSource, EffectClass, Offer, ToolDefinition, ToolPolicy};
 use crate::ids::{AttemptId, Digest, MessageId, QueuedId, Version};
 use crate::part::Part;
+use crate::spending::SpendingShare;
 
 /// What was fixed when the chat began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -126,6 +127,8 @@ pub struct Chat {
     pub context: Option<Arc<PinnedContext>>,
     /// Whether the newest answer's provider keeps it.
     pub chain: Arc<Chain>,
+    /// What was spent, by day, model and purpose; with what the open turn has spent so far.
+    pub spent: Arc<Vec<SpendingShare>>,
 }
 
 /// The thirteen states.

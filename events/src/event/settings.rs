@@ -9,6 +9,7 @@ use crate::event::{ContextMark, TitleSource, WorkspaceBinding};
 use crate::ids::ChatId;
 use crate::message::Usage;
 use crate::price::Cost;
+use crate::spending::SpendingShare;
 
 /// A title with its source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +123,9 @@ pub struct Remains {
     pub usage: Usage,
     /// What those tokens cost.
     pub cost: Cost,
+    /// The same by day, model and purpose. Absent in logs of older programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spending: Vec<SpendingShare>,
 }
 
 /// What a child chat is for.

@@ -1,16 +1,19 @@
 //! What was spent: per day (UTC), owner, model, purpose and chat, the sums of what single events say. They hold nobody's
-//! words and stay when a chat is erased: what was paid was paid.
+//! words and stay when a chat is erased: what was paid was paid. Its erasure says all of them once more, for whoever can read
+//! nothing before it; so its rows are made anew from that, whoever reads.
 
 use std::collections::BTreeMap;
 
-use verbatim_events::event::UsagePurpose;
+use chrono::NaiveTime;
+use verbatim_events::event::{ChatErased, Event, UsagePurpose};
 use verbatim_events::ids::ChatId;
 use verbatim_events::message::Usage;
 use verbatim_events::price::Cost;
+use verbatim_events::spending::SpendingShare;
 
 use super::{Column, Kind, PAGE_ROWS, Projection, Table, column, id, key, name};
 use crate::batch::Batch;
-use crate::database::{Dialect, Statement, Value, multi_row};
+use crate::database::{Dialect, Statement, Value, in_list, multi_row};
 
 /// The sums.
 pub(super) struct UsageDays;
@@ -65,7 +68,9 @@ impl Projection for UsageDays {
     }
 
     fn apply(&self, batch: &Batch, _dialect: Dialect) -> Vec<Statement> {
-        multi_row(
+        let gone: Vec<_> = told_anew(batch).keys().map(|chat_id| chat_id.0).collect();
+        let mut statements = in_list("DELETE FROM usage_days WHERE chat_id IN ", "", &gone);
+        statements.extend(multi_row(
             "INSERT INTO usage_days (owner, day, model, purpose, chat_id, root, steps, unpriced_steps, cost_micros,
              input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens) VALUES ",
             "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -79,28 +84,54 @@ impl Projection for UsageDays {
              cache_write_tokens = usage_days.cache_write_tokens + excluded.cache_write_tokens,
              reasoning_tokens = usage_days.reasoning_tokens + excluded.reasoning_tokens",
             sums(batch).iter().map(|(place, sum)| row(place, sum)).collect(),
-        )
+        ));
+        statements
     }
 }
 
+/// The erased chats whose erasure says what was spent on them. An older program's says nothing, and what was before it can
+/// be read.
+fn told_anew(batch: &Batch) -> BTreeMap<ChatId, &[SpendingShare]> {
+    let erasures = batch.steps.iter().filter_map(|step| {
+        let Event::ChatErased(ChatErased { remains: Some(remains), .. }) = &step.recorded.event else { return None };
+        Some((step.recorded.chat_id, remains.spending.as_slice()))
+    });
+    erasures.collect()
+}
+
 fn sums(batch: &Batch) -> BTreeMap<Place<'_>, Sum> {
+    let erasures = told_anew(batch);
     let mut sums: BTreeMap<Place<'_>, Sum> = BTreeMap::new();
     for step in &batch.steps {
         let recorded = &step.recorded;
-        let Some(spending) = recorded.event.spending() else { continue };
         let Some(touched) = batch.chats.get(&recorded.chat_id) else { continue };
-        let place = Place {
+        let place = |day, model, purpose| Place {
             owner: &touched.after.owner,
-            day: recorded.recorded_at.timestamp().div_euclid(DAY_SECONDS),
-            model: spending.model.unwrap_or_default(),
-            purpose: spending.purpose,
+            day,
+            model,
+            purpose,
             chat_id: recorded.chat_id,
             root: touched.after.root,
         };
-        let sum = sums.entry(place).or_default();
-        sum.steps += 1;
-        sum.usage.add(&spending.usage);
-        sum.cost.add_step(spending.cost_micros);
+        let today = recorded.recorded_at.timestamp().div_euclid(DAY_SECONDS);
+        if let Some(shares) = erasures.get(&recorded.chat_id) {
+            if !matches!(recorded.event, Event::ChatErased(_)) {
+                continue;
+            }
+            for share in *shares {
+                let day = share.day.and_time(NaiveTime::MIN).and_utc().timestamp().div_euclid(DAY_SECONDS);
+                let sum =
+                    sums.entry(place(day, share.model.as_deref().unwrap_or_default(), share.purpose)).or_default();
+                sum.steps += share.steps;
+                sum.usage.add(&share.usage);
+                sum.cost.add(&share.cost);
+            }
+        } else if let Some(spending) = recorded.event.spending() {
+            let sum = sums.entry(place(today, spending.model.unwrap_or_default(), spending.purpose)).or_default();
+            sum.steps += 1;
+            sum.usage.add(&spending.usage);
+            sum.cost.add_step(spending.cost_micros);
+        }
     }
     sums
 }

@@ -159,6 +159,11 @@ async fn what_an_erased_chat_cost_stays() {
     let filter = UsageFilter { chat: Some(chat), ..UsageFilter::default() };
     let [sum] = all(&models, &filter, &[UsageGroup::Chat], 10).await.try_into().unwrap();
     assert_eq!((sum.chat, sum.steps, sum.cost.total_micros()), (Some(chat), 1, Some(105)));
+    // Also for who can read nothing of the chat but its end.
+    let before = all(&models, &UsageFilter::default(), &ALL_GROUPS, 10).await;
+    world.seal_away(chat).await;
+    models.rebuild(RebuildRequest::default()).await.unwrap();
+    assert_eq!(all(&models, &UsageFilter::default(), &ALL_GROUPS, 10).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

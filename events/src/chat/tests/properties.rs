@@ -351,6 +351,12 @@ fn check_sums(story: &Story) {
         }
     }
     let Some(chat) = &story.chat else { return };
+    let (mut shared_usage, mut shared_cost) = (Usage::default(), Cost::default());
+    for share in chat.spent.iter() {
+        shared_usage.add(&share.usage);
+        shared_cost.add(&share.cost);
+    }
+    assert_eq!((shared_usage, shared_cost), (usage, cost), "the shares are the whole");
     let (mut known_usage, mut known_cost) = (chat.outline.usage, chat.outline.cost);
     if let Some(turn) = &chat.outline.turn {
         known_usage.add(&turn.usage);

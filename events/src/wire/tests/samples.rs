@@ -13,6 +13,7 @@ use crate::ids::{ChatId, Digest};
 use crate::message::{FinishReason, Origin, Role, Usage, Visibility};
 use crate::part::{FileContent, FileKind, Part};
 use crate::price::Cost;
+use crate::spending::SpendingShare;
 
 pub fn chat_id(number: u128) -> ChatId {
     ChatId(Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0000 + number))
@@ -310,6 +311,14 @@ pub fn full() -> Vec<Event> {
                 archived: true,
                 usage: usage(),
                 cost: Cost { known_micros: 1200, unpriced_steps: 1 },
+                spending: vec![SpendingShare {
+                    day: chrono::NaiveDate::from_ymd_opt(2026, 9, 21).expect("a day"),
+                    model: some("gpt-x"),
+                    purpose: UsagePurpose::Advice,
+                    steps: 2,
+                    usage: usage(),
+                    cost: Cost { known_micros: 1200, unpriced_steps: 1 },
+                }],
             }),
         }),
         Event::ChildSpawned(ChildSpawned { child: chat_id(2), kind: ChildKind::Agent }),
