@@ -33,6 +33,7 @@ mod server_start;
 mod server_states;
 mod server_stream;
 mod server_tools_kill;
+mod server_usage;
 mod server_watch;
 mod server_workspace;
 mod shell;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use verbatim_events::price::dollars;
 
 use super::phrases;
 use super::show::{Action, Decision, End, Show, Waiting};
@@ -254,6 +255,9 @@ impl Follow {
             return Vec::new();
         }
         let mut shows = self.void();
+        if let Some(micros) = data["cost_micros"].as_u64().filter(|micros| *micros > 0) {
+            shows.push(Show::Remark(format!("this cost {}", dollars(micros))));
+        }
         shows.push(Show::End(match data["outcome"].as_str().unwrap_or_default() {
             "failed" => End::Failed { message: phrases::error(&data["error"]) },
             "max_steps" => End::Failed { message: "the turn took too many steps".to_owned() },

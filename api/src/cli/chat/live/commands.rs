@@ -4,6 +4,7 @@ use anyhow::bail;
 use chrono::Utc;
 use reqwest::Method;
 use serde_json::{Value, json};
+use verbatim_events::price::dollars;
 
 use super::Frames;
 use super::requests::{Done, Purpose};
@@ -369,6 +370,9 @@ fn status(chat: &Value, url: &str) -> String {
         format!("  status  {}{archived}, {} waiting", word("status"), chat["queue_length"].as_u64().unwrap_or(0)),
         format!("  tokens  {} in, {} out", tokens("input_tokens"), tokens("output_tokens")),
     ];
+    if let Some(micros) = chat["cost_micros"].as_u64() {
+        lines.push(format!("  cost    {}", dollars(micros)));
+    }
     if chat["last_error"].is_object() {
         lines.push(format!("  error   {}", harmless(&phrases::error(&chat["last_error"]))));
     }
@@ -480,10 +484,11 @@ mod tests {
     fn a_status_is_a_few_lines() {
         let chat = json!({
             "id": "c", "title": "T", "model": null, "status": "error", "archived": true, "queue_length": 2,
-            "usage": { "input_tokens": 5, "output_tokens": 7 }, "last_error": { "message": "no key" },
+            "usage": { "input_tokens": 5, "output_tokens": 7 }, "cost_micros": 1250000, "last_error": { "message": "no key" },
         });
         let text = status(&chat, "http://x");
         assert!(text.contains("status  error, archived, 2 waiting") && text.contains("tokens  5 in, 7 out"), "{text}");
+        assert!(text.contains("cost    $1.25"), "{text}");
         assert!(text.contains("model   none") && text.ends_with("error   no key"), "{text}");
     }
 
