@@ -169,12 +169,15 @@ impl Server {
         };
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let budgets = Arc::new(Budgets::default());
         let opened = SettingsStore::open(StoreOptions {
             log: storage.log(),
             clock: Arc::clone(&clock),
             base,
             keys: provider_keys,
             catalog,
+            budgets: Arc::clone(&budgets),
+            default_budget: settings.default_budget,
             runtime: runtime.clone(),
         });
         let model_settings = match opened.await {
@@ -188,7 +191,6 @@ impl Server {
         let access = Access::new(settings.node_name.clone());
         let sources = ToolSources { models: &models, workspaces: &workspaces, files: &files, clock: &clock };
         let tools = Arc::new(Tools::new(&settings, environment, &access, sources, runtime.clone()));
-        let budgets = Arc::new(Budgets::default());
         let handle = Node::start(NodeOptions {
             log: storage.log(),
             vault: Arc::new(NoVault),
@@ -260,6 +262,7 @@ impl Server {
             reads: reads.clone(),
             models,
             settings: model_settings,
+            budgets,
             tools: Arc::clone(&tools),
             keys,
             rates: Rates::new(&settings.http),

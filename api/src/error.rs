@@ -95,6 +95,8 @@ problem_codes! {
     ProviderNotFound: "provider_not_found", 404, "There is no such provider";
     /// There is no such model.
     ModelNotFound: "model_not_found", 404, "There is no such model";
+    /// The owner has no budget of their own.
+    BudgetNotFound: "budget_not_found", 404, "The owner has no budget of their own";
     /// The address does not take this method.
     MethodNotAllowed: "method_not_allowed", 405, "The method is not allowed here";
     /// The command does not fit the chat's state.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use verbatim_actors::budgets::Budgets;
 use verbatim_actors::clock::Clock;
 use verbatim_actors::handle::Handle;
 use verbatim_actors::ports::ModelCatalog;
@@ -42,6 +43,8 @@ pub struct AppState {
     pub models: Arc<dyn ModelCatalog>,
     /// What was set of models and providers.
     pub settings: SettingsStore,
+    /// What owners may spend, and have spent.
+    pub budgets: Arc<Budgets>,
     /// What the server's tools are made of.
     pub tools: Arc<Tools>,
     /// The keys.

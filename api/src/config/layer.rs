@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::Value;
+use verbatim_events::budget::Budget;
 use verbatim_events::limits::Limits;
 use verbatim_events::price::Price;
 pub use verbatim_events::settings::ProviderKind;
@@ -32,6 +33,7 @@ pub(super) const KEYS: [&str; 16] = [
     "coder",
     "workspaces",
     "advisor",
+    "budgets",
     "compaction",
 ];
 
@@ -54,7 +56,15 @@ pub(super) struct Layer {
     pub coder: Option<CoderConfig>,
     pub workspaces: WorkspaceSettings,
     pub advisor: Option<AdvisorLayer>,
+    pub budgets: BudgetsLayer,
     pub compaction: CompactionLayer,
+}
+
+/// `[budgets]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct BudgetsLayer {
+    pub default: Option<Budget>,
 }
 
 /// `[compaction]`

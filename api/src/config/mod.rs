@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::Value;
+use verbatim_events::budget::Budget;
 use verbatim_events::limits::Limits;
 use verbatim_events::price::Price;
 use verbatim_tools::mcp::McpConfig;
@@ -135,6 +136,8 @@ pub struct Settings {
     pub workspaces: WorkspaceSettings,
     /// Who chats may ask for a second opinion; nobody where absent.
     pub advisor: Option<AdvisorConfig>,
+    /// What owners may spend who have no budget of their own.
+    pub default_budget: Option<Budget>,
     /// The configured name of the model that writes summaries; the chat's own where absent.
     pub compaction_model: Option<String>,
     /// What is odd but no error, a sentence each.

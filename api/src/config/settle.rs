@@ -93,6 +93,7 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
     let compaction_model = compaction_model(&layer, &models, &sources)?;
     let settings = Settings {
         advisor,
+        default_budget: layer.budgets.default,
         compaction_model,
         listen: listen(&layer, &sources)?,
         database: database(&layer, &data_dir, &sources)?,

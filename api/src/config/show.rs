@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::Value;
+use verbatim_events::budget::Budget;
 use verbatim_events::limits::Limits;
 use verbatim_events::price::Price;
 use verbatim_tools::mcp::McpConfig;
@@ -39,7 +40,14 @@ struct View<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     advisor: Option<&'a AdvisorConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    budgets: Option<BudgetsView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     compaction: Option<CompactionView<'a>>,
+}
+
+#[derive(Serialize)]
+struct BudgetsView {
+    default: Budget,
 }
 
 #[derive(Serialize)]
@@ -142,6 +150,7 @@ fn view(settings: &Settings) -> View<'_> {
         coder: settings.coder.clone().map(|coder| CoderConfig { url: without_password(&coder.url), ..coder }),
         workspaces: &settings.workspaces,
         advisor: settings.advisor.as_ref(),
+        budgets: settings.default_budget.map(|default| BudgetsView { default }),
         compaction: settings.compaction_model.as_deref().map(|model| CompactionView { model }),
     }
 }

@@ -6,8 +6,10 @@ use parking_lot::RwLock;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
+use verbatim_actors::budgets::{BudgetLimits, Budgets};
 use verbatim_actors::clock::Clock;
 use verbatim_actors::handle::{IdempotencyKey, Meta, SendError};
+use verbatim_events::budget::Budget;
 use verbatim_events::envelope::{Cause, Stored, microseconds};
 use verbatim_events::ids::Position;
 use verbatim_events::log::{Append, AppendError, EventLog, LogError, NewReceipt, Receipt, StreamAppend};
@@ -47,6 +49,10 @@ pub struct StoreOptions {
     pub keys: ProviderKeys,
     /// Who is told of every change before anybody else.
     pub catalog: Arc<Catalog>,
+    /// What owners may spend; told of every change like the catalogue.
+    pub budgets: Arc<Budgets>,
+    /// What owners may spend who have no budget of their own.
+    pub default_budget: Option<Budget>,
     /// Where changes are made, so that a caller who goes away cancels none.
     pub runtime: Runtime,
 }
@@ -241,6 +247,8 @@ impl Inner {
             }
         }
         self.options.catalog.replace(&effective);
+        let (by_owner, default) = (settings.budgets.clone(), self.options.default_budget);
+        self.options.budgets.set(BudgetLimits { by_owner, default });
         *self.held.write() = Arc::new(Held { settings, effective, applied });
     }
 

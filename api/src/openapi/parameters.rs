@@ -79,6 +79,11 @@ pub mod path {
         part("file", "The file's id.", json!({"type": "string", "format": "uuid"}))
     }
 
+    /// An owner.
+    pub fn owner() -> Parameter {
+        part("owner", "The owner's name.", json!({"type": "string", "minLength": 1}))
+    }
+
     /// A template.
     pub fn template() -> Parameter {
         part("template", "The template's id.", json!({"type": "string", "minLength": 1}))

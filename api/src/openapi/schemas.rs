@@ -16,6 +16,7 @@ use crate::watch::notices::NoticeView;
 use crate::watch::session::InboxSnapshotView;
 use crate::webhooks::WebhookView;
 use crate::wire::attempt::AttemptPromptView;
+use crate::wire::budget::BudgetView;
 use crate::wire::chat::ChatView;
 use crate::wire::diff::DiffView;
 use crate::wire::event::{DecisionView, SettingsView};
@@ -49,6 +50,7 @@ pub fn all() -> Map<String, Value> {
     add::<QueuedView>(&mut named);
     add::<TurnView>(&mut named);
     add::<UsageReportView>(&mut named);
+    add::<BudgetView>(&mut named);
     add::<AcceptedView>(&mut named);
     add::<SnapshotView>(&mut named);
     add::<RawView>(&mut named);

@@ -14,7 +14,7 @@ use super::{document, events, operations, requests, text};
 use crate::error::Code;
 use crate::wire::reader::known;
 use crate::wire::request::{
-    ApprovalsRequest, CreateChatRequest, EditMessageRequest, ForkChatRequest, ModelRequest, PatchChatRequest,
+    ApprovalsRequest, BudgetRequest, CreateChatRequest, EditMessageRequest, ForkChatRequest, ModelRequest, PatchChatRequest,
     ProviderRequest, SendMessageRequest, ToolResultsRequest, read_mark, read_new_key, read_nothing, read_through,
 };
 use validator::check;
@@ -129,7 +129,7 @@ type Reads = fn(&[u8]) -> bool;
 
 #[test]
 fn bodies_are_described_as_they_are_read() {
-    let readers: [(&str, Reads, Value); 17] = [
+    let readers: [(&str, Reads, Value); 18] = [
         ("CreateChat", |body| CreateChatRequest::read(body).is_ok(), json!({})),
         ("ForkChat", |body| ForkChatRequest::read(body).is_ok(), json!({})),
         ("ChangeChat", |body| PatchChatRequest::read(body).is_ok(), json!({})),
@@ -159,6 +159,7 @@ fn bodies_are_described_as_they_are_read() {
             |body| ModelRequest::read(body, Given::Part).is_ok(),
             json!({"prices": {"input_micros": 1, "output_micros": 2}}),
         ),
+        ("SetBudget", |body| BudgetRequest::read(body).is_ok(), json!({})),
         ("CreateKey", |body| read_new_key(body).is_ok(), json!({})),
         ("MarkNotification", |body| read_mark(body).is_ok(), json!({})),
         ("MarkAllNotifications", |body| read_through(body).is_ok(), json!({})),

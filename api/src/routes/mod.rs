@@ -5,6 +5,7 @@ mod actions;
 mod attempts;
 pub(crate) mod audit;
 mod body;
+mod budgets;
 mod chats;
 pub(crate) mod commands;
 mod contract;
@@ -123,6 +124,13 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(only("/templates/{template}", "GET").route(web::get().to(workspaces::template)))
                 .service(only("/workspaces", "GET").route(web::get().to(workspaces::list)))
                 .service(only("/workspaces/{workspace}", "DELETE").route(web::delete().to(workspaces::delete)))
+                .service(only("/budgets", "GET").route(web::get().to(budgets::list)))
+                .service(
+                    only("/budgets/{owner}", "GET, PUT, DELETE")
+                        .route(web::get().to(budgets::read))
+                        .route(web::put().to(budgets::put))
+                        .route(web::delete().to(budgets::delete)),
+                )
                 .service(only("/usage", "GET").route(web::get().to(usage::list)))
                 .service(only("/projections", "GET").route(web::get().to(projections::list)))
                 .service(only("/projections/{name}/rebuild", "POST").route(web::post().to(projections::rebuild))),

@@ -25,20 +25,20 @@ use crate::wire::request::{ModelRequest, ProviderRequest};
 use crate::wire::settings::{ModelView, ProviderView};
 
 /// The settings as of the position that the request wants to see.
-async fn held(state: &AppState, request: &HttpRequest) -> Result<Arc<Held>, Problem> {
+pub(super) async fn held(state: &AppState, request: &HttpRequest) -> Result<Arc<Held>, Problem> {
     let wanted = position::wanted(request, state.log.timeline())?.unwrap_or(0);
     let held = state.settings.held_at(wanted).await?;
     held.ok_or_else(|| behind("what this position stands for cannot be read yet; try again"))
 }
 
 /// A name of a request's path. A slash in a name comes as `%2F`.
-fn name(request: &HttpRequest, part: &str) -> String {
+pub(super) fn name(request: &HttpRequest, part: &str) -> String {
     let text = request.match_info().get(part).unwrap_or_default();
     text.replace("%2F", "/").replace("%2f", "/")
 }
 
 /// A page of entries in the order of their names.
-fn page<T: Serialize>(mut query: Query, entries: impl Iterator<Item = (String, T)>) -> Answered {
+pub(super) fn page<T: Serialize>(mut query: Query, entries: impl Iterator<Item = (String, T)>) -> Answered {
     let limit = query.limit()?;
     let after = query.one("cursor")?;
     query.finish()?;
@@ -189,7 +189,12 @@ fn check_tools(state: &AppState, name: &str, change: &mut ModelChange) -> Result
     Ok(())
 }
 
-async fn remove(state: &AppState, request: &HttpRequest, caller: &Caller, command: SettingsCommand) -> Answered {
+pub(super) async fn remove(
+    state: &AppState,
+    request: &HttpRequest,
+    caller: &Caller,
+    command: SettingsCommand,
+) -> Answered {
     caller.check_admin()?;
     Query::of(request)?.finish()?;
     let changed = run(state, request, caller, command, &[]).await?;
@@ -197,7 +202,7 @@ async fn remove(state: &AppState, request: &HttpRequest, caller: &Caller, comman
     Ok(answered(state, StatusCode::NO_CONTENT, &changed).finish())
 }
 
-async fn run(
+pub(super) async fn run(
     state: &AppState,
     request: &HttpRequest,
     caller: &Caller,
@@ -223,7 +228,7 @@ fn answered(state: &AppState, status: StatusCode, changed: &Changed) -> HttpResp
 }
 
 /// What was set, as it is now.
-fn shown(state: &AppState, given: Given, place: String, changed: Changed) -> HttpResponse {
+pub(super) fn shown(state: &AppState, given: Given, place: String, changed: Changed) -> HttpResponse {
     let status = if given == Given::New { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = answered(state, status, &changed);
     if given == Given::New {
@@ -247,6 +252,7 @@ impl From<SettingsRejection> for Problem {
         let code = match rejection {
             SettingsRejection::ProviderNotFound { .. } => Code::ProviderNotFound,
             SettingsRejection::ModelNotFound { .. } => Code::ModelNotFound,
+            SettingsRejection::BudgetNotFound { .. } => Code::BudgetNotFound,
             SettingsRejection::Exists { .. } => Code::AlreadyExists,
             SettingsRejection::ProviderInUse { .. } => Code::ProviderInUse,
             SettingsRejection::ModelIsDefault { .. } => Code::ModelIsDefault,

@@ -23,6 +23,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle as Runtime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use verbatim_actors::budgets::Budgets;
 use verbatim_actors::clock::Clock;
 use verbatim_actors::node::{Node, NodeOptions};
 use verbatim_actors::ports::ModelCatalog;
@@ -87,6 +88,8 @@ impl World {
         let (workspaces, now): (_, Arc<dyn Clock>) = (WorkspaceHome::none(), Arc::new(clock.clone()));
         let sources = ToolSources { models: &models, workspaces: &workspaces, files: &files, clock: &now };
         let tools = Arc::new(Tools::new(&settings, &environment, &access, sources, runtime.clone()));
+        let budgets = Arc::<Budgets>::default();
+        budgets.seed(0, []);
         let handle = Node::start(NodeOptions {
             log: Arc::clone(&log),
             vault: Arc::new(NoVault),
@@ -95,7 +98,7 @@ impl World {
             clock: Arc::new(clock.clone()),
             models: Arc::clone(&models),
             tools: tools.tool_box(),
-            budgets: Arc::default(),
+            budgets: Arc::clone(&budgets),
             limits: Arc::clone(&limits),
             node_name: "test".into(),
             runtime: runtime.clone(),
@@ -122,10 +125,13 @@ impl World {
             base,
             keys: provider_keys,
             catalog,
+            budgets: Arc::clone(&budgets),
+            default_budget: None,
             runtime: runtime.clone(),
         });
         let state = AppState {
             settings: opened.await.unwrap(),
+            budgets,
             tools,
             handle,
             reads,

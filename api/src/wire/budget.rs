@@ -46,8 +46,14 @@ pub struct BudgetView<'a> {
 }
 
 impl<'a> BudgetView<'a> {
+    /// A budget as it is set.
+    pub fn set(owner: &'a str, budget: &Budget) -> BudgetView<'a> {
+        let by_owner = std::collections::BTreeMap::from([(owner.to_owned(), *budget)]);
+        BudgetView::limits(owner, &BudgetLimits { by_owner, default: None })
+    }
+
     /// What an owner may spend, without what was spent.
-    pub fn limits(owner: &'a str, limits: &BudgetLimits) -> BudgetView<'a> {
+    fn limits(owner: &'a str, limits: &BudgetLimits) -> BudgetView<'a> {
         let own = limits.by_owner.get(owner).copied();
         let budget: Option<Budget> = limits.of(owner);
         let source = match (own, budget) {

@@ -2,6 +2,7 @@
 //! log's format nor the state's fields leak out by accident.
 
 pub(crate) mod attempt;
+pub mod budget;
 pub mod chat;
 pub mod diff;
 pub mod event;

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use verbatim_events::price::Price;
 use verbatim_events::settings::{Effective, Entry, Model, Provider, SettingsCommand, Source};
 
+use super::budget::BudgetView;
 use super::words;
 use crate::config::without_password;
 use crate::models::ProviderKeys;
@@ -138,7 +139,10 @@ pub fn written(command: &SettingsCommand, effective: &Effective, keys: &Provider
         SettingsCommand::SetModel { name, .. } => {
             effective.models.get(name).map(|entry| serde_json::to_vec(&ModelView::of(name, entry, effective, true)))
         }
-        SettingsCommand::RemoveProvider { .. } | SettingsCommand::RemoveModel { .. } => None,
+        SettingsCommand::SetBudget { owner, budget } => Some(serde_json::to_vec(&BudgetView::set(owner, budget))),
+        SettingsCommand::RemoveProvider { .. }
+        | SettingsCommand::RemoveModel { .. }
+        | SettingsCommand::RemoveBudget { .. } => None,
     };
     body.and_then(Result::ok).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
-use verbatim_events::{chat, command, error, event, message, notification, settings};
+use verbatim_events::{budget, chat, command, error, event, message, notification, settings};
 
 /// A schema written as JSON. One that is none of OpenAPI's describes nothing, which the tests of the document notice.
 pub(crate) fn schema_of(value: Value) -> RefOr<Schema> {
@@ -76,6 +76,8 @@ words! {
     TurnOutcome = event::TurnOutcome: Complete, StopAfterTool, MaxSteps, NoOutput, Interrupted, Failed;
     /// What an attempt does.
     AttemptAction = event::AttemptAction: Generate, RunTools, Compact, LoadContext;
+    /// In which time a budget may be spent: a day or a calendar month, both of UTC.
+    BudgetPeriod = budget::BudgetPeriod: Day, Month;
     /// What tokens were spent on.
     UsagePurpose = event::UsagePurpose: Answer, Summary, Advice, Title, Label;
     /// Which bound a turn that waits has met: its owner's turns in chats of their own, or in chats that belong to others, or

@@ -43,6 +43,8 @@ impl Node {
             base,
             keys,
             catalog: Arc::clone(&catalog),
+            budgets: Arc::default(),
+            default_budget: None,
             runtime: Runtime::current(),
         });
         Ok(Node { store: store.await?, catalog })

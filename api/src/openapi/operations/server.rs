@@ -62,6 +62,32 @@ pub(super) fn all() -> Vec<Operation> {
             ])
             .answers(200, "A page of sums, and what all pages come to.", schema_ref("UsageReport"))
             .fails(&[Code::InvalidRequest, Code::Forbidden, Code::ReadsBehind]),
+        Operation::new("get", api("/budgets"), "listBudgets", "usage", "The budgets that were set")
+            .about("In the order of their owners. Who is neither auditor nor administrator sees their own.")
+            .takes([query::limit(), query::cursor()])
+            .answers(200, "A page of budgets.", page_of(schema_ref("Budget")))
+            .fails(&[Code::InvalidRequest, Code::ReadsBehind]),
+        Operation::new("get", api("/budgets/{owner}"), "readBudget", "usage", "What an owner may spend, and has spent")
+            .about("Their own budget, or the default one of the server's file.")
+            .takes([path::owner()])
+            .answers(200, "The budget that counts.", schema_ref("Budget"))
+            .fails(&[Code::InvalidRequest, Code::Forbidden, Code::ReadsBehind]),
+        Operation::new("put", api("/budgets/{owner}"), "setBudget", "usage", "Give an owner a budget")
+            .about(
+                "Counts for every turn that begins from now on. Once it is used up a turn fails with `usage_limit` before \
+                 its first model call; one that has begun is not cut. Messages that wait behind such a turn go on.",
+            )
+            .takes([path::owner()])
+            .body("SetBudget", true)
+            .answers(200, "The budget.", schema_ref("Budget"))
+            .changes()
+            .fails(&[Code::Forbidden, Code::TooManySettings]),
+        Operation::new("delete", api("/budgets/{owner}"), "deleteBudget", "usage", "Take a budget back")
+            .about("The default one of the server's file counts again.")
+            .takes([path::owner()])
+            .answers_nothing(204, "It is gone.")
+            .changes()
+            .fails(&[Code::Forbidden, Code::BudgetNotFound]),
         Operation::new("get", api("/projections"), "listProjections", "projections", "How far the read models are")
             .answers(200, "All of them.", page_of(schema_ref("Projection")))
             .fails(&[Code::InvalidRequest, Code::Forbidden]),

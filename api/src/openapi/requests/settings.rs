@@ -119,7 +119,7 @@ fn model(about: &str, given: Given, example: Value) -> Value {
 }
 
 /// The bodies by name.
-pub(super) fn schemas() -> [(&'static str, Value); 6] {
+pub(super) fn schemas() -> [(&'static str, Value); 7] {
     let prices = json!({"input_micros": 1_250_000, "output_micros": 10_000_000, "cache_read_micros": 125_000});
     [
         (
@@ -156,6 +156,22 @@ pub(super) fn schemas() -> [(&'static str, Value); 6] {
                 "All of a model; what is absent is as usual.",
                 Given::Whole,
                 json!({"provider": "openai", "model": "gpt-x-2026", "default": true}),
+            ),
+        ),
+        (
+            "SetBudget",
+            body(
+                "What an owner may spend; a limit that is null or left out is none.",
+                Null::IsAbsent,
+                vec![
+                    ("period!", schema_ref("BudgetPeriod")),
+                    (
+                        "limit_micros",
+                        json!({"type": "integer", "minimum": 0, "description": "Millionths of a US dollar."}),
+                    ),
+                    ("limit_tokens", json!({"type": "integer", "minimum": 0, "description": "Tokens of all classes."})),
+                ],
+                json!({"period": "month", "limit_micros": 50_000_000}),
             ),
         ),
         ("ChangeModel", model("Changes of a model; what is absent stays.", Given::Part, json!({"enabled": false}))),

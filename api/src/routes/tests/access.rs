@@ -16,6 +16,8 @@ enum For {
     Reading,
     /// A chat's owner and administrators.
     Writing,
+    /// Ada herself and those who read all.
+    Owning,
     /// Everybody with a key; each sees their own.
     Everybody,
     /// Whoever may write at all.
@@ -30,7 +32,7 @@ enum For {
 type Row = (&'static str, &'static str, Value, For, &'static str);
 
 fn rows() -> Vec<Row> {
-    use For::{Administering, Auditing, Everybody, Making, Reading, Writing};
+    use For::{Administering, Auditing, Everybody, Making, Owning, Reading, Writing};
     let none = Value::Null;
     let say = json!({"content": "hello"});
     vec![
@@ -92,6 +94,10 @@ fn rows() -> Vec<Row> {
         ("GET", "/workspaces", none.clone(), Administering, "200"),
         ("DELETE", "/workspaces/nothing", none.clone(), Administering, "workspace_not_found"),
         ("GET", "/usage", none.clone(), Everybody, "200"),
+        ("GET", "/budgets", none.clone(), Everybody, "200"),
+        ("GET", "/budgets/ada", none.clone(), Owning, "200"),
+        ("PUT", "/budgets/ada", json!({"period": "day"}), Administering, "200"),
+        ("DELETE", "/budgets/nobody", none.clone(), Administering, "budget_not_found"),
         ("GET", "/projections", none.clone(), Auditing, "200"),
         ("POST", "/projections/nothing/rebuild", none, Administering, "projection_not_found"),
     ]
@@ -134,6 +140,7 @@ async fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
         }
         let [owner, other, auditor] = match whom {
             For::Reading => [granted, "chat_not_found", granted],
+            For::Owning => [granted, "forbidden", granted],
             For::Writing => [granted, "chat_not_found", "forbidden"],
             For::Everybody => [granted, granted, granted],
             For::Making => [granted, granted, "forbidden"],

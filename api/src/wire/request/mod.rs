@@ -1,6 +1,7 @@
 //! Request bodies: from bytes to checked values. Bounds are checked here, where they enter; what depends on a chat's state
 //! is the core's to judge.
 
+mod budget;
 mod fields;
 mod inbox;
 mod keys;
@@ -14,6 +15,7 @@ use verbatim_events::event::{ApprovalDecision, ToolDefinition, ToolPolicy};
 use verbatim_events::ids::ChatId;
 use verbatim_events::part::Part;
 
+pub use self::budget::BudgetRequest;
 pub(crate) use self::fields::NAME_MAX_BYTES;
 use self::fields::{content, labels, name, needed_content, parent, system_prompt, title};
 pub use self::inbox::{read_mark, read_through};
