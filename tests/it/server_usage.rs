@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use support::chat::ChatClient;
 use support::http::Client;
-use support::provider::{Piece, Provider, Reply};
+use support::provider::{Gate, Piece, Provider, Reply};
 use support::server::{ServerOptions, TestServer};
 
 use crate::PROGRAM;
@@ -157,4 +157,71 @@ async fn a_step_costs_what_its_model_cost_at_the_time() {
     assert_eq!(turn(&chat).await["cost_micros"], 194);
     let report = server.client().get(&format!("/usage?chat={}&group=chat", chat.id)).await.expect(200).body;
     assert_eq!((&report["items"][0]["chat"], &report["total"]["cost_micros"]), (&json!(chat.id), &json!(328)));
+}
+
+/// A budget of so many micros in this month.
+fn budget(limit_micros: u64) -> Value {
+    json!({ "period": "month", "limit_micros": limit_micros })
+}
+
+#[tokio::test]
+async fn a_turn_that_would_begin_over_the_budget_fails_visibly_and_goes_on_when_it_is_raised() {
+    let gate = Gate::default();
+    let held = Reply::Stream(vec![Piece::Wait(gate.clone()), Piece::Raw(CHAT)]);
+    let provider = Provider::start([held, raw(CHAT), raw(CHAT), raw(CHAT)]).await.unwrap();
+    let default = "[budgets.default]\nperiod = \"day\"\nlimit_tokens = 1000000\n";
+    let mut server = TestServer::start_with(PROGRAM, options(config(&provider, 1_000_000, default))).await;
+    let ada = user(server.client(), "ada").await;
+    let read = ada.get("/budgets/ada").await.expect(200).body;
+    assert_eq!(
+        (&read["source"], &read["limit_tokens"], &read["used_up"]),
+        (&json!("file"), &json!(1000000), &json!(false))
+    );
+
+    // The turn that uses the budget up is not cut; what waits behind it is refused, and so is every other turn.
+    let set = server.client().put("/budgets/ada", budget(100)).await.expect(200).body;
+    assert_eq!((&set["limit_micros"], &set["source"]), (&json!(100), &json!("api")));
+    let chat = ChatClient::begin(&ada, "Hi").await;
+    for text in ["second", "third"] {
+        assert_eq!(chat.send(text).await.expect(202).body["status"], "running");
+    }
+    gate.open();
+    chat.until_status("error").await;
+    let shown = chat.get("").await.expect(200).body;
+    let error = &shown["last_error"];
+    assert_eq!((&error["kind"], &error["retryable"]), (&json!("usage_limit"), &json!(false)), "{shown}");
+    assert!(error["message"].as_str().unwrap().contains("$0.000134 of $0.0001 are spent"), "{error}");
+    assert_eq!((&shown["status"], &shown["queue_length"]), (&json!("error"), &json!(1)), "{shown}");
+    let other = ChatClient::create(&ada, json!({})).await;
+    let accepted = other.send("Me too").await.expect(202).body;
+    assert_eq!(accepted["status"], "error", "the message is taken, its turn is over: {accepted}");
+    let turns = other.get("/turns").await.expect(200).items().to_vec();
+    assert_eq!((&turns[0]["outcome"], &turns[0]["attempts"]), (&json!("failed"), &json!(0)), "no model was asked");
+    assert_eq!(provider.requests(1).await.unwrap().len(), 1);
+    // Others are none the worse, and see nothing of it.
+    let bob = user(server.client(), "bob").await;
+    bob.get("/budgets/ada").await.expect_problem(403, "forbidden");
+    assert_eq!(bob.get("/budgets").await.expect(200).body["items"], json!([]));
+
+    // Killed and started again it is still used up.
+    server.kill().await.unwrap();
+    server.start_again().await.unwrap();
+    let ada = server.client().with_key(ada.key());
+    let (chat, other) = (chat.through(&ada), other.through(&ada));
+    assert_eq!(other.send("And now?").await.expect(202).body["status"], "error");
+    let read = ada.get("/budgets/ada").await.expect(200).body;
+    assert_eq!((&read["used_up"], &read["spent"]["cost_micros"]), (&json!(true), &json!(134)), "{read}");
+
+    // What waits goes on by itself once there is room, and no further than there is.
+    server.client().put("/budgets/ada", budget(200)).await.expect(200);
+    chat.until_status("waiting").await;
+    assert_eq!(chat.history().await.last().unwrap().1, "Hello");
+    assert_eq!(chat.send("fourth").await.expect(202).body["status"], "error", "268 of 200 are spent");
+    server.client().delete("/budgets/ada").await.expect(204);
+    server.client().delete("/budgets/ada").await.expect_problem(404, "budget_not_found");
+    chat.send("fifth").await.expect(202);
+    assert_eq!(turn(&chat).await["outcome"], "complete", "the default one counts again");
+    for wrong in [json!({}), json!({ "period": "week" }), json!({ "period": "day", "limit_micros": -1 })] {
+        server.client().put("/budgets/ada", wrong).await.expect_problem(400, "invalid_request");
+    }
 }

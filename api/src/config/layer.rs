@@ -17,7 +17,7 @@ use super::mcp::McpLayer;
 use super::webhooks::WebhookLayer;
 
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 16] = [
+pub(super) const KEYS: [&str; 17] = [
     "listen",
     "database",
     "data_dir",

@@ -14,8 +14,9 @@ use super::{document, events, operations, requests, text};
 use crate::error::Code;
 use crate::wire::reader::known;
 use crate::wire::request::{
-    ApprovalsRequest, BudgetRequest, CreateChatRequest, EditMessageRequest, ForkChatRequest, ModelRequest, PatchChatRequest,
-    ProviderRequest, SendMessageRequest, ToolResultsRequest, read_mark, read_new_key, read_nothing, read_through,
+    ApprovalsRequest, BudgetRequest, CreateChatRequest, EditMessageRequest, ForkChatRequest, ModelRequest,
+    PatchChatRequest, ProviderRequest, SendMessageRequest, ToolResultsRequest, read_mark, read_new_key, read_nothing,
+    read_through,
 };
 use validator::check;
 
