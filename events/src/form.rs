@@ -45,6 +45,13 @@ impl FormCell {
     }
 }
 
+impl FormCell {
+    /// Gives the room back: the message will hardly be asked for again.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 impl Clone for FormCell {
     fn clone(&self) -> FormCell {
         FormCell::default()
@@ -89,6 +96,14 @@ mod tests {
         let cell = FormCell::default();
         assert_eq!(cell.with([1; 16], || Err("no"), |_| ()), Err("no"));
         assert_eq!(ask(&cell, 1, "first"), b"first");
+    }
+
+    #[test]
+    fn what_was_forgotten_is_made_anew() {
+        let cell = FormCell::default();
+        ask(&cell, 1, "first");
+        cell.forget();
+        assert_eq!(ask(&cell, 1, "second"), b"second");
     }
 
     #[test]

@@ -256,6 +256,9 @@ impl Chat {
     }
 
     fn set_boundary(&mut self, boundary: Boundary) {
+        // No prompt holds what stands before it any more, so what that became in requests need not be kept.
+        let past = self.history.after(self.boundary).take_while(|message| message.id <= boundary.version);
+        past.for_each(|message| message.form.forget());
         if self.boundary > 0 {
             let earlier = Boundary { version: self.boundary, is_compaction: self.boundary_is_compaction };
             Arc::make_mut(&mut self.earlier_boundaries).push(earlier);
