@@ -35,6 +35,7 @@ const GOALS: &[(&str, &str)] = &[
     ("first token over the model's own, p99", "< 8"),
     ("tokens delivered, 1 chat, 50 watchers", "> 1500000"),
     ("turn at history 1000 against 10", "< 1.3"),
+    ("last turns of a long life against the first", "< 1.3"),
     ("memory at start", "< 30"),
     ("memory after 20 turns", "< 40"),
     ("memory per chat at rest", "0, beyond a bounded cache"),

@@ -53,7 +53,8 @@ pub async fn run(kind: Kind, system: &System, sizes: &Sizes, report: &mut Report
     let same = prompts.iter().filter(|prompt| prompt["verdict"] == "same").count();
     ensure!(checked.status.success() && same == prompts.len(), "only {same} of {} prompts are the same", prompts.len());
     // Besides the answers there were summaries.
-    report.put(kind, "summaries of a long life", (same - medians.len() * STRETCH / 2) as f64, "");
+    let summaries = same.saturating_sub(medians.len() * STRETCH / 2);
+    report.put(kind, "summaries of a long life", summaries as f64, "prompts");
     report.put(kind, "every prompt of a long life made again", begin.elapsed().as_secs_f64() * 1000.0, "ms");
     Ok(())
 }
