@@ -232,7 +232,7 @@ pub(crate) async fn ask(
 }
 
 /// What accompanies a command that the node gives itself.
-fn own_meta(node_name: &str, trace_id: Option<String>) -> Meta {
+pub(crate) fn own_meta(node_name: &str, trace_id: Option<String>) -> Meta {
     let actor = Actor::Node(node_name.to_owned());
     Meta { actor, command_id: Uuid::now_v7(), idempotency: None, trace_id }
 }

@@ -11,6 +11,8 @@ use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
 use verbatim_events::vault::NotSealed;
 
+use crate::background::{self, WordsError};
+use crate::core::own_meta;
 use crate::family;
 use crate::hub::Opened;
 use crate::supervisor::Supervisor;
@@ -163,6 +165,25 @@ impl Handle {
     /// and takes one again before its next step. Does nothing if another turn is under way.
     pub fn give_up_place(&self, chat_id: ChatId, turn_id: TurnId) {
         self.supervisor.deps().capacity.give_up(chat_id, turn_id);
+    }
+
+    /// A title for a chat as it is now, written by a model because somebody asks for it. The chat keeps the one it has;
+    /// what the model spent is recorded. A caller that goes away cancels nothing.
+    pub async fn propose_title(&self, chat_id: ChatId) -> Result<Result<String, WordsError>, SendError> {
+        let opened = self.open(chat_id).await?;
+        if opened.chat.outline.erased {
+            return Err(Rejection::Erased.into());
+        }
+        let (handle, runtime) = (self.clone(), self.supervisor.deps().runtime.clone());
+        let work = async move {
+            let (title, spent) = background::propose(handle.supervisor.deps(), &opened.chat).await;
+            if let Some(spent) = spent {
+                let meta = own_meta(&handle.supervisor.deps().node_name, None);
+                handle.send(chat_id, Command::RecordUsage(spent), meta).await?;
+            }
+            Ok(title)
+        };
+        runtime.spawn(work.in_current_span()).await.unwrap_or(Err(SendError::Died))
     }
 
     /// Figures for health checks and metrics.

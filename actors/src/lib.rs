@@ -5,6 +5,7 @@
 //! sees an actor's address: callers hold a `Handle`.
 
 mod attempt;
+pub mod background;
 pub mod budgets;
 mod capacity;
 mod chat;

@@ -9,6 +9,7 @@ use verbatim_events::snapshot::Snapshots;
 use verbatim_events::tool::ToolBox;
 use verbatim_events::vault::Vault;
 
+use crate::background::Background;
 use crate::budgets::Budgets;
 use crate::capacity::Capacity;
 use crate::clock::Clock;
@@ -62,6 +63,7 @@ pub(crate) struct Deps {
     pub(crate) runtime: tokio::runtime::Handle,
     pub(crate) hub: Hub,
     pub(crate) capacity: Arc<Capacity>,
+    pub(crate) background: Background,
     pub(crate) metrics: Metrics,
 }
 
@@ -75,6 +77,7 @@ impl Node {
         let capacity = Capacity::new(&options.limits, Arc::clone(&options.clock));
         let deps = Arc::new(Deps {
             capacity,
+            background: Background::new(),
             log: options.log,
             vault: options.vault,
             journal: options.journal,

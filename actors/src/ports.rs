@@ -34,4 +34,14 @@ pub trait ModelCatalog: Send + Sync {
     fn summariser(&self) -> Option<ResolvedModel> {
         None
     }
+
+    /// The model that gives chats their titles by itself; without one they keep their first words.
+    fn title_writer(&self) -> Option<ResolvedModel> {
+        None
+    }
+
+    /// The model that says in a few words what a turn did; without one nobody does.
+    fn label_writer(&self) -> Option<ResolvedModel> {
+        None
+    }
 }

@@ -350,6 +350,7 @@ impl Supervisor {
         self.deps.hub.close();
         // What the chats give back now is not given to others.
         self.deps.capacity.stop();
+        self.deps.background.stop();
         let mut waits = Vec::with_capacity(entries.len());
         for entry in &entries {
             let (done, rested) = oneshot::channel();

@@ -141,8 +141,9 @@ impl Server {
         let (base, provider_keys) = (base_of(&settings), ProviderKeys::new(environment.clone(), None));
         let roles = Roles {
             compaction_model: settings.compaction_model.clone(),
+            title_model: settings.titles.model.clone(),
+            status_labels: settings.titles.status_labels,
             files: Some(Arc::new(files.clone())),
-            ..Roles::default()
         };
         let catalog = Arc::new(Catalog::new(&base, provider_keys.clone(), roles).map_err(StartError::Models)?);
         let models: Arc<dyn ModelCatalog> = Arc::<Catalog>::clone(&catalog);

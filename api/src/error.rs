@@ -123,6 +123,8 @@ problem_codes! {
     SetInFile: "set_in_file", 409, "It is set in the server's file";
     /// There are as many as there may be.
     TooManySettings: "too_many_settings", 409, "There are too many already";
+    /// No more may be spent for now.
+    UsageLimit: "usage_limit", 409, "No more may be spent for now";
     /// The content is gone for good.
     Erased: "erased", 410, "The chat's content was erased";
     /// Newer files have taken the file's place.
@@ -141,6 +143,8 @@ problem_codes! {
     Internal: "internal_error", 500, "Something went wrong inside the server";
     /// The chat's events cannot be read.
     ChatDamaged: "chat_damaged", 500, "The chat's log is damaged";
+    /// The model failed that was to write something.
+    ModelFailed: "model_failed", 502, "The model failed";
     /// Too much waits already.
     Busy: "busy", 503, "The server is busy";
     /// The keys cannot be read or changed.
@@ -157,6 +161,8 @@ problem_codes! {
     WorkspacesUnavailable: "workspaces_unavailable", 503, "The workspaces are not available";
     /// The server stops.
     Stopping: "stopping", 503, "The server is stopping";
+    /// The model took too long.
+    ModelTimeout: "model_timeout", 504, "The model took too long";
 }
 
 /// One thing that is wrong with a request's body.

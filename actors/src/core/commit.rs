@@ -15,6 +15,7 @@ use verbatim_events::vault::Sealer;
 use super::tools::Preparation;
 use super::{Core, TROUBLE_BASE_MS, replayed};
 use crate::attempt;
+use crate::background::{Background, Wanted};
 use crate::handle::{Answer, Meta, SendError};
 use crate::metrics::Stage;
 use crate::plan::{Means, Plan, plan};
@@ -189,7 +190,9 @@ impl Core {
         self.mind.set_owing(!pending(&after).is_empty());
         self.cancel_abandoned_calls(self.chat.as_deref(), &after);
         self.chat = Some(Arc::clone(&after));
+        let wanted = Wanted::after(&witnessed, &after);
         self.channel.publish(witnessed, Arc::clone(&after));
+        Background::begin(&self.deps, wanted, &after, &self.tell);
         let open = after.outline.attempt.as_ref().map(|attempt| attempt.id);
         if self.running.as_ref().is_some_and(|running| Some(running.attempt_id) != open)
             && let Some(stale) = self.running.take()

@@ -17,7 +17,7 @@ use super::mcp::McpLayer;
 use super::webhooks::WebhookLayer;
 
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 18] = [
     "listen",
     "database",
     "data_dir",
@@ -35,6 +35,7 @@ pub(super) const KEYS: [&str; 17] = [
     "advisor",
     "budgets",
     "compaction",
+    "titles",
 ];
 
 /// The whole file.
@@ -58,6 +59,7 @@ pub(super) struct Layer {
     pub advisor: Option<AdvisorLayer>,
     pub budgets: BudgetsLayer,
     pub compaction: CompactionLayer,
+    pub titles: TitlesLayer,
 }
 
 /// `[budgets]`
@@ -72,6 +74,14 @@ pub(super) struct BudgetsLayer {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct CompactionLayer {
     pub model: Option<String>,
+}
+
+/// `[titles]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct TitlesLayer {
+    pub model: Option<String>,
+    pub status_labels: bool,
 }
 
 /// `[advisor]`

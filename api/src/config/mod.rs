@@ -90,6 +90,16 @@ pub struct Model {
     pub prices: Option<Price>,
 }
 
+/// What models write about chats by themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct TitlesConfig {
+    /// The model that gives chats their titles; without one they keep their first words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The same model says in a few words what each turn did.
+    pub status_labels: bool,
+}
+
 /// The advisor as configured.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct AdvisorConfig {
@@ -140,6 +150,8 @@ pub struct Settings {
     pub default_budget: Option<Budget>,
     /// The configured name of the model that writes summaries; the chat's own where absent.
     pub compaction_model: Option<String>,
+    /// What models write about chats by themselves.
+    pub titles: TitlesConfig,
     /// What is odd but no error, a sentence each.
     pub warnings: Vec<String>,
 }

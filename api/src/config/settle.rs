@@ -10,12 +10,13 @@ use verbatim_llm::PROVIDER_TOOLS_MAX;
 use super::environment::Overlay;
 use super::file::{File, shape};
 use super::http;
-use super::layer::{AdvisorLayer, Layer, ModelLayer, ProviderKind, ProviderLayer};
+use super::layer::{AdvisorLayer, Layer, ModelLayer, ProviderKind, ProviderLayer, TitlesLayer};
 use super::mcp;
 use super::webhooks;
 use super::workspaces;
 use super::{
     AdvisorConfig, ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, Settings,
+    TitlesConfig,
 };
 
 /// The providers that a key in the environment adds: the variable, the provider's name and its protocol.
@@ -91,10 +92,12 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
     let unset = unset.into_iter().chain(webhooks::unset_variables(&webhooks, sources.environment));
     let advisor = advisor(&layer, &models, &sources)?;
     let compaction_model = compaction_model(&layer, &models, &sources)?;
+    let titles = titles(&layer, &models, &sources)?;
     let settings = Settings {
         advisor,
         default_budget: layer.budgets.default,
         compaction_model,
+        titles,
         listen: listen(&layer, &sources)?,
         database: database(&layer, &data_dir, &sources)?,
         node_name: node_name(&layer, &sources)?,
@@ -129,6 +132,18 @@ fn advisor(
         return Err(sources.refuse(&["advisor", "model"], format!("there is no model {model:?}")));
     }
     Ok(Some(AdvisorConfig { model, uses_max: uses_max.unwrap_or(ADVICE_MAX) }))
+}
+
+fn titles(layer: &Layer, models: &BTreeMap<String, Model>, sources: &Sources<'_>) -> Result<TitlesConfig, ConfigError> {
+    let TitlesLayer { model, status_labels } = layer.titles.clone();
+    match &model {
+        Some(name) if !models.contains_key(name) => {
+            Err(sources.refuse(&["titles", "model"], format!("there is no model {name:?}")))
+        }
+        None if status_labels => Err(sources
+            .refuse(&["titles", "status_labels"], "labels are written by the model of [titles], and there is none")),
+        _ => Ok(TitlesConfig { model, status_labels }),
+    }
 }
 
 fn compaction_model(

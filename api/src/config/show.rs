@@ -15,7 +15,7 @@ use verbatim_tools::workspace::template::TemplateConfig;
 use super::database::without_password;
 use super::mcp::McpView;
 use super::webhooks::WebhookShown;
-use super::{AdvisorConfig, Environment, HttpSettings, ProviderKind, Settings};
+use super::{AdvisorConfig, Environment, HttpSettings, ProviderKind, Settings, TitlesConfig};
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -43,6 +43,8 @@ struct View<'a> {
     budgets: Option<BudgetsView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     compaction: Option<CompactionView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    titles: Option<&'a TitlesConfig>,
 }
 
 #[derive(Serialize)]
@@ -152,5 +154,6 @@ fn view(settings: &Settings) -> View<'_> {
         advisor: settings.advisor.as_ref(),
         budgets: settings.default_budget.map(|default| BudgetsView { default }),
         compaction: settings.compaction_model.as_deref().map(|model| CompactionView { model }),
+        titles: Some(&settings.titles).filter(|titles| titles.model.is_some()),
     }
 }

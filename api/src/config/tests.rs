@@ -99,6 +99,8 @@ fn mistakes_in_the_file_are_named_with_their_line() {
         ("[providers.a]\nkind = \"openai_chat\"\nbase_url = \"localhost\"\n", 3, "absolute"),
         ("[models.m]\nprovider = \"none\"\n", 2, "there is no provider"),
         ("[compaction]\nmodel = \"none\"\n", 2, "there is no model"),
+        ("[titles]\nmodel = \"none\"\n", 2, "there is no model"),
+        ("[titles]\nstatus_labels = true\n", 2, "there is none"),
         ("[models.m]\nmodel = \"x\"\n", 1, "no provider"),
         (
             "[models.a]\nprovider = \"demo\"\ndefault = true\n[models.b]\nprovider = \"demo\"\ndefault = true\n",

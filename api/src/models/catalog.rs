@@ -18,6 +18,10 @@ use super::keys::ProviderKeys;
 pub struct Roles {
     /// The model that writes summaries.
     pub compaction_model: Option<String>,
+    /// The model that writes titles.
+    pub title_model: Option<String>,
+    /// It writes labels of turns, too.
+    pub status_labels: bool,
     /// Where providers find the bytes of files.
     pub files: Files,
 }
@@ -135,6 +139,14 @@ impl ModelCatalog for Catalog {
 
     fn summariser(&self) -> Option<ResolvedModel> {
         self.now().models.get(self.roles.compaction_model.as_deref()?)?.clone().ok()
+    }
+
+    fn title_writer(&self) -> Option<ResolvedModel> {
+        self.now().models.get(self.roles.title_model.as_deref()?)?.clone().ok()
+    }
+
+    fn label_writer(&self) -> Option<ResolvedModel> {
+        self.title_writer().filter(|_| self.roles.status_labels)
     }
 
     fn is_known(&self, name: &str) -> bool {

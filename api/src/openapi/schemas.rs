@@ -10,6 +10,7 @@ use crate::routes::audit::{AuditFailureView, AuditProgressView, AuditReportView}
 use crate::routes::commands::AcceptedView;
 use crate::routes::health::HealthView;
 use crate::routes::projections::{FailureView, ProgressView, ProjectionView, ReportView};
+use crate::routes::title::ProposedTitleView;
 use crate::stream::session::{HeartbeatView, ResetView};
 use crate::stream::snapshot::SnapshotView;
 use crate::watch::notices::NoticeView;
@@ -52,6 +53,7 @@ pub fn all() -> Map<String, Value> {
     add::<UsageReportView>(&mut named);
     add::<BudgetView>(&mut named);
     add::<AcceptedView>(&mut named);
+    add::<ProposedTitleView>(&mut named);
     add::<SnapshotView>(&mut named);
     add::<RawView>(&mut named);
     add::<SettingsView>(&mut named);

@@ -169,7 +169,7 @@ pub async fn reload_context(state: Data<AppState>, request: HttpRequest, caller:
 }
 
 /// The chat right after a command, so that a replayed key shows what the first answer showed.
-async fn as_of(state: &AppState, answer: &Answer) -> Result<Outline, Problem> {
+pub(super) async fn as_of(state: &AppState, answer: &Answer) -> Result<Outline, Problem> {
     let (chat_id, version) = (answer.outcome.chat_id, answer.outcome.version);
     let opened = state.handle.open(chat_id).await?;
     if opened.chat.outline.version == version {

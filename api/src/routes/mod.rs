@@ -23,6 +23,7 @@ pub mod query;
 mod queue;
 mod settings;
 mod stream;
+pub(crate) mod title;
 mod turns;
 pub mod usage;
 mod watch;
@@ -60,6 +61,8 @@ pub fn configure(config: &mut ServiceConfig) {
         .service(only("/{chat}/fork", "POST").route(web::post().to(chats::fork)))
         .service(only("/{chat}/interrupt", "POST").route(web::post().to(actions::interrupt)))
         .service(only("/{chat}/compact", "POST").route(web::post().to(actions::compact)))
+        .service(only("/{chat}/title/propose", "POST").route(web::post().to(title::propose)))
+        .service(only("/{chat}/title/regenerate", "POST").route(web::post().to(title::regenerate)))
         .service(only("/{chat}/clear", "POST").route(web::post().to(actions::clear)))
         .service(only("/{chat}/tool-results", "POST").route(web::post().to(actions::tool_results)))
         .service(only("/{chat}/approvals", "POST").route(web::post().to(actions::approvals)))

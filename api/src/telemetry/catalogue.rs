@@ -93,6 +93,7 @@ pub const METRICS: &[Metric] = &[
     counter("verbatim_retries_total", &["kind"], "Retries that were scheduled, by the kind of the error."),
     seconds("verbatim_stage_duration_seconds", &["stage"], WIDE, "How long a stage of a turn's work took: prepare, generate, run_tools, append, commit."),
     counter("verbatim_compactions_total", &["result"], "Compactions by what came of them."),
+    counter("verbatim_background_words_total", &["purpose", "result"], "Titles and labels that a model was to write by itself, by what came of it."),
     // Models.
     seconds("verbatim_first_part_seconds", &["provider"], LONG, "From the request to a model to the first part of its answer."),
     counter("verbatim_parts_total", &["provider"], "Streamed parts of models' answers."),

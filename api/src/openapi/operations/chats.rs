@@ -5,6 +5,9 @@ use super::super::parameters::{path, query};
 use super::{CHAT_READ, CHAT_WRITE, api};
 use crate::error::Code;
 
+/// How a title may fail to be written.
+const TITLE: &[Code] = &[Code::NotAllowed, Code::UsageLimit, Code::ModelFailed, Code::ModelTimeout, Code::Busy];
+
 pub(super) fn all() -> Vec<Operation> {
     vec![
         Operation::new("post", api("/chats"), "createChat", "chats", "Make a chat")
@@ -44,6 +47,21 @@ pub(super) fn all() -> Vec<Operation> {
             .changes()
             .fails(CHAT_WRITE)
             .fails(&[Code::FamilyTooLarge]),
+        Operation::new("post", api("/chats/{chat}/title/propose"), "proposeTitle", "chats", "Have a title written")
+            .about("The chat keeps the one it has. Written by the model for titles, else by the chat's own.")
+            .takes([path::chat()])
+            .body("Nothing", false)
+            .answers(200, "A title.", schema_ref("ProposedTitle"))
+            .fails(CHAT_WRITE)
+            .fails(TITLE),
+        Operation::new("post", api("/chats/{chat}/title/regenerate"), "regenerateTitle", "chats", "Have a new title")
+            .about("A model's title takes the place of the chat's, whoever wrote that.")
+            .takes([path::chat()])
+            .body("Nothing", false)
+            .answers(200, "The chat right after the change.", schema_ref("Chat"))
+            .changes()
+            .fails(CHAT_WRITE)
+            .fails(TITLE),
         Operation::new(
             "post",
             api("/chats/{chat}/fork"),

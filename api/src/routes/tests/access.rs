@@ -50,6 +50,8 @@ fn rows() -> Vec<Row> {
         ("POST", "/chats/*/interrupt", none.clone(), Writing, "not_allowed"),
         ("POST", "/chats/*/compact", none.clone(), Writing, "nothing_to_compact"),
         ("POST", "/chats/*/clear", none.clone(), Writing, "nothing_to_clear"),
+        ("POST", "/chats/*/title/propose", none.clone(), Writing, "not_allowed"),
+        ("POST", "/chats/*/title/regenerate", none.clone(), Writing, "not_allowed"),
         ("PUT", "/chats/*/context", none.clone(), Writing, "workspace_not_found"),
         ("POST", "/chats/*/tool-results", json!({}), Writing, "invalid_request"),
         ("POST", "/chats/*/approvals", json!({}), Writing, "invalid_request"),

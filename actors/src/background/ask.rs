@@ -1,0 +1,129 @@
+//! One short model call without tools.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
+use uuid::Uuid;
+use verbatim_events::error::ChatError;
+use verbatim_events::event::{UsagePurpose, UsageRecorded};
+use verbatim_events::ids::ChatId;
+use verbatim_events::message::{Message, Origin, Role, Visibility};
+use verbatim_events::model::{CallIdentity, Prompt};
+use verbatim_events::part::{LivePart, Part};
+
+use crate::node::Deps;
+use crate::ports::ResolvedModel;
+
+/// How long a model may take for such words, in ms.
+pub const TITLE_MAX_MS: u64 = 30_000;
+/// What it may put out, in tokens: room to think for models that cannot do without.
+const OUTPUT_MAX_TOKENS: u64 = 1024;
+/// What is taken of it, in bytes.
+const SAID_MAX_BYTES: usize = 4 * 1024;
+
+/// Why there are no words.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum WordsError {
+    /// Nothing was said in the chat yet.
+    #[error("nothing was said in the chat yet")]
+    NothingSaid,
+    /// Too many are being written.
+    #[error("too many titles are being written")]
+    Crowded,
+    /// The model failed.
+    #[error("{}", .0.message)]
+    Model(ChatError),
+    /// It took too long.
+    #[error("the model took longer than {limit_ms} ms")]
+    TooLate {
+        /// The bound, in ms.
+        limit_ms: u64,
+    },
+    /// What it said can be no title.
+    #[error("what the model wrote can be no title")]
+    Unusable,
+    /// The server stops.
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+/// What came of a call.
+pub(super) struct Asked {
+    pub(super) said: Result<String, WordsError>,
+    /// What it spent, if the provider said.
+    pub(super) spent: Option<UsageRecorded>,
+}
+
+pub(super) async fn ask(
+    deps: &Deps,
+    chat_id: ChatId,
+    model: ResolvedModel,
+    purpose: UsagePurpose,
+    instructions: &str,
+    text: String,
+) -> Asked {
+    let nothing = |error| Asked { said: Err(error), spent: None };
+    let ResolvedModel { mut settings, provider } = model;
+    settings.max_output_tokens = Some(settings.max_output_tokens.unwrap_or(u64::MAX).min(OUTPUT_MAX_TOKENS));
+    settings.provider_tools.clear();
+    let prompt = Prompt {
+        system: Some(instructions.to_owned()),
+        messages: vec![Arc::new(question(text, deps.clock.now()))],
+        ..Prompt::default()
+    };
+    let request = match provider.encode(&prompt, &settings, None) {
+        Ok(request) => request,
+        Err(error) => return nothing(WordsError::Model(error)),
+    };
+    let said = Arc::new(Mutex::new(String::new()));
+    let sink = {
+        let said = Arc::clone(&said);
+        Box::new(move |part: LivePart| {
+            if let LivePart::TextDelta { text } | LivePart::Whole(Part::Text { text }) = part {
+                said.lock().push_str(&text);
+            }
+            said.lock().len() <= SAID_MAX_BYTES
+        })
+    };
+    let identity = CallIdentity { chat_id, attempt_id: 0, request_id: Uuid::now_v7() };
+    let finished = tokio::select! {
+        finished = provider.call(request, identity, sink) => finished,
+        () = deps.clock.sleep_ms(TITLE_MAX_MS) => return nothing(WordsError::TooLate { limit_ms: TITLE_MAX_MS }),
+    };
+    let finished = match finished {
+        Ok(finished) => finished,
+        Err(failed) => return nothing(WordsError::Model(failed.error)),
+    };
+    let cost_micros = settings.cost_micros(finished.usage.as_ref());
+    let spent = finished.usage.map(|usage| UsageRecorded {
+        purpose,
+        model: Some(settings.name),
+        usage,
+        cost_micros,
+        attempt_id: None,
+    });
+    let said = std::mem::take(&mut *said.lock());
+    Asked { said: Ok(said), spent }
+}
+
+fn question(text: String, now: DateTime<Utc>) -> Message {
+    Message {
+        id: 1,
+        role: Role::User,
+        parts: vec![Part::text(text)],
+        visibility: Visibility::Model,
+        origin: Origin::Synthetic,
+        author: None,
+        model: None,
+        effort: None,
+        usage: None,
+        finish_reason: None,
+        response_id: None,
+        compressed: false,
+        created_at: now,
+        turn_id: None,
+        queued_id: None,
+        form: Default::default(),
+    }
+}
