@@ -47,7 +47,7 @@ async fn check(server: &TestServer, chat: &ChatClient) {
     assert!(audit.status.success(), "{told}");
     let verdict: Value = serde_json::from_str(&told).unwrap();
     let prompts = verdict["prompts"].as_array().unwrap();
-    assert!(!prompts.is_empty() && prompts.iter().all(|prompt| prompt["prompt"] == "same"), "{verdict:#}");
+    assert!(!prompts.is_empty() && prompts.iter().all(|prompt| prompt["verdict"] == "same"), "{verdict:#}");
 }
 
 #[tokio::test]

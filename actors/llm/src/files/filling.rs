@@ -107,19 +107,24 @@ pub(crate) async fn fill(body: Vec<u8>, source: Option<&dyn FileSource>) -> Resu
     let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX).min(ROOM_MAX_KIB as u32);
     let room = ROOM_KIB.acquire_many(kib).await.ok();
     let mut filled = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
+    let mut failure = None;
     for piece in pieces(&body) {
         match piece {
             Piece::Bytes(bytes) => filled.extend_from_slice(bytes),
             Piece::Marker(marker) => {
-                let content = read(&marker, source).await?;
-                match marker.manner {
-                    Manner::Base64 => write_base64(&content, &mut filled),
-                    Manner::Text => write_text(&content, &mut filled),
+                // All are asked for, so that the next try knows of every one that is gone.
+                match (read(&marker, source).await, marker.manner) {
+                    (Ok(content), Manner::Base64) => write_base64(&content, &mut filled),
+                    (Ok(content), Manner::Text) => write_text(&content, &mut filled),
+                    (Err(error), _) => failure = Some(error),
                 }
             }
         }
     }
-    Ok(Filled { body: filled, room })
+    match failure {
+        None => Ok(Filled { body: filled, room }),
+        Some(error) => Err(error),
+    }
 }
 
 async fn read(marker: &Marker<'_>, source: Option<&dyn FileSource>) -> Result<Vec<u8>, CallError> {

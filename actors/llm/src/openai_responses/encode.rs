@@ -164,11 +164,14 @@ enum Content<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum ContentPart<'a> {
-    InputText { text: Cow<'a, str> },
-    InputImage { image_url: String },
-    InputFile { filename: &'a str, file_data: String },
+    #[serde(rename = "input_text")]
+    Text { text: Cow<'a, str> },
+    #[serde(rename = "input_image")]
+    Image { image_url: String },
+    #[serde(rename = "input_file")]
+    File { filename: &'a str, file_data: String },
 }
 
 #[derive(Serialize)]
@@ -291,12 +294,12 @@ fn user(message: &Message) -> Written<Vec<u8>> {
 fn content_part<'m>(part: &'m Part, enclosed: Option<&Enclosed>) -> Option<ContentPart<'m>> {
     let Some((file, enclosed)) = Enclosed::file(part).zip(enclosed) else {
         let text = readable(part).filter(|text| !text.trim().is_empty())?;
-        return Some(ContentPart::InputText { text });
+        return Some(ContentPart::Text { text });
     };
     Some(match file.kind {
-        FileKind::Text => ContentPart::InputText { text: Cow::Owned(enclosed.text(&file)) },
-        FileKind::Image => ContentPart::InputImage { image_url: enclosed.data_url(&file) },
-        FileKind::Pdf => ContentPart::InputFile { filename: file.name, file_data: enclosed.data_url(&file) },
+        FileKind::Text => ContentPart::Text { text: Cow::Owned(enclosed.text(&file)) },
+        FileKind::Image => ContentPart::Image { image_url: enclosed.data_url(&file) },
+        FileKind::Pdf => ContentPart::File { filename: file.name, file_data: enclosed.data_url(&file) },
     })
 }
 
@@ -312,7 +315,7 @@ fn results(message: &Message, sent: &[SentId<'_>]) -> Written<Vec<u8>> {
         let output = if files.is_empty() {
             Content::Text(text)
         } else {
-            let text = Some(text).filter(|text| !text.trim().is_empty()).map(|text| ContentPart::InputText { text });
+            let text = Some(text).filter(|text| !text.trim().is_empty()).map(|text| ContentPart::Text { text });
             let files = files.iter().filter_map(|part| content_part(part, enclosed.as_ref()));
             Content::Parts(text.into_iter().chain(files).collect())
         };
