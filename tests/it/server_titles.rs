@@ -101,3 +101,13 @@ async fn a_turn_has_a_label_until_the_next_one() {
     stream.until(labelled).await;
     assert_eq!(chat.rest().await["status_label"], "Explained weavers");
 }
+
+#[tokio::test]
+async fn nobody_is_asked_over_the_budget() {
+    let budget = "[budgets.default]\nperiod = \"month\"\nlimit_tokens = 1\n";
+    let (server, provider) = titled_by(budget, [Reply::text("Looms"), Reply::text("Too much")]).await;
+    let chat = ChatClient::begin(server.client(), "What is a loom?").await;
+    chat.stream(Some("0")).await.until_event("turn_finished").await;
+    chat.post("/title/regenerate", json!({})).await.expect_problem(409, "usage_limit");
+    assert!(provider.requests(0).await.unwrap().len() <= 1, "the title that came with the first turn at most");
+}

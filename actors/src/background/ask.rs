@@ -5,13 +5,15 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use uuid::Uuid;
+use verbatim_events::budget::Spent;
+use verbatim_events::chat::Chat;
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{UsagePurpose, UsageRecorded};
-use verbatim_events::ids::ChatId;
 use verbatim_events::message::{Message, Origin, Role, Visibility};
 use verbatim_events::model::{CallIdentity, Prompt};
 use verbatim_events::part::{LivePart, Part};
 
+use crate::budgets::Verdict;
 use crate::node::Deps;
 use crate::ports::ResolvedModel;
 
@@ -57,19 +59,23 @@ pub(super) struct Asked {
 
 pub(super) async fn ask(
     deps: &Deps,
-    chat_id: ChatId,
+    chat: &Chat,
     model: ResolvedModel,
     purpose: UsagePurpose,
     instructions: &str,
     text: String,
 ) -> Asked {
     let nothing = |error| Asked { said: Err(error), spent: None };
+    let (chat_id, now) = (chat.outline.id, deps.clock.now());
+    if let Verdict::UsedUp(error) = deps.budgets.judge(&chat.outline.owner, Spent::default(), now, true) {
+        return nothing(WordsError::Model(error));
+    }
     let ResolvedModel { mut settings, provider } = model;
     settings.max_output_tokens = Some(settings.max_output_tokens.unwrap_or(u64::MAX).min(OUTPUT_MAX_TOKENS));
     settings.provider_tools.clear();
     let prompt = Prompt {
         system: Some(instructions.to_owned()),
-        messages: vec![Arc::new(question(text, deps.clock.now()))],
+        messages: vec![Arc::new(question(text, now))],
         ..Prompt::default()
     };
     let request = match provider.encode(&prompt, &settings, None) {

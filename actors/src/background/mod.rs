@@ -105,7 +105,7 @@ async fn write(deps: &Deps, chat: &Chat, tell: &Tell, purpose: UsagePurpose, mod
         _ => words::beginning_of(chat).map(|text| (words::TITLE_INSTRUCTIONS, text)),
     };
     let Some((instructions, text)) = asked else { return "nothing_said" };
-    let Asked { said, spent } = ask(deps, chat_id, model, purpose, instructions, text).await;
+    let Asked { said, spent } = ask(deps, chat, model, purpose, instructions, text).await;
     let send = |command| tell_and_wait(tell, chat_id, command, &deps.node_name, None);
     if let Some(spent) = spent
         && let Err(error) = send(Command::RecordUsage(spent)).await
@@ -155,7 +155,7 @@ pub(crate) async fn propose(
         Err(error) => return (Err(WordsError::Model(error)), None),
     };
     let mut stopped = deps.background.stopped.subscribe();
-    let asked = ask(deps, chat.outline.id, model, UsagePurpose::Title, words::TITLE_INSTRUCTIONS, text);
+    let asked = ask(deps, chat, model, UsagePurpose::Title, words::TITLE_INSTRUCTIONS, text);
     tokio::select! {
         Asked { said, spent } = asked => {
             (said.and_then(|said| words::title(&said).ok_or(WordsError::Unusable)), spent)
