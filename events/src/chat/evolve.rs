@@ -277,6 +277,12 @@ impl Chat {
             ..ContextSource::default()
         };
         let source = committed.context.clone().unwrap_or_else(attached);
+        if source.unreachable
+            && self.context.as_ref().is_some_and(|pinned| pinned.source.workspace_id == source.workspace_id)
+        {
+            // What was read there before is better than nothing.
+            return;
+        }
         if self.context.is_some() {
             // What a provider keeps of the conversation holds the files that are in no prompt any more.
             self.chain = Arc::default();

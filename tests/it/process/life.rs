@@ -180,10 +180,16 @@ async fn the_processes_of_a_workspace_go_with_it() {
     let held = house.pipe("held");
     house.start("a", "exec 3>held; echo ready; sleep 1000").await.expect("it starts");
     house.hear("a", "ready").await;
+    // One that nothing confines began there all the same.
+    let open = house.pipe("open");
+    let spec = house.spec("b", "exec 3>open; echo ready; sleep 1000");
+    house.processes.start(ProcessSpec { confinement: None, ..spec }).await.expect("it starts");
+    house.hear("b", "ready").await;
     house.processes.remove_in(&house.home.path().join("another")).await.expect("there are none");
-    assert_eq!(house.processes.running().await.expect("it can be counted"), 1);
+    assert_eq!(house.processes.running().await.expect("it can be counted"), 2);
     house.processes.remove_in(&house.workspace()).await.expect("they go");
     held.gone().await;
+    open.gone().await;
     assert_eq!(house.processes.list(&owner()).await.expect("it can be listed"), []);
 }
 

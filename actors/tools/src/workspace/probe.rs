@@ -57,6 +57,8 @@ impl Shell {
         spec.time_max_ms = Some(TIME_MAX_MS);
         let processes = self.processes();
         let _cleared = Cleared { processes: processes.clone(), owner: owner.clone(), id: id.clone() };
+        // What a crash left of earlier looks; nobody else looks into this workspace now.
+        processes.remove_all(&owner).await.map_err(words)?;
         processes.start(spec).await.map_err(words)?;
         let patience = Duration::from_millis(TIME_MAX_MS + END_WAIT_MS);
         let status = processes.wait(&owner, &id, patience).await.map_err(words)?;

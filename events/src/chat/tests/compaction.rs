@@ -4,8 +4,8 @@ use super::support::*;
 use crate::chat::{Boundary, NextAction, StateName, open_calls};
 use crate::command::{Busy, Command, Compacted, Step};
 use crate::event::{
-    AttemptAction, CompactionSource, ContextFreshness, ContextMark, Event, Offer, SettingsChanged, TurnOutcome,
-    WorkspaceBinding,
+    AttemptAction, CompactionSource, ContextFreshness, ContextMark, ContextSource, Event, Offer, SettingsChanged,
+    TurnOutcome, WorkspaceBinding,
 };
 use crate::ids::MessageId;
 use crate::message::{Origin, Role, Usage, Visibility};
@@ -271,6 +271,27 @@ fn files_that_changed_are_said_so_and_read_again_only_when_that_is_wanted() {
     assert_eq!(mark(&mut story, second, ContextFreshness::Changed), "SettingsChanged");
     attach(&mut story, "w2");
     assert_eq!(story.outline().context_freshness, ContextFreshness::Current, "of this one nothing is known");
+}
+
+#[test]
+fn files_stay_in_prompts_while_their_workspace_cannot_be_read_again() {
+    let mut story = Story::asked();
+    attach(&mut story, "w1");
+    load(&mut story, vec![Part::ContextFile { path: "AGENTS.md".to_owned(), text: "Be kind.".to_owned() }]);
+    let pinned = story.chat().context.clone().expect("the files");
+    mark(&mut story, pinned.message_id, ContextFreshness::Reload);
+    let mut away = |workspace: &str| {
+        attach(&mut story, workspace);
+        assert_eq!(story.next_action(), NextAction::LoadContext);
+        let attempt_id = story.attempt(AttemptAction::LoadContext);
+        let source = ContextSource { unreachable: true, ..found_in(story.chat()) };
+        story.must(Command::CommitStep { attempt_id, step: Step::ContextLoaded { files: Vec::new(), source } });
+        assert_eq!(story.next_action(), NextAction::Generate, "a marker is enough");
+        story.chat().context.clone().expect("the files, or a marker")
+    };
+    assert_eq!(away("w1"), pinned);
+    let marker = away("w2");
+    assert!(marker.source.unreachable && marker.source.workspace_id == "w2", "another workspace's are of no use");
 }
 
 #[test]
