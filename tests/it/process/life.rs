@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use futures_util::future::join_all;
 use verbatim_tools::process::{
-    EndedBy, Ending, OutputLimits, ProcessError, ProcessLimits, ProcessState, Secrets, Start,
+    EndedBy, Ending, OutputLimits, ProcessError, ProcessLimits, ProcessSpec, ProcessState, Secrets, Start,
 };
 
 use super::{House, PATIENCE, id, owner};
