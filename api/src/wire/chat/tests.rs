@@ -29,6 +29,7 @@ fn a_resting_chat() {
                 "input_tokens": 0, "output_tokens": 0, "cache_read_tokens": 0, "cache_write_tokens": 0,
                 "reasoning_tokens": 0,
             },
+            "cost_micros": 0,
             "created_at": "2026-09-21T14:13:20.123456Z",
             "updated_at": "2026-09-21T14:13:20.123456Z",
         })
