@@ -73,6 +73,9 @@ pub enum ReadError {
         /// All names.
         known: String,
     },
+    /// Readers were in the way for long. Nothing changed.
+    #[error("the read models are being read")]
+    BeingRead,
     /// A rebuild is under way already.
     #[error("a rebuild is under way already")]
     RebuildRunning,

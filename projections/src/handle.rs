@@ -170,6 +170,13 @@ impl ReadModels {
         projection_names().collect()
     }
 
+    /// Writes what was deleted out of the database's files: an erased chat's words lie beside the database until then.
+    /// Fails where readers are in the way for long; then it can be asked again.
+    pub async fn sweep(&self) -> Result<(), ReadError> {
+        let live = self.live();
+        self.on_runtime(async move { live.database.sweep().await }).await
+    }
+
     /// Closes the database in order. To be called last: reads fail from here on.
     pub async fn close(&self) -> Result<(), ReadError> {
         let inner = Arc::clone(&self.inner);

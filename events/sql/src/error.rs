@@ -53,6 +53,29 @@ pub enum OpenError {
     /// The tables could not be brought to this version.
     #[error("the database cannot be migrated: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// Another master key wraps the keys of this log.
+    #[error(
+        "the keys of this log are wrapped by the master key {expected}, not by {given}; give the right one by \
+         VERBATIM_MASTER_KEY, or put its file back"
+    )]
+    WrongMasterKey {
+        /// The mark of the one that does.
+        expected: String,
+        /// The mark of the one at hand.
+        given: String,
+    },
+    /// The log is sealed, and no master key is at hand.
+    #[error("this log is sealed with the master key {expected}; give it by VERBATIM_MASTER_KEY, or put its file back")]
+    NoMasterKey {
+        /// Its mark.
+        expected: String,
+    },
+    /// The log is sealed, but its keys are not where they belong.
+    #[error("the log is sealed, but its keys are not there: {place} is new; restore it from a backup of the same log")]
+    KeysMissing {
+        /// Where they belong.
+        place: String,
+    },
     /// What the log says about itself is not consistent.
     #[error("the log is damaged: {0}")]
     Damaged(String),

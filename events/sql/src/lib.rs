@@ -21,6 +21,7 @@ pub mod seal;
 pub mod sqlite;
 mod storage;
 mod task;
+mod vault;
 
 pub use error::OpenError;
 pub use faults::{FaultPoint, Faults};
@@ -28,4 +29,5 @@ pub use keys::{KeyStore, KeyStoreError, KeyTally, StoredKey};
 pub use options::{Clock, LogOptions};
 pub use postgres::{PostgresJournal, PostgresLog};
 pub use sqlite::{SqliteJournal, SqliteLog};
-pub use storage::{Storage, open_read_only};
+pub use storage::{Storage, Sweeper, open_read_only, rotate_master_key};
+pub use vault::{ChatVault, Erasure, Sealing, key_of};

@@ -6,6 +6,7 @@ use chrono::{DateTime, Duration, Utc};
 use verbatim_events::limits::Limits;
 
 use crate::faults::Faults;
+use crate::vault::Sealing;
 
 /// Requests of one batch, at most. One commit answers them all.
 pub const BATCH_REQUESTS_MAX: usize = 256;
@@ -29,6 +30,9 @@ pub struct LogOptions {
     /// The largest a SQLite log's file may become, in bytes; `None` leaves it to the disk. Beyond it appends fail and
     /// reads go on.
     pub file_max_bytes: Option<u64>,
+    /// How chats are sealed; `None` opens a log whose events are stored and read as they are. To read a sealed log,
+    /// only the master key is looked at.
+    pub sealing: Option<Sealing>,
     /// The clock that dates receipts.
     pub clock: Clock,
     /// Faults to inject; none outside tests.
@@ -42,6 +46,7 @@ impl Default for LogOptions {
             queue_max: 1024,
             readers_max: 4,
             file_max_bytes: None,
+            sealing: None,
             clock: Arc::new(Utc::now),
             faults: None,
         }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use verbatim_events::journal::PartJournal;
-use verbatim_events::log::EventLog;
+use verbatim_events::log::{EventLog, LogError};
 
 use crate::error::OpenError;
 use crate::keys::KeyStore;
 use crate::options::LogOptions;
 use crate::postgres::{Claim, PostgresJournal, PostgresLog};
+use crate::seal::MasterKey;
 use crate::sqlite::{SqliteJournal, SqliteLog};
+use crate::task::run_on;
+use crate::vault::{ChatVault, Home, OpeningLog};
 
 /// The log's file in a directory.
 const LOG_FILE: &str = "events.db";
@@ -45,14 +48,33 @@ impl Place {
     }
 }
 
+/// Writes what was forgotten out of the part journal's files. Cheap to clone.
+#[derive(Clone)]
+pub struct Sweeper {
+    opened: Opened,
+}
+
+impl Sweeper {
+    /// Does it. What is in the way for long is an error; then it can be asked again.
+    pub async fn sweep(&self) -> Result<(), LogError> {
+        match &self.opened {
+            Opened::Sqlite(_, journal) => journal.sweep().await,
+            Opened::Postgres(_, journal, _) => journal.sweep().await,
+        }
+    }
+}
+
+#[derive(Clone)]
 enum Opened {
     Sqlite(Arc<SqliteLog>, Arc<SqliteJournal>),
-    Postgres(Arc<PostgresLog>, Arc<PostgresJournal>, Claim),
+    Postgres(Arc<PostgresLog>, Arc<PostgresJournal>, Arc<Claim>),
 }
 
 /// An open log and its part journal. No other server serves from the same database meanwhile.
 pub struct Storage {
     opened: Opened,
+    log: Arc<dyn EventLog>,
+    vault: Option<ChatVault>,
     keys: KeyStore,
 }
 
@@ -61,13 +83,14 @@ impl Storage {
     /// is `sqlite:PATH`, where PATH is a file or a directory (then it is `events.db` in it), or `postgres://…`.
     /// Work on the database is done on `runtime`, but for the writer of a SQLite log, which has a thread of its own.
     pub async fn open(address: &str, options: LogOptions, runtime: Handle) -> Result<Storage, OpenError> {
-        let (opened, keys) = match Place::parse(address)? {
+        let sealing = options.sealing.clone();
+        let (opened, keys, home) = match Place::parse(address)? {
             Place::Sqlite(path) => {
                 let log = SqliteLog::open(&path, options, runtime.clone()).await?;
-                match SqliteJournal::open(path.with_file_name(JOURNAL_FILE), runtime).await {
+                match SqliteJournal::open(path.with_file_name(JOURNAL_FILE), runtime.clone()).await {
                     Ok(journal) => {
-                        let keys = log.keys();
-                        (Opened::Sqlite(Arc::new(log), Arc::new(journal)), keys)
+                        let (keys, home) = (log.keys(), in_runtime(&runtime, || Home::sqlite(&path, true)));
+                        (Opened::Sqlite(Arc::new(log), Arc::new(journal)), keys, home)
                     }
                     Err(error) => {
                         log.close().await;
@@ -81,19 +104,37 @@ impl Storage {
                 let claim = claim.await.map_err(|_| OpenError::RuntimeStopped)??;
                 let log = PostgresLog::connect(&url, options, runtime.clone()).await?;
                 let journal = PostgresJournal::connect(&url, runtime.clone()).await?;
-                let keys = KeyStore::postgres(&url, runtime)?;
-                (Opened::Postgres(Arc::new(log), Arc::new(journal), claim), keys)
+                let keys = KeyStore::postgres(&url, runtime.clone())?;
+                let home = in_runtime(&runtime, || Home::postgres(&url))?;
+                (Opened::Postgres(Arc::new(log), Arc::new(journal), Arc::new(claim)), keys, home)
             }
         };
-        Ok(Storage { opened, keys })
+        let stored = opened.log();
+        let mut storage = Storage { opened, log: Arc::clone(&stored), vault: None, keys };
+        let Some(sealing) = sealing else { return Ok(storage) };
+        let (inner, handle) = (Arc::clone(&stored), runtime.clone());
+        let vault = run_on(&runtime, async move { ChatVault::open(home, sealing, inner, handle).await }).await;
+        match vault.and_then(|opened| opened) {
+            Ok(vault) => {
+                storage.log = Arc::new(OpeningLog::new(stored, vault.clone()));
+                storage.vault = Some(vault);
+                Ok(storage)
+            }
+            Err(error) => {
+                storage.close().await;
+                Err(error)
+            }
+        }
     }
 
     /// The log.
     pub fn log(&self) -> Arc<dyn EventLog> {
-        match &self.opened {
-            Opened::Sqlite(log, _) => log.clone(),
-            Opened::Postgres(log, _, _) => log.clone(),
-        }
+        Arc::clone(&self.log)
+    }
+
+    /// The keys that chats are sealed with; `None` for a log that was opened without sealing.
+    pub fn vault(&self) -> Option<ChatVault> {
+        self.vault.clone()
     }
 
     /// The part journal.
@@ -102,6 +143,11 @@ impl Storage {
             Opened::Sqlite(_, journal) => journal.clone(),
             Opened::Postgres(_, journal, _) => journal.clone(),
         }
+    }
+
+    /// What writes forgotten parts out of the journal's files.
+    pub fn sweeper(&self) -> Sweeper {
+        Sweeper { opened: self.opened.clone() }
     }
 
     /// The keys to the server.
@@ -121,6 +167,9 @@ impl Storage {
     /// Takes no more writes, finishes those that wait, and gives the database back.
     pub async fn close(&self) {
         self.keys.close().await;
+        if let Some(vault) = &self.vault {
+            vault.close().await;
+        }
         match &self.opened {
             Opened::Sqlite(log, journal) => {
                 log.close().await;
@@ -140,10 +189,62 @@ pub async fn open_read_only(
     options: LogOptions,
     runtime: Handle,
 ) -> Result<Arc<dyn EventLog>, OpenError> {
-    Ok(match Place::parse(address)? {
-        Place::Sqlite(path) => Arc::new(SqliteLog::open_read_only(path, options, runtime).await?),
-        Place::Postgres(url) => Arc::new(PostgresLog::connect_read_only(&url, options, runtime).await?),
+    let master = options.sealing.as_ref().map(|sealing| Arc::clone(&sealing.master));
+    let (log, home): (Arc<dyn EventLog>, Home) = match Place::parse(address)? {
+        Place::Sqlite(path) => {
+            let log = SqliteLog::open_read_only(&path, options, runtime.clone()).await?;
+            (Arc::new(log), in_runtime(&runtime, || Home::sqlite(&path, false)))
+        }
+        Place::Postgres(url) => {
+            let log = PostgresLog::connect_read_only(&url, options, runtime.clone()).await?;
+            (Arc::new(log), in_runtime(&runtime, || Home::postgres(&url))?)
+        }
+    };
+    let (inner, handle) = (Arc::clone(&log), runtime.clone());
+    let vault = run_on(&runtime, async move { ChatVault::open_read_only(home, master, inner, handle).await }).await??;
+    Ok(match vault {
+        Some(vault) => Arc::new(OpeningLog::new(log, vault)),
+        None => log,
     })
+}
+
+/// Wraps all keys of the log at `address` with another master key, in one commit; how many there are. `None` for a log
+/// that has no keys. No server may serve from it meanwhile: the caller sees to that.
+pub async fn rotate_master_key(
+    address: &str,
+    old: Arc<MasterKey>,
+    new: Arc<MasterKey>,
+    runtime: Handle,
+) -> Result<Option<u64>, OpenError> {
+    let home = match Place::parse(address)? {
+        Place::Sqlite(path) => in_runtime(&runtime, || Home::sqlite(&path, true)),
+        Place::Postgres(url) => in_runtime(&runtime, || Home::postgres(&url))?,
+    };
+    let work = async move {
+        let rotated = match home.mark().await? {
+            None => Ok(None),
+            Some(expected) if expected != old.mark() => Err(OpenError::WrongMasterKey { expected, given: old.mark() }),
+            Some(_) => home.rewrap(&old, &new).await.map(Some),
+        };
+        home.close().await;
+        rotated
+    };
+    run_on(&runtime, work).await?
+}
+
+/// A pool notes the runtime that it is made in.
+fn in_runtime<T>(runtime: &Handle, make: impl FnOnce() -> T) -> T {
+    let _entered = runtime.enter();
+    make()
+}
+
+impl Opened {
+    fn log(&self) -> Arc<dyn EventLog> {
+        match self {
+            Opened::Sqlite(log, _) => log.clone(),
+            Opened::Postgres(log, _, _) => log.clone(),
+        }
+    }
 }
 
 #[cfg(test)]

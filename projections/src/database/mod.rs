@@ -16,6 +16,9 @@ use verbatim_events::ids::Position;
 
 use crate::error::ReadError;
 
+/// The tables that hold what was said, on PostgreSQL.
+const ERASED_FROM: [&str; 6] = ["chats", "messages", "search", "queue", "turns", "snapshots"];
+
 /// An open database of one generation. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) enum Database {
@@ -62,6 +65,24 @@ impl Database {
             Database::Sqlite { .. } => Dialect::Sqlite,
             Database::Postgres(_) => Dialect::Postgres,
         }
+    }
+
+    /// Writes what was deleted out of the files beside the database.
+    pub(crate) async fn sweep(&self) -> Result<(), ReadError> {
+        match self {
+            Database::Sqlite { writer, .. } => {
+                let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
+                if busy != 0 {
+                    return Err(ReadError::BeingRead);
+                }
+            }
+            Database::Postgres(pool) => {
+                for table in ERASED_FROM {
+                    sqlx::query(AssertSqlSafe(format!("VACUUM {table}"))).execute(pool).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The rows of a statement that only reads.
@@ -155,6 +176,24 @@ pub(crate) enum Snapshot {
 }
 
 impl Snapshot {
+    /// Writes what was deleted out of the files beside the database.
+    pub(crate) async fn sweep(&self) -> Result<(), ReadError> {
+        match self {
+            Database::Sqlite { writer, .. } => {
+                let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
+                if busy != 0 {
+                    return Err(ReadError::BeingRead);
+                }
+            }
+            Database::Postgres(pool) => {
+                for table in ERASED_FROM {
+                    sqlx::query(AssertSqlSafe(format!("VACUUM {table}"))).execute(pool).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The rows of a statement that only reads.
     pub(crate) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
         Ok(match self {

@@ -30,7 +30,7 @@ pub(crate) fn address(url: &str) -> Result<PgConnectOptions, OpenError> {
 }
 
 /// An address as it may be shown.
-fn without_password(url: &str) -> String {
+pub(crate) fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, place))) => format!("{scheme}://…@{place}"),
         _ => url.to_owned(),

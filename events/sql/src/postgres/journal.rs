@@ -52,6 +52,15 @@ impl PostgresJournal {
         .await?
     }
 
+    /// Frees the room of what was forgotten.
+    pub async fn sweep(&self) -> Result<(), LogError> {
+        let pool = self.pool.clone();
+        read_on(&self.runtime, async move {
+            sqlx::query("VACUUM parts").execute(&pool).await.map(drop).map_err(|error| read_error(error, 0))
+        })
+        .await
+    }
+
     /// Finishes what waits and leaves the database.
     pub async fn close(&self) {
         let (queue, writer) = (self.queue.lock().take(), self.writer.lock().take());

@@ -34,6 +34,9 @@ use writer::Writer;
 /// Connections that read and change keys: there are few such requests.
 const KEYS_CONNECTIONS_MAX: u32 = 2;
 
+/// Connections that read and change chats' keys: most of them are in memory.
+const VAULT_CONNECTIONS_MAX: u32 = 3;
+
 /// A log in a PostgreSQL database.
 pub struct PostgresLog {
     runtime: Handle,
@@ -165,6 +168,11 @@ impl EventLog for PostgresLog {
     fn timeline(&self) -> Uuid {
         self.timeline
     }
+}
+
+/// Connections to the vault at `url`, made when they are needed, and its place as it may be shown.
+pub(crate) fn vault_pool(url: &str) -> Result<(String, PgPool), OpenError> {
+    Ok((connect::without_password(url), connect::pool(VAULT_CONNECTIONS_MAX).connect_lazy_with(connect::address(url)?)))
 }
 
 /// Connections to the keys at `url`, made when they are needed.

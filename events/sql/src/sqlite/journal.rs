@@ -36,6 +36,7 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS parts (chat_id BLOB NOT NULL, a
 
 /// Parts of open attempts in a SQLite file.
 pub struct SqliteJournal {
+    path: PathBuf,
     runtime: Handle,
     readers: SqlitePool,
     queue: Mutex<Option<PartQueue>>,
@@ -66,7 +67,26 @@ impl SqliteJournal {
         let readers = reader_pool(&path, &LogOptions::default());
         let (queue, writer) = PartQueue::new(Store { connection, _lock: lock });
         let writer = Mutex::new(Some(runtime.spawn(writer)));
-        Ok(SqliteJournal { runtime, readers, queue: Mutex::new(Some(queue)), writer })
+        Ok(SqliteJournal { path, runtime, readers, queue: Mutex::new(Some(queue)), writer })
+    }
+
+    /// Writes what was forgotten out of the file beside the database. Fails where readers are in the way for long.
+    pub async fn sweep(&self) -> Result<(), LogError> {
+        let path = self.path.clone();
+        read_on(&self.runtime, async move {
+            let options = writer_options(&path, SqliteSynchronous::Off);
+            let mut connection = options.connect().await.map_err(unreadable)?;
+            let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
+                .fetch_one(&mut connection)
+                .await
+                .map_err(unreadable)?;
+            connection.close().await.map_err(unreadable)?;
+            match busy {
+                0 => Ok(()),
+                _ => Err(LogError::Unavailable("the part journal is being read".to_owned())),
+            }
+        })
+        .await
     }
 
     /// Finishes what waits and gives the file back.
@@ -114,6 +134,8 @@ async fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
     let mut connection = writer_options(path, SqliteSynchronous::Off)
         // Nothing here is worth choosing the moment of a checkpoint; none of them waits for the disk.
         .pragma("wal_autocheckpoint", "1000")
+        // An erased chat's words must not stay in pages that are merely free.
+        .pragma("secure_delete", "ON")
         .connect()
         .await?;
     check_version(&mut connection).await?;

@@ -26,6 +26,7 @@ use verbatim_events::envelope::Stored;
 use verbatim_events::ids::{ChatId, Position, Version};
 use verbatim_events::log::{Append, AppendError, Appended, BoxFuture, EventLog, LogError, LogPage, Receipt};
 
+pub(crate) use connect::BUSY_TIMEOUT;
 pub use journal::SqliteJournal;
 
 use crate::error::OpenError;
