@@ -21,8 +21,8 @@ use verbatim_actors::handle::Handle;
 use verbatim_actors::node::{Node, NodeOptions};
 use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::error::ChatError;
-use verbatim_events::vault::NoVault;
-use verbatim_events_sql::{LogOptions, OpenError, Storage};
+use verbatim_events::vault::{NoVault, Vault};
+use verbatim_events_sql::{LogOptions, OpenError, Sealing, Storage};
 use verbatim_projections::{ReadError, ReadLocation, ReadModels, ReadSettings};
 
 pub use workspaces::WorkspaceHome;
@@ -30,10 +30,11 @@ pub use workspaces::WorkspaceHome;
 use crate::app;
 use crate::auth::{KeyRing, Keys, KeysError, Rates};
 use crate::config::{Database, Environment, Settings};
+use crate::erasure::{Eraser, Reach};
 use crate::files::FileHome;
 use crate::housekeeping::Housekeeper;
 use crate::inbox::Inboxes;
-use crate::locate::{AdminKey, DataDir, LocateError, Serving};
+use crate::locate::{AdminKey, DataDir, LocateError, MASTER_VARIABLE, MasterKeyHome, Serving};
 use crate::models::{Catalog, OpenSettingsError, ProviderKeys, Roles, SettingsStore, StoreOptions, base_of};
 use crate::state::{AUDITS_MAX, AppState, Owners};
 use crate::telemetry::metrics;
@@ -153,7 +154,12 @@ impl Server {
         let address = listener.local_addr().map_err(StartError::Http)?;
         let workspaces = WorkspaceHome::open(&settings, environment).await?;
 
-        let storage = open_storage(&settings, runtime.clone()).await?;
+        let master = settings.sealing.master_key_file.as_deref();
+        let master = data_dir.master_key(environment.get(MASTER_VARIABLE), master)?;
+        let storage = open_storage(&settings, &master, runtime.clone()).await?;
+        if let Some(secrets) = storage.vault().and_then(|vault| vault.secrets()) {
+            provider_keys.unlock(secrets);
+        }
         let keys = Keys::new(KeyRing::with_admin(&admin_key.secret), storage.keys());
         if let Err(error) = keys.refresh().await {
             storage.close().await;
@@ -194,7 +200,7 @@ impl Server {
         let tools = Arc::new(Tools::new(&settings, environment, &access, sources, runtime.clone()));
         let handle = Node::start(NodeOptions {
             log: storage.log(),
-            vault: Arc::new(NoVault),
+            vault: storage.vault().map_or_else(|| Arc::new(NoVault) as Arc<dyn Vault>, |vault| Arc::new(vault)),
             journal: storage.journal(),
             snapshots: Arc::new(reads.clone()),
             clock: Arc::clone(&clock),
@@ -222,8 +228,27 @@ impl Server {
         let seeding = budgets::seed(Arc::clone(&budgets), storage.log(), reads.clone(), Arc::clone(&clock));
         runtime.spawn(background.clone().run_until_cancelled_owned(seeding));
         runtime.spawn(background.clone().run_until_cancelled_owned(metrics::upkeep()));
-        let housekeeper =
-            Housekeeper::new(handle.clone(), reads.clone(), Arc::clone(&clock), workspaces.clone(), &limits);
+        let eraser = Eraser::new(Reach {
+            handle: handle.clone(),
+            log: storage.log(),
+            vault: storage.vault(),
+            journal: storage.journal(),
+            sweeper: Some(storage.sweeper()),
+            reads: reads.clone(),
+            files: files.clone(),
+            workspaces: Arc::clone(&workspaces.spaces),
+            clock: Arc::clone(&clock),
+            runtime: runtime.clone(),
+        });
+        runtime.spawn(background.clone().run_until_cancelled_owned(eraser.clone().run()));
+        let housekeeper = Housekeeper::new(
+            handle.clone(),
+            reads.clone(),
+            Arc::clone(&clock),
+            workspaces.clone(),
+            eraser.clone(),
+            &limits,
+        );
         runtime.spawn(background.clone().run_until_cancelled_owned(housekeeper.run()));
         let (watchers, follow) = follower(Sources {
             log: storage.log(),
@@ -257,6 +282,7 @@ impl Server {
         };
         let webhook_tasks = followers.into_iter().map(|follower| runtime.spawn(follower)).collect();
         let state = AppState {
+            eraser,
             webhooks,
             handle: handle.clone(),
             log: storage.log(),
@@ -394,8 +420,10 @@ fn warn_of_missing_keys(settings: &Settings, environment: &Environment) {
     }
 }
 
-async fn open_storage(settings: &Settings, runtime: Runtime) -> Result<Storage, StartError> {
-    let options = LogOptions { receipts_days: settings.limits.receipts_days, ..LogOptions::default() };
+async fn open_storage(settings: &Settings, master: &MasterKeyHome, runtime: Runtime) -> Result<Storage, StartError> {
+    let sealing = Sealing { master: Arc::clone(&master.key), new_chats: settings.sealing.enabled };
+    let receipts_days = settings.limits.receipts_days;
+    let options = LogOptions { receipts_days, sealing: Some(sealing), ..LogOptions::default() };
     let opened = Storage::open(&settings.database.url(), options, runtime).await;
     opened.map_err(|source| StartError::Log { database: settings.database.to_string(), source })
 }

@@ -105,6 +105,8 @@ problem_codes! {
     Archived: "archived", 409, "The chat is archived";
     /// The chat's family is larger than one change covers.
     FamilyTooLarge: "family_too_large", 409, "The chat's family is too large";
+    /// The chat is stored as it is: its words cannot be taken out of the log.
+    NotSealed: "not_sealed", 409, "The chat is not sealed";
     /// There is nothing to summarise.
     NothingToCompact: "nothing_to_compact", 409, "There is nothing to compact";
     /// There is nothing to forget.
@@ -218,6 +220,11 @@ impl Problem {
     /// There is no such chat, or none that the caller may know of.
     pub fn chat_not_found() -> Problem {
         Problem::new(Code::ChatNotFound, "there is no such chat")
+    }
+
+    /// The chat is there no more.
+    pub fn erased() -> Problem {
+        Problem::new(Code::Erased, "the chat's content was erased")
     }
 
     /// Says when to try again.

@@ -19,6 +19,7 @@ use verbatim_events::limits::Limits;
 use verbatim_projections::{ReadError, ReadModels};
 
 use crate::compose::WorkspaceHome;
+use crate::erasure::{Asked, EraseError, Eraser};
 
 /// From one pass to the next, in ms. Days are what it is about; this is how late it may be.
 const EVERY_MS: u64 = 10 * 60 * 1000;
@@ -48,6 +49,9 @@ pub struct Tidied {
     pub has_more: bool,
 }
 
+/// Who erased what nobody asked to have erased.
+const RETENTION: &str = "retention";
+
 /// Something that is done to families in which nothing has happened for so long.
 #[derive(Clone, Copy, Debug)]
 enum Rule {
@@ -67,16 +71,6 @@ impl Rule {
         matches!(self, Rule::Erase { .. })
     }
 
-    fn command(self) -> Command {
-        match self {
-            Rule::Archive { .. } => Command::Archive,
-            Rule::Erase { days } => Command::Erase {
-                by: "retention".to_owned(),
-                reason: Some(format!("archived, and unused for {days} days")),
-            },
-        }
-    }
-
     fn said(self) -> &'static str {
         match self {
             Rule::Archive { .. } => "an unused chat was archived",
@@ -91,6 +85,7 @@ pub struct Housekeeper {
     reads: ReadModels,
     clock: Arc<dyn Clock>,
     workspaces: WorkspaceHome,
+    eraser: Eraser,
     rules: Vec<Rule>,
 }
 
@@ -101,11 +96,12 @@ impl Housekeeper {
         reads: ReadModels,
         clock: Arc<dyn Clock>,
         workspaces: WorkspaceHome,
+        eraser: Eraser,
         limits: &Limits,
     ) -> Housekeeper {
         let rules = [Rule::Archive { days: limits.auto_archive_days }, Rule::Erase { days: limits.retention_days }];
         let rules = rules.into_iter().filter(|rule| rule.days() > 0).collect();
-        Housekeeper { handle, reads, clock, workspaces, rules }
+        Housekeeper { handle, reads, clock, workspaces, eraser, rules }
     }
 
     /// Keeps house until it is dropped.
@@ -191,7 +187,20 @@ impl Housekeeper {
             return false;
         }
         let meta = Meta { actor: Actor::System, command_id: Uuid::now_v7(), idempotency: None, trace_id: None };
-        match self.handle.send_family(root, rule.command(), meta).await {
+        let done = match rule {
+            Rule::Archive { .. } => self.handle.send_family(root, Command::Archive, meta).await,
+            Rule::Erase { days } => {
+                let reason = Some(format!("archived, and unused for {days} days"));
+                // What began before chats were sealed keeps its events: nothing can take them out of the log.
+                match self.eraser.erase(root, meta, Asked { by: RETENTION.to_owned(), reason, keep_events: true }).await
+                {
+                    Err(EraseError::Refused(error)) => Err(error),
+                    Err(error) => Err(SendError::LogUnavailable { problem: error.to_string() }),
+                    Ok(answer) => Ok(answer),
+                }
+            }
+        };
+        match done {
             Ok(_) => {
                 tracing::info!(chat.id = %root, days = rule.days(), "{}", rule.said());
                 true

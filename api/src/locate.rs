@@ -4,9 +4,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use verbatim_events_sql::seal::MasterKey;
+use zeroize::Zeroizing;
 
 /// The file that a server holds locked for its whole life.
 const LOCK_FILE: &str = "server.lock";
@@ -16,6 +19,12 @@ const SERVER_FILE: &str = "server.json";
 
 /// The file that holds the admin key.
 const KEY_FILE: &str = "admin.key";
+
+/// The file that holds the master key, where no other is named.
+const MASTER_FILE: &str = "master.key";
+
+/// The variable that holds the master key where no file does.
+pub const MASTER_VARIABLE: &str = "VERBATIM_MASTER_KEY";
 
 /// Only the owner reads and writes.
 const PRIVATE_FILE: u32 = 0o600;
@@ -41,6 +50,14 @@ pub enum LocateError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// A master key that cannot be one.
+    #[error("the master key in {place}: {problem}")]
+    BadMasterKey {
+        /// The file or the variable.
+        place: String,
+        /// What is wrong.
+        problem: String,
     },
     /// An admin key that cannot be one.
     #[error("an admin key has 1 to 256 visible ASCII characters without spaces")]
@@ -83,6 +100,15 @@ pub struct AdminKey {
     /// The key itself. Never to be logged.
     pub secret: String,
     /// The file that holds it; `None` if a flag or variable gave it.
+    pub file: Option<PathBuf>,
+}
+
+/// The master key and where it is from.
+#[derive(Clone, Debug)]
+pub struct MasterKeyHome {
+    /// The key. Shows nothing of itself.
+    pub key: Arc<MasterKey>,
+    /// The file that holds it; `None` if a variable gave it.
     pub file: Option<PathBuf>,
 }
 
@@ -159,24 +185,55 @@ impl DataDir {
         Ok(AdminKey { secret, file: Some(path) })
     }
 
+    /// The master key: the one given, else the one in `file` or, where none is named, in the data directory; there it is
+    /// made if it is not there yet.
+    pub fn master_key(&self, given: Option<&str>, file: Option<&Path>) -> Result<MasterKeyHome, LocateError> {
+        if let Some(key) = self.stored_master_key(given, file)? {
+            return Ok(key);
+        }
+        let path = file.map_or_else(|| self.path.join(MASTER_FILE), Path::to_owned);
+        if file.is_some() {
+            let (place, problem) = (path.display().to_string(), "there is no such file".to_owned());
+            return Err(LocateError::BadMasterKey { place, problem });
+        }
+        Ok(MasterKeyHome { key: Arc::new(self.make_master_key(&path)?), file: Some(path) })
+    }
+
+    /// Makes a master key in this file, for its owner alone.
+    pub fn make_master_key(&self, path: &Path) -> Result<MasterKey, LocateError> {
+        let key = MasterKey::generate().map_err(|error| LocateError::BadMasterKey {
+            place: path.display().to_string(),
+            problem: error.to_string(),
+        })?;
+        let text = Zeroizing::new(format!("{}\n", *key.to_text()));
+        let written = write_private(path, text.as_bytes());
+        written.map_err(|source| LocateError::File { path: path.to_owned(), source })?;
+        Ok(key)
+    }
+
+    /// The master key, if there is one. Nothing is made.
+    pub fn stored_master_key(
+        &self,
+        given: Option<&str>,
+        file: Option<&Path>,
+    ) -> Result<Option<MasterKeyHome>, LocateError> {
+        let read = |text: &str, place: &dyn std::fmt::Display| {
+            let key = text.parse::<MasterKey>();
+            key.map(Arc::new)
+                .map_err(|error| LocateError::BadMasterKey { place: place.to_string(), problem: error.to_string() })
+        };
+        if let Some(text) = given {
+            return Ok(Some(MasterKeyHome { key: read(text, &MASTER_VARIABLE)?, file: None }));
+        }
+        let path = file.map_or_else(|| self.path.join(MASTER_FILE), Path::to_owned);
+        let Some(text) = read_private(&path)? else { return Ok(None) };
+        Ok(Some(MasterKeyHome { key: read(&text, &path.display())?, file: Some(path) }))
+    }
+
     /// The stored admin key, if there is one. A file that others may read is closed to them.
     pub fn stored_admin_key(&self) -> Result<Option<AdminKey>, LocateError> {
         let path = self.path.join(KEY_FILE);
-        let refuse = |source| LocateError::File { path: path.clone(), source };
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(refuse(error)),
-        };
-        let mode = std::fs::metadata(&path).map_err(refuse)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            tracing::warn!(
-                "{} could be read by others (mode {:o}); it is closed to them now",
-                path.display(),
-                mode & 0o777
-            );
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(PRIVATE_FILE)).map_err(refuse)?;
-        }
+        let Some(text) = read_private(&path)? else { return Ok(None) };
         Ok(Some(AdminKey { secret: checked(text.trim())?, file: Some(path) }))
     }
 }
@@ -205,6 +262,26 @@ impl Drop for Serving {
 fn checked(secret: &str) -> Result<String, LocateError> {
     let fits = (1..=256).contains(&secret.len()) && secret.bytes().all(|byte| byte.is_ascii_graphic());
     if fits { Ok(secret.to_owned()) } else { Err(LocateError::BadKey) }
+}
+
+/// A file's text; none where there is no such file. One that others may read is closed to them.
+fn read_private(path: &Path) -> Result<Option<Zeroizing<String>>, LocateError> {
+    let refuse = |source| LocateError::File { path: path.to_owned(), source };
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refuse(error)),
+    };
+    let mode = std::fs::metadata(path).map_err(refuse)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            "{} could be read by others (mode {:o}); it is closed to them now",
+            path.display(),
+            mode & 0o777
+        );
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(PRIVATE_FILE)).map_err(refuse)?;
+    }
+    Ok(Some(text))
 }
 
 /// Writes a whole file that only its owner reads, or nothing: a crash leaves no half of it.

@@ -18,6 +18,7 @@ use verbatim_projections::ReadModels;
 use crate::auth::{Keys, Rates};
 use crate::compose::WorkspaceHome;
 use crate::config::HttpSettings;
+use crate::erasure::Eraser;
 use crate::error::Problem;
 use crate::files::FileHome;
 use crate::inbox::Inboxes;
@@ -67,6 +68,8 @@ pub struct AppState {
     pub workspaces: WorkspaceHome,
     /// The files of chats.
     pub files: FileHome,
+    /// What erases chats.
+    pub eraser: Eraser,
     /// Who owns which chat.
     pub owners: Owners,
     /// Where work goes on that is too heavy for the threads that answer requests.

@@ -8,6 +8,8 @@ use support::script::{Line, ScriptedModel, say};
 use support::shell::{Watcher, World, create, new_chat, run, send};
 use tempfile::TempDir;
 use verbatim::compose::WorkspaceHome;
+use verbatim::erasure::{Eraser, Reach};
+use verbatim::files::FileHome;
 use verbatim::housekeeping::{Housekeeper, Tidied};
 use verbatim_actors::clock::Clock;
 use verbatim_actors::handle::{Handle, Meta};
@@ -15,6 +17,7 @@ use verbatim_events::chat::{Outline, Status};
 use verbatim_events::command::{Busy, Command, CreateChat};
 use verbatim_events::event::SettingsChanged;
 use verbatim_events::ids::ChatId;
+use verbatim_events::journal::PartJournal;
 use verbatim_events::log::EventLog;
 use verbatim_events::message::FinishReason;
 use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
@@ -53,7 +56,19 @@ impl House {
         });
         let clock = Arc::new(world.clock.clone()) as Arc<dyn Clock>;
         let workspaces = WorkspaceHome::none();
-        let housekeeper = Housekeeper::new(handle.clone(), reads.clone(), clock, workspaces, &world.limits);
+        let eraser = Eraser::new(Reach {
+            handle: handle.clone(),
+            log: Arc::clone(&world.log) as Arc<dyn EventLog>,
+            vault: None,
+            journal: Arc::clone(&world.journal) as Arc<dyn PartJournal>,
+            sweeper: None,
+            reads: reads.clone(),
+            files: FileHome::at(directory.path().join("files"), tokio::runtime::Handle::current()),
+            workspaces: Arc::clone(&workspaces.spaces),
+            clock: Arc::clone(&clock),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        let housekeeper = Housekeeper::new(handle.clone(), reads.clone(), clock, workspaces, eraser, &world.limits);
         House { world, handle, reads, follows, housekeeper, _directory: directory }
     }
 

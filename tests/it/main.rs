@@ -3,6 +3,7 @@
 mod chaos;
 mod claim;
 mod coder;
+mod erasure;
 mod histories;
 mod housekeeping;
 mod keys_postgres;

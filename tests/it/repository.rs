@@ -168,7 +168,7 @@ fn migrations_come_in_pairs() {
             by_dialect.entry((database.to_owned(), dialect)).or_default().insert(file.to_owned());
         }
     }
-    assert_eq!(by_dialect.len(), 4, "two databases, two dialects: {by_dialect:?}");
+    assert_eq!(by_dialect.len(), 6, "three databases, two dialects: {by_dialect:?}");
     for ((database, dialect), names) in &by_dialect {
         let other = if *dialect == "sqlite" { "postgres" } else { "sqlite" };
         assert_eq!(Some(names), by_dialect.get(&(database.clone(), other)), "{database} differs between the dialects");

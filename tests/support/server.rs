@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 
-use verbatim_events_sql::{LogOptions, open_read_only};
+use verbatim_events_sql::{LogOptions, Sealing, open_read_only};
 
 use crate::histories::{self, Checked, Unsound};
 use crate::http::Client;
@@ -132,6 +132,20 @@ impl TestServer {
         self.skips_histories = true;
     }
 
+    /// Waits until the server has printed this.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn until_log(&self, text: &str) {
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        let seen = async {
+            while !self.log().contains(text) {
+                looks.tick().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("no {text:?} in:\n{}", self.log()));
+    }
+
     /// What the server has printed so far, over all its starts.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -204,20 +218,24 @@ impl Drop for TestServer {
             let address = self.options.database.clone().unwrap_or(directory);
             // A server that never came to make a log has no histories.
             if self.options.database.is_some() || self.data_dir().join("events.db").is_file() {
-                histories::settle(check_histories(address));
+                let master = std::fs::read_to_string(self.data_dir().join("master.key")).ok();
+                histories::settle(check_histories(address, master));
             }
         }
     }
 }
 
 /// Checks the histories of the log at this address, wherever the caller stands.
-fn check_histories(address: String) -> Result<Checked, Unsound> {
+fn check_histories(address: String, master: Option<String>) -> Result<Checked, Unsound> {
     let check = move || {
         let unreadable = |error: &dyn std::fmt::Display| Unsound::Unreadable(error.to_string());
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.map_err(|error| unreadable(&error))?;
         runtime.block_on(async {
-            let log = open_read_only(&address, LogOptions::default(), runtime.handle().clone()).await;
+            let master = master.as_deref().and_then(|text| text.parse().ok()).map(Arc::new);
+            let sealing = master.map(|master| Sealing { master, new_chats: false });
+            let options = LogOptions { sealing, ..LogOptions::default() };
+            let log = open_read_only(&address, options, runtime.handle().clone()).await;
             histories::check(&*log.map_err(|error| unreadable(&error))?).await
         })
     };

@@ -76,7 +76,11 @@ impl Core {
                     self.adopt(planned, position, command, meta);
                     return Ok(Answer { outcome, position, replayed: false });
                 }
-                Err(AppendError::Conflict { .. }) => self.hydrated = false,
+                Err(AppendError::Conflict { .. }) => {
+                    self.hydrated = false;
+                    // Somebody else may have begun the chat, with another key.
+                    self.sealer = None;
+                }
                 Err(AppendError::Duplicate(receipt)) => {
                     return match &meta.idempotency {
                         Some(key) => replayed(key, &receipt),
@@ -95,6 +99,7 @@ impl Core {
                         // that (a full disk does) is not there for now.
                         Some(None) => {
                             self.hydrated = false;
+                            self.sealer = None;
                             failed_commits += 1;
                             if failed_commits >= FAILED_COMMITS_MAX {
                                 return Err(SendError::LogUnavailable { problem });
@@ -102,6 +107,7 @@ impl Core {
                         }
                         None => {
                             self.hydrated = false;
+                            self.sealer = None;
                             return Err(SendError::LogUnavailable { problem });
                         }
                     }

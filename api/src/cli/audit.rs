@@ -33,7 +33,7 @@ pub(super) fn run(context: &Context, command: AuditCommand) -> anyhow::Result<Ex
     let AuditCommand::Verify(args) = command;
     let settings = context.settings(None)?;
     runtime::block_on(async |shared| {
-        let log = log::open(&settings, shared).await?;
+        let log = log::open(&settings, &context.environment, shared).await?;
         // Every event is read twice: in the log's order, and in its chat's.
         let mut progress = Progress::new("events checked, twice each", 2 * log.head().await?, args.json);
         let audit = audit_log(log.as_ref(), |done| progress.at(done)).await?;

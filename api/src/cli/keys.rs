@@ -12,7 +12,7 @@ use verbatim_events_sql::KeyStore;
 
 use super::output::{Style, harmless, put};
 use super::remote::Remote;
-use super::{Context, runtime};
+use super::{Context, rotate, runtime};
 use crate::auth::{NewKey, Principal, Role, make};
 use crate::config::Settings;
 use crate::locate::DataDir;
@@ -38,6 +38,9 @@ pub(super) enum KeysCommand {
     /// Revoke a key
     #[command(long_about = REVOKE)]
     Revoke(RevokeArgs),
+    /// Wrap the keys that chats are sealed with by a new master key
+    #[command(long_about = rotate::ABOUT)]
+    RotateMaster,
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +92,7 @@ pub(super) fn run(context: &Context, command: KeysCommand) -> anyhow::Result<Exi
         KeysCommand::Create(args) => &args.common,
         KeysCommand::List(common) => common,
         KeysCommand::Revoke(args) => &args.common,
+        KeysCommand::RotateMaster => return rotate::run(context),
     };
     let key = context.given(common.key.as_deref(), &["VERBATIM_KEY", "VERBATIM_ADMIN_KEY"]);
     let json = common.json;
@@ -98,6 +102,7 @@ pub(super) fn run(context: &Context, command: KeysCommand) -> anyhow::Result<Exi
             KeysCommand::Create(args) => keys.create(args).await.map(|key| made(&key, json)),
             KeysCommand::List(_) => keys.list().await.map(|items| list(&items, json)),
             KeysCommand::Revoke(args) => keys.revoke(args.id).await.map(|()| revoked(args.id, json)),
+            KeysCommand::RotateMaster => Ok(String::new()),
         };
         if let Keys::Store { store, .. } = &keys {
             store.close().await;

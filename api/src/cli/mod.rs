@@ -11,6 +11,7 @@ mod progress;
 mod projections;
 mod remote;
 mod replay;
+mod rotate;
 mod runtime;
 mod serve;
 mod supervise;

@@ -64,17 +64,17 @@ pub(super) struct RebuildArgs {
 pub(super) fn run(context: &Context, command: ProjectionsCommand) -> anyhow::Result<ExitCode> {
     let settings = context.settings(None)?;
     runtime::block_on(async |shared| match command {
-        ProjectionsCommand::List(args) => list(&settings, &args, shared).await,
+        ProjectionsCommand::List(args) => list(context, &settings, &args, shared).await,
         ProjectionsCommand::Rebuild(args) => {
             let key = context.given(args.key.as_deref(), &["VERBATIM_KEY", "VERBATIM_ADMIN_KEY"]);
-            rebuild(&settings, &args, key, shared).await
+            rebuild(context, &settings, &args, key, shared).await
         }
     })
 }
 
 /// Looks at the database itself, beside a running server or without one: both are read alone.
-async fn list(settings: &Settings, args: &ListArgs, shared: Handle) -> anyhow::Result<ExitCode> {
-    let log = log::open(settings, shared.clone()).await?;
+async fn list(context: &Context, settings: &Settings, args: &ListArgs, shared: Handle) -> anyhow::Result<ExitCode> {
+    let log = log::open(settings, &context.environment, shared.clone()).await?;
     let head = log.head().await?;
     let found = ReadModels::inspect(read_location(settings), &shared).await?;
     let usable = found.as_ref().filter(|found| found.same_program && found.timeline == log.timeline());
@@ -112,6 +112,7 @@ async fn list(settings: &Settings, args: &ListArgs, shared: Handle) -> anyhow::R
 }
 
 async fn rebuild(
+    context: &Context,
     settings: &Settings,
     args: &RebuildArgs,
     key: Option<String>,
@@ -125,7 +126,7 @@ async fn rebuild(
     }
     match Remote::running(&DataDir::at(&settings.data_dir), key.as_deref())? {
         Some(remote) => ask(&remote, args).await,
-        None => rebuild_here(settings, args, shared).await,
+        None => rebuild_here(context, settings, args, shared).await,
     }
 }
 
@@ -164,9 +165,14 @@ async fn ask_for(remote: &Remote, name: &str, args: &RebuildArgs) -> anyhow::Res
 }
 
 /// Does it in this process, which keeps servers out meanwhile.
-async fn rebuild_here(settings: &Settings, args: &RebuildArgs, shared: Handle) -> anyhow::Result<ExitCode> {
+async fn rebuild_here(
+    context: &Context,
+    settings: &Settings,
+    args: &RebuildArgs,
+    shared: Handle,
+) -> anyhow::Result<ExitCode> {
     let data_dir = DataDir::at(&settings.data_dir);
-    let log = log::open(settings, shared.clone()).await?;
+    let log = log::open(settings, &context.environment, shared.clone()).await?;
     data_dir.prepare()?;
     let _serving = data_dir.serve()?;
     let reads = ReadModels::open(read_location(settings), log, shared, ReadSettings::default()).await?;

@@ -7,7 +7,7 @@ use super::file::shape;
 use super::layer::KEYS;
 
 /// Variables that are no settings of the file: where it is, logging, and what single commands read.
-const NOT_IN_FILE: [&str; 5] = ["CONFIG", "LOG", "ADMIN_KEY", "SERVER", "KEY"];
+const NOT_IN_FILE: [&str; 7] = ["CONFIG", "LOG", "ADMIN_KEY", "MASTER_KEY", "NEW_MASTER_KEY", "SERVER", "KEY"];
 
 const PREFIX: &str = "VERBATIM_";
 

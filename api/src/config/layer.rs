@@ -17,7 +17,7 @@ use super::mcp::McpLayer;
 use super::webhooks::WebhookLayer;
 
 /// The keys of the first level.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 19] = [
     "listen",
     "database",
     "data_dir",
@@ -36,6 +36,7 @@ pub(super) const KEYS: [&str; 18] = [
     "budgets",
     "compaction",
     "titles",
+    "sealing",
 ];
 
 /// The whole file.
@@ -60,6 +61,21 @@ pub(super) struct Layer {
     pub budgets: BudgetsLayer,
     pub compaction: CompactionLayer,
     pub titles: TitlesLayer,
+    pub sealing: SealingLayer,
+}
+
+/// `[sealing]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct SealingLayer {
+    pub enabled: bool,
+    pub master_key_file: Option<PathBuf>,
+}
+
+impl Default for SealingLayer {
+    fn default() -> SealingLayer {
+        SealingLayer { enabled: true, master_key_file: None }
+    }
 }
 
 /// `[budgets]`

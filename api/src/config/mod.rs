@@ -109,6 +109,16 @@ pub struct AdvisorConfig {
     pub uses_max: u32,
 }
 
+/// How chats are sealed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SealingSettings {
+    /// New chats are sealed, each with a key of its own; chats stay what they were when they began.
+    pub enabled: bool,
+    /// The file that holds the master key; `master.key` in the data directory where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_key_file: Option<PathBuf>,
+}
+
 /// The settings in force.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -148,6 +158,8 @@ pub struct Settings {
     pub advisor: Option<AdvisorConfig>,
     /// What owners may spend who have no budget of their own.
     pub default_budget: Option<Budget>,
+    /// How chats are sealed.
+    pub sealing: SealingSettings,
     /// The configured name of the model that writes summaries; the chat's own where absent.
     pub compaction_model: Option<String>,
     /// What models write about chats by themselves.

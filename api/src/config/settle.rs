@@ -15,8 +15,8 @@ use super::mcp;
 use super::webhooks;
 use super::workspaces;
 use super::{
-    AdvisorConfig, ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, Settings,
-    TitlesConfig,
+    AdvisorConfig, ConfigError, DATA_DIR, DEMO, Database, Environment, Flags, LISTEN, Model, Provider, SealingSettings,
+    Settings, TitlesConfig,
 };
 
 /// The providers that a key in the environment adds: the variable, the provider's name and its protocol.
@@ -98,6 +98,10 @@ pub(super) fn settle(table: toml::Table, sources: Sources<'_>) -> Result<Setting
         default_budget: layer.budgets.default,
         compaction_model,
         titles,
+        sealing: SealingSettings {
+            enabled: layer.sealing.enabled,
+            master_key_file: layer.sealing.master_key_file.as_ref().map(|file| sources.folder("sealing").join(file)),
+        },
         listen: listen(&layer, &sources)?,
         database: database(&layer, &data_dir, &sources)?,
         node_name: node_name(&layer, &sources)?,

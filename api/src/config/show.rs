@@ -15,7 +15,8 @@ use verbatim_tools::workspace::template::TemplateConfig;
 use super::database::without_password;
 use super::mcp::McpView;
 use super::webhooks::WebhookShown;
-use super::{AdvisorConfig, Environment, HttpSettings, ProviderKind, Settings, TitlesConfig};
+use super::{AdvisorConfig, Environment, HttpSettings, ProviderKind, SealingSettings, Settings, TitlesConfig};
+use crate::locate::MASTER_VARIABLE;
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -45,6 +46,7 @@ struct View<'a> {
     compaction: Option<CompactionView<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     titles: Option<&'a TitlesConfig>,
+    sealing: &'a SealingSettings,
 }
 
 #[derive(Serialize)]
@@ -108,6 +110,14 @@ pub fn effective(settings: &Settings, environment: &Environment) -> String {
         let state = if environment.get(variable).is_some() { "set" } else { "NOT set" };
         writeln!(text, "# {variable} is {state}").ok();
     }
+    let master = match environment.get(MASTER_VARIABLE) {
+        Some(_) => format!("{MASTER_VARIABLE} is set"),
+        None => match &settings.sealing.master_key_file {
+            Some(file) => format!("the master key is in {}", file.display()),
+            None => "the master key is in master.key of the data directory, made at the first start".to_owned(),
+        },
+    };
+    writeln!(text, "# {master}").ok();
     text.push('\n');
     text.push_str(&toml::to_string(&view(settings)).unwrap_or_else(|error| format!("# cannot be shown: {error}\n")));
     text
@@ -153,6 +163,7 @@ fn view(settings: &Settings) -> View<'_> {
         workspaces: &settings.workspaces,
         advisor: settings.advisor.as_ref(),
         budgets: settings.default_budget.map(|default| BudgetsView { default }),
+        sealing: &settings.sealing,
         compaction: settings.compaction_model.as_deref().map(|model| CompactionView { model }),
         titles: Some(&settings.titles).filter(|titles| titles.model.is_some()),
     }

@@ -37,6 +37,7 @@ const TABLE: &str = "\
 409 not_allowed
 409 archived
 409 family_too_large
+409 not_sealed
 409 nothing_to_compact
 409 nothing_to_clear
 409 no_repository

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use parking_lot::Mutex;
 use uuid::Uuid;
 use verbatim_events::ids::Digest;
 
@@ -19,12 +20,14 @@ const PRIVATE_FOLDER: u32 = 0o700;
 #[derive(Debug)]
 pub struct Disk {
     root: PathBuf,
+    /// Held while a file comes or goes: a content must not go while a file that needs it comes.
+    changing: Mutex<()>,
 }
 
 impl Disk {
     /// The directory at `root`, which need not exist.
     pub fn at(root: PathBuf) -> Disk {
-        Disk { root }
+        Disk { root, changing: Mutex::new(()) }
     }
 
     /// What is known of a file.
@@ -50,6 +53,7 @@ impl Disk {
 
     /// Writes a file: what stands in it first, so that no file is without.
     pub fn keep(&self, file: &StoredFile, content: &[u8]) -> Result<(), FileError> {
+        let _changing = self.changing.lock();
         let place = self.content_path(&file.digest);
         // A damaged copy of the same content is replaced by a good one.
         if !self.content(file.id, &file.digest).is_ok_and(|kept| kept == content) {
@@ -57,6 +61,39 @@ impl Disk {
         }
         let about = serde_json::to_vec(file).map_err(io::Error::other)?;
         Ok(self.write(&self.about_path(file.id), &about)?)
+    }
+
+    /// Removes a file, and its content if no other file has the same.
+    pub fn remove(&self, id: Uuid) -> Result<(), FileError> {
+        let _changing = self.changing.lock();
+        let Some(file) = self.about(id)? else { return Ok(()) };
+        let mut is_shared = false;
+        self.each(|other| is_shared |= other.id != id && other.digest == file.digest)?;
+        // The content first: a crash in between leaves a file whose removal can be done again.
+        if !is_shared {
+            remove_file(&self.content_path(&file.digest))?;
+        }
+        Ok(remove_file(&self.about_path(id))?)
+    }
+
+    /// Shows every file that can be read.
+    pub fn each(&self, mut show: impl FnMut(StoredFile)) -> Result<(), FileError> {
+        let folders = match std::fs::read_dir(self.root.join("about")) {
+            Ok(folders) => folders,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for folder in folders {
+            for entry in std::fs::read_dir(folder?.path())? {
+                let id = entry?.path().file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+                if let Some(id) = id
+                    && let Ok(Some(file)) = self.about(id)
+                {
+                    show(file);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn content_path(&self, digest: &Digest) -> PathBuf {
@@ -97,6 +134,14 @@ impl Disk {
             }
         }
         Ok(())
+    }
+}
+
+/// Removes a file for good: its name is gone from its folder, also after a power cut.
+fn remove_file(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
     }
 }
 

@@ -154,6 +154,21 @@ impl FileHome {
         self.blocking(move |disk| disk.content(id, &digest)).await
     }
 
+    /// Removes a file, and what stands in it if no other file holds the same. One that is not there is no error.
+    pub async fn remove(&self, id: Uuid) -> Result<(), FileError> {
+        self.blocking(move |disk| disk.remove(id)).await
+    }
+
+    /// The files that were taken from a chat's workspace. Looks through all files: for rare questions.
+    pub async fn of_chat(&self, chat_id: ChatId) -> Result<Vec<Uuid>, FileError> {
+        self.blocking(move |disk| {
+            let mut found = Vec::new();
+            disk.each(|file| found.extend((file.chat_id == Some(chat_id)).then_some(file.id)))?;
+            Ok(found)
+        })
+        .await
+    }
+
     /// Puts what the store knows of an owner's files into the parts that name them. The error is the place of a part whose
     /// file there is not.
     pub async fn resolve(&self, owner: &str, parts: &mut [Part]) -> Result<Result<(), usize>, FileError> {

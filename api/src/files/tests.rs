@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use tempfile::TempDir;
 use uuid::Uuid;
-use verbatim_events::ids::Digest;
+use verbatim_events::ids::{ChatId, Digest};
 use verbatim_events::part::Part;
 
 use super::*;
@@ -153,4 +153,23 @@ fn files_are_counted_once() {
     assert!(!too_many(&parts));
     parts.push(part(CHAT_FILES_MAX));
     assert!(too_many(&parts));
+}
+
+#[tokio::test]
+async fn a_removed_file_takes_its_content_along_unless_another_holds_the_same() {
+    let Shelf { directory, home } = shelf();
+    let chat_id = Some(ChatId(Uuid::now_v7()));
+    let taken = StoredFile { chat_id, ..file("ada", "a.txt", b"same") };
+    let (sent, other) = (file("bob", "b.txt", b"same"), file("ada", "c.txt", b"other"));
+    for (one, content) in [(&taken, &b"same"[..]), (&sent, b"same"), (&other, b"other")] {
+        home.keep(one.clone(), content.to_vec()).await.unwrap();
+    }
+    assert_eq!(home.of_chat(chat_id.unwrap()).await.unwrap(), [taken.id]);
+    home.remove(taken.id).await.unwrap();
+    home.remove(taken.id).await.unwrap();
+    assert_eq!(home.about(taken.id).await.unwrap(), None);
+    assert_eq!(home.content(&sent).await.unwrap(), b"same");
+    home.remove(sent.id).await.unwrap();
+    assert_eq!(all_files(directory.path()).len(), 2, "the third file and what stands in it");
+    assert_eq!(home.content(&other).await.unwrap(), b"other");
 }

@@ -1,13 +1,13 @@
 //! Where providers' keys come from: a variable of the environment, or sealed in the settings themselves.
 //!
-//! A key that is set over the API is sealed with a fresh key of its own, and that one is wrapped by the server's master
-//! key; both stand in the settings' stream and are of use to nobody without the master key.
+//! A key that is set over the API is sealed with the server's own key for secrets, which the vault keeps, and stands like
+//! that in the settings' stream: of use to nobody without the vault and its master key.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use verbatim_events::settings::Provider;
-use verbatim_events_sql::seal::{MasterKey, SealingKey, new_key_bytes};
+use verbatim_events_sql::seal::SealingKey;
 use verbatim_llm::Secret;
 
 use crate::config::Environment;
@@ -18,16 +18,14 @@ const FORMAT: &str = "1";
 /// Why a key is not at hand.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyProblem {
-    /// The server has no master key, so nothing can be sealed or opened.
-    #[error(
-        "the server has no master key to seal keys with; name a variable of its environment in api_key_env instead"
-    )]
-    NoMasterKey,
+    /// The server has no key for secrets, so nothing can be sealed or opened.
+    #[error("the server has nothing to seal keys with; name a variable of its environment in api_key_env instead")]
+    NothingToSealWith,
     /// It could not be sealed.
     #[error("the key could not be sealed")]
     NotSealed,
-    /// It was sealed with another master key, or was changed.
-    #[error("the key does not open with the server's master key; set it anew")]
+    /// It was sealed by another server, or was changed.
+    #[error("the key was not sealed by this server; set it anew")]
     DoesNotOpen,
 }
 
@@ -35,13 +33,23 @@ pub enum KeyProblem {
 #[derive(Clone, Debug)]
 pub struct ProviderKeys {
     environment: Environment,
-    master: Option<Arc<MasterKey>>,
+    sealing: Arc<OnceLock<Arc<SealingKey>>>,
 }
 
 impl ProviderKeys {
-    /// Keys in this environment, and those that this master key seals.
-    pub fn new(environment: Environment, master: Option<Arc<MasterKey>>) -> ProviderKeys {
-        ProviderKeys { environment, master }
+    /// Keys in this environment, and those that this key seals.
+    pub fn new(environment: Environment, sealing: Option<Arc<SealingKey>>) -> ProviderKeys {
+        let keys = ProviderKeys { environment, sealing: Arc::default() };
+        if let Some(sealing) = sealing {
+            keys.unlock(sealing);
+        }
+        keys
+    }
+
+    /// From now on keys are sealed and opened with this key, in every clone. The first one stays.
+    pub fn unlock(&self, sealing: Arc<SealingKey>) {
+        // A second one would be the same: a server has one.
+        let _ = self.sealing.set(sealing);
     }
 
     /// A provider's key; `None` where it has none, or its variable is not set.
@@ -62,24 +70,16 @@ impl ProviderKeys {
 
     /// A key as the settings hold it, for the provider of this name alone.
     pub fn seal(&self, name: &str, key: &str) -> Result<String, KeyProblem> {
-        let master = self.master.as_ref().ok_or(KeyProblem::NoMasterKey)?;
-        let own = new_key_bytes().map_err(|_| KeyProblem::NotSealed)?;
-        let bound = bound_to(name);
-        let wrapped = master.wrap(&bound, &own).map_err(|_| KeyProblem::NotSealed)?;
-        let sealed = SealingKey::new(&own).seal(&bound, key.as_bytes()).map_err(|_| KeyProblem::NotSealed)?;
-        Ok(format!("{FORMAT}.{}.{}", digits(&wrapped), digits(&sealed)))
+        let sealing = self.sealing.get().ok_or(KeyProblem::NothingToSealWith)?;
+        let sealed = sealing.seal(&bound_to(name), key.as_bytes()).map_err(|_| KeyProblem::NotSealed)?;
+        Ok(format!("{FORMAT}.{}", digits(&sealed)))
     }
 
     fn open(&self, name: &str, text: &str) -> Result<Secret, KeyProblem> {
-        let master = self.master.as_ref().ok_or(KeyProblem::NoMasterKey)?;
-        let mut pieces = text.split('.');
-        let (format, wrapped, sealed) = (pieces.next(), pieces.next().and_then(bytes), pieces.next().and_then(bytes));
-        let (Some(FORMAT), Some(wrapped), Some(sealed), None) = (format, wrapped, sealed, pieces.next()) else {
-            return Err(KeyProblem::DoesNotOpen);
-        };
-        let bound = bound_to(name);
-        let own = master.unwrap(&bound, &wrapped).map_err(|_| KeyProblem::DoesNotOpen)?;
-        let key = SealingKey::new(&own).open(&bound, &sealed).map_err(|_| KeyProblem::DoesNotOpen)?;
+        let sealing = self.sealing.get().ok_or(KeyProblem::NothingToSealWith)?;
+        let Some((FORMAT, sealed)) = text.split_once('.') else { return Err(KeyProblem::DoesNotOpen) };
+        let sealed = bytes(sealed).ok_or(KeyProblem::DoesNotOpen)?;
+        let key = sealing.open(&bound_to(name), &sealed).map_err(|_| KeyProblem::DoesNotOpen)?;
         std::str::from_utf8(&key).map(Secret::new).map_err(|_| KeyProblem::DoesNotOpen)
     }
 }

@@ -251,6 +251,14 @@ pub mod query {
         flag("withdrawn", "With the messages that an edit took out of history.")
     }
 
+    /// Leave stored events.
+    pub fn keep_events() -> Parameter {
+        flag(
+            "keep_events",
+            "Also erase a chat that began before chats were sealed: its events stay in the log as they are.",
+        )
+    }
+
     /// Events after.
     pub fn after_event() -> Parameter {
         version("after", "Events after this version.")

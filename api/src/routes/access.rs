@@ -43,7 +43,7 @@ pub async fn chat_to_read(state: &AppState, request: &HttpRequest, caller: &Call
     };
     caller.check_read(&outline.owner)?;
     if outline.erased {
-        return Err(Problem::new(Code::Erased, "the chat's content was erased"));
+        return Err(Problem::erased());
     }
     Ok(outline)
 }

@@ -91,6 +91,9 @@ pub async fn fork(state: Data<AppState>, request: HttpRequest, caller: Caller, p
     let source_id = chat_to_write(&state, &request, &caller).await?;
     let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
     let ForkChatRequest { at } = ForkChatRequest::read(&body)?;
+    if state.handle.open(source_id).await?.chat.outline.erased {
+        return Err(Problem::erased());
+    }
     let source = if at == 0 { None } else { chat_at(&state.sources(), source_id, at).await? };
     let source = source.ok_or_else(|| Problem::new(Code::VersionNotFound, "the chat has no such version"))?;
     if source.history.len() > FORK_MESSAGES_MAX {

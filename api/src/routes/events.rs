@@ -35,6 +35,9 @@ pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -
     if follow {
         let opened = state.handle.open(chat_id).await?;
         caller.check_read(&state.owners.put(chat_id, &opened.chat.outline.owner))?;
+        if opened.chat.outline.erased {
+            return Err(Problem::erased());
+        }
         let framing = if wants_events(&request) { Framing::Events } else { Framing::Lines };
         let start = Start::After(Cursor::Event(after));
         return Ok(respond(
@@ -45,6 +48,8 @@ pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -
     }
     if form == Form::Public {
         chat_to_read(&state, &request, &caller).await?;
+    } else if state.reads.chat(chat_id).await.is_ok_and(|chat| chat.is_some_and(|chat| chat.erased)) {
+        return Err(Problem::erased());
     }
     let (told, more) = page(&state, chat_id, form, after, limit).await?;
     let next_cursor = told.last().filter(|_| more).map(|last| last.stored.event.version.to_string());

@@ -10,6 +10,7 @@ mod chats;
 pub(crate) mod commands;
 mod contract;
 mod diff;
+mod erase;
 mod events;
 mod files;
 pub mod head;
@@ -46,7 +47,12 @@ pub type Answered = Result<HttpResponse, Problem>;
 pub fn configure(config: &mut ServiceConfig) {
     let chats = web::scope("/chats")
         .service(only("", "GET, POST").route(web::get().to(chats::list)).route(web::post().to(chats::create)))
-        .service(only("/{chat}", "GET, PATCH").route(web::get().to(chats::read)).route(web::patch().to(chats::patch)))
+        .service(
+            only("/{chat}", "GET, PATCH, DELETE")
+                .route(web::get().to(chats::read))
+                .route(web::patch().to(chats::patch))
+                .route(web::delete().to(erase::delete)),
+        )
         .service(
             only("/{chat}/messages", "GET, POST")
                 .route(web::get().to(messages::list))

@@ -118,7 +118,7 @@ async fn set_provider(
     let name = if given == Given::New { new } else { name(request, "provider") };
     if let Some(key) = api_key {
         let sealed = state.settings.keys().seal(&name, &key.0).map_err(|problem| match problem {
-            KeyProblem::NoMasterKey => Problem::field("/api_key", problem.to_string()),
+            KeyProblem::NothingToSealWith => Problem::field("/api_key", problem.to_string()),
             KeyProblem::NotSealed | KeyProblem::DoesNotOpen => Problem::new(Code::Internal, problem.to_string()),
         })?;
         change.key = Some(KeyChange::Sealed(sealed));

@@ -33,6 +33,9 @@ pub(super) async fn begin(state: Data<AppState>, request: &HttpRequest, caller: 
     if form == Form::Raw {
         caller.check_audit()?;
     }
+    if opened.chat.outline.erased {
+        return Err(Problem::erased());
+    }
     let start = match last_event_id(request, after) {
         None => Start::Snapshot,
         Some(text) => match text.parse::<Cursor>() {

@@ -33,13 +33,14 @@ use verbatim_events::log::EventLog;
 use verbatim_events::memory::{MemoryJournal, MemoryLog};
 use verbatim_events::vault::NoVault;
 use verbatim_events_sql::KeyStore;
-use verbatim_events_sql::seal::MasterKey;
+use verbatim_events_sql::seal::SealingKey;
 use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
 
 use crate::app::serve;
 use crate::auth::{KeyRing, Keys, Principal, Rates, Role};
 use crate::compose::WorkspaceHome;
 use crate::config::{Environment, Flags, HttpSettings, Settings};
+use crate::erasure::{Eraser, Reach};
 use crate::files::FileHome;
 use crate::inbox::Inboxes;
 use crate::models::{Catalog, ProviderKeys, Roles, SettingsStore, StoreOptions, base_of};
@@ -80,7 +81,7 @@ impl World {
         let access = Access::new("test".to_owned());
         let environment = Environment::default();
         let settings = Settings::load(&Flags::default(), &environment).unwrap();
-        let master = Some(Arc::new(MasterKey::generate().unwrap()));
+        let master = Some(Arc::new(SealingKey::new(&[7; 32])));
         let (base, provider_keys) = (base_of(&settings), ProviderKeys::new(environment.clone(), master));
         let catalog = Arc::new(Catalog::new(&base, provider_keys.clone(), Roles::default()).unwrap());
         let models: Arc<dyn ModelCatalog> = Arc::<Catalog>::clone(&catalog);
@@ -129,7 +130,20 @@ impl World {
             default_budget: None,
             runtime: runtime.clone(),
         });
+        let eraser = Eraser::new(Reach {
+            handle: handle.clone(),
+            log: Arc::clone(&log),
+            vault: None,
+            journal: Arc::new(MemoryJournal::default()),
+            sweeper: None,
+            reads: reads.clone(),
+            files: files.clone(),
+            workspaces: Arc::clone(&workspaces.spaces),
+            clock: Arc::new(clock.clone()),
+            runtime: runtime.clone(),
+        });
         let state = AppState {
+            eraser,
             settings: opened.await.unwrap(),
             budgets,
             tools,

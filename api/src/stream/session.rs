@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use verbatim_actors::hub::{Frame, Opened, PartFrame, Watch};
 use verbatim_events::chat::Status;
 use verbatim_events::envelope::Stored;
+use verbatim_events::event::Event;
 use verbatim_events::ids::{ChatId, Digest, Version};
 use verbatim_events::log::BoxFuture;
 
@@ -105,6 +106,8 @@ pub struct Session {
     /// The open attempt's parts that the reader has not got yet.
     parts: VecDeque<Arc<PartFrame>>,
     watch: Watch,
+    /// The chat was erased: nothing comes after that.
+    ended: bool,
     heartbeat: BoxFuture<'static, ()>,
     _watching: Watching,
 }
@@ -157,6 +160,7 @@ impl Session {
             opened_at,
             parts,
             watch: opened.watch,
+            ended: false,
             heartbeat,
             _watching: Watching::begin("chat"),
         }
@@ -165,7 +169,7 @@ impl Session {
     /// The next bytes, at least one frame; none when the stream ends.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
-            if self.state.stopping.is_cancelled() {
+            if self.ended || self.state.stopping.is_cancelled() {
                 return None;
             }
             let frames = match std::mem::replace(&mut self.phase, Phase::Present) {
@@ -251,6 +255,7 @@ impl Session {
                         },
                     });
                     self.sent = version;
+                    self.ended |= matches!(event.recorded.event, Event::ChatErased(_));
                 }
             }
         }

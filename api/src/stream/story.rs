@@ -118,7 +118,7 @@ impl Story {
         if stored.is_erased() {
             return match self.damage {
                 Damage::IsTold => Ok(None),
-                Damage::IsAnError => Err(erased()),
+                Damage::IsAnError => Err(Problem::erased()),
             };
         }
         let understood = decode(stored).map_err(|error| error.to_string()).and_then(|recorded| {
@@ -146,10 +146,6 @@ impl Story {
 
 fn damaged() -> Problem {
     Problem::new(Code::ChatDamaged, "the chat's events cannot be read; the server's log says why")
-}
-
-fn erased() -> Problem {
-    Problem::new(Code::Erased, "the chat's content was erased")
 }
 
 /// An event was published that the log does not hold.
@@ -191,7 +187,7 @@ async fn fold_to<S>(
         }
         for stored in &page {
             if stored.is_erased() {
-                return Err(erased());
+                return Err(Problem::erased());
             }
             let applied = decode(stored)
                 .map_err(|error| error.to_string())

@@ -12,7 +12,7 @@ use crate::keys::KeyStore;
 use crate::options::LogOptions;
 use crate::postgres::{Claim, PostgresJournal, PostgresLog};
 use crate::seal::MasterKey;
-use crate::sqlite::{SqliteJournal, SqliteLog};
+use crate::sqlite::{LockFile, SqliteJournal, SqliteLog};
 use crate::task::run_on;
 use crate::vault::{ChatVault, Home, OpeningLog};
 
@@ -209,18 +209,23 @@ pub async fn open_read_only(
 }
 
 /// Wraps all keys of the log at `address` with another master key, in one commit; how many there are. `None` for a log
-/// that has no keys. No server may serve from it meanwhile: the caller sees to that.
+/// that has no keys. Refused while a server serves from it.
 pub async fn rotate_master_key(
     address: &str,
     old: Arc<MasterKey>,
     new: Arc<MasterKey>,
     runtime: Handle,
 ) -> Result<Option<u64>, OpenError> {
-    let home = match Place::parse(address)? {
-        Place::Sqlite(path) => in_runtime(&runtime, || Home::sqlite(&path, true)),
-        Place::Postgres(url) => in_runtime(&runtime, || Home::postgres(&url))?,
+    let place = Place::parse(address)?;
+    let home = match &place {
+        Place::Sqlite(path) => in_runtime(&runtime, || Home::sqlite(path, true)),
+        Place::Postgres(url) => in_runtime(&runtime, || Home::postgres(url))?,
     };
     let work = async move {
+        let (_lock, _claim) = match &place {
+            Place::Sqlite(path) => (Some(LockFile::take(path)?), None),
+            Place::Postgres(url) => (None, Some(Claim::take(url).await?)),
+        };
         let rotated = match home.mark().await? {
             None => Ok(None),
             Some(expected) if expected != old.mark() => Err(OpenError::WrongMasterKey { expected, given: old.mark() }),

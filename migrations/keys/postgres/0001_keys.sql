@@ -22,5 +22,6 @@ CREATE TABLE chat_vault.server_keys (
 -- Erasures that are not finished: begun before the log says so, removed when nothing is left of the chat.
 CREATE TABLE chat_vault.erasures (
     chat_id  uuid PRIMARY KEY,
+    asked_by text NOT NULL,
     remains  text                             -- what is still to be removed, as JSON, once it is known
 );

@@ -22,5 +22,6 @@ CREATE TABLE server_keys (
 -- Erasures that are not finished: begun before the log says so, removed when nothing is left of the chat.
 CREATE TABLE erasures (
     chat_id  BLOB PRIMARY KEY CHECK (length(chat_id) = 16),
+    asked_by TEXT NOT NULL,
     remains  TEXT                             -- what is still to be removed, as JSON, once it is known
 ) STRICT, WITHOUT ROWID;

@@ -176,24 +176,6 @@ pub(crate) enum Snapshot {
 }
 
 impl Snapshot {
-    /// Writes what was deleted out of the files beside the database.
-    pub(crate) async fn sweep(&self) -> Result<(), ReadError> {
-        match self {
-            Database::Sqlite { writer, .. } => {
-                let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
-                if busy != 0 {
-                    return Err(ReadError::BeingRead);
-                }
-            }
-            Database::Postgres(pool) => {
-                for table in ERASED_FROM {
-                    sqlx::query(AssertSqlSafe(format!("VACUUM {table}"))).execute(pool).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The rows of a statement that only reads.
     pub(crate) async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>, ReadError> {
         Ok(match self {

@@ -26,4 +26,16 @@ impl ReadModels {
         })
         .await
     }
+
+    /// Whether any chat shows this file, or a message that waits. Looks through all that wait: for rare questions.
+    pub async fn shows(&self, file_id: &str) -> Result<bool, ReadError> {
+        let live = self.live();
+        let (id, pattern) = (Value::text(file_id), Value::text(format!("%{file_id}%")));
+        self.on_runtime(async move {
+            let shown = Statement::new("SELECT 1 FROM chat_files WHERE file_id = ? LIMIT 1", vec![id]);
+            let waits = Statement::new("SELECT 1 FROM queue WHERE message LIKE ? LIMIT 1", vec![pattern]);
+            Ok(!live.database.fetch(shown).await?.is_empty() || !live.database.fetch(waits).await?.is_empty())
+        })
+        .await
+    }
 }

@@ -39,6 +39,9 @@ struct Arguments {
     /// Where the log lives
     #[arg(long, value_enum, default_value_t = Databases::Both)]
     database: Databases,
+    /// Store chats as they are, so that what sealing costs is seen beside a run without this
+    #[arg(long)]
+    plain: bool,
     /// Leave the bare proxy out
     #[arg(long)]
     no_proxy: bool,
@@ -118,6 +121,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<()> {
             model: model.address,
             postgres: None,
             limits: arguments.limit.join("\n"),
+            plain: arguments.plain,
         };
         one(kind, &mut setup, sections, &arguments.sizes, &mut report).await?;
     }

@@ -93,6 +93,8 @@ pub struct Setup {
     pub postgres: Option<Postgres>,
     /// More lines for `[limits]`.
     pub limits: String,
+    /// Chats are not sealed.
+    pub plain: bool,
 }
 
 /// Something that runs and is measured.
@@ -124,7 +126,10 @@ impl System {
         };
         let options = ServerOptions {
             config: config(setup.model, &format!("{}\n{}\n{limits}", capacity(&setup.limits), setup.limits)),
-            environment: vec![("SCRIPTED_KEY".to_owned(), "none".to_owned())],
+            environment: vec![
+                ("SCRIPTED_KEY".to_owned(), "none".to_owned()),
+                ("VERBATIM_SEALING__ENABLED".to_owned(), (!setup.plain).to_string()),
+            ],
             database,
             ..ServerOptions::default()
         };

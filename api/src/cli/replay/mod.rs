@@ -74,7 +74,7 @@ impl FromStr for Moment {
 pub(super) fn run(context: &Context, args: ReplayArgs) -> anyhow::Result<ExitCode> {
     let settings = context.settings(None)?;
     runtime::block_on(async |shared| {
-        let log = log::open(&settings, shared).await?;
+        let log = log::open(&settings, &context.environment, shared).await?;
         let events = read_chat(log.as_ref(), args.chat).await?;
         if events.is_empty() || !args.chat.is_chat() {
             bail!("there is no chat {} in {}", args.chat, settings.database);

@@ -1,14 +1,14 @@
 //! Keys that go in and never come out.
 
 use verbatim_events::settings::{Provider, ProviderKind};
-use verbatim_events_sql::seal::MasterKey;
+use verbatim_events_sql::seal::{SealingKey, new_key_bytes};
 
 use super::*;
 
 const KEY: &str = "sk-very-secret-4711";
 
 fn keys() -> ProviderKeys {
-    ProviderKeys::new(Environment::default(), Some(Arc::new(MasterKey::generate().expect("a master key"))))
+    ProviderKeys::new(Environment::default(), Some(Arc::new(SealingKey::new(&new_key_bytes().expect("a key")))))
 }
 
 fn with(sealed: &str) -> Provider {
@@ -16,7 +16,7 @@ fn with(sealed: &str) -> Provider {
 }
 
 #[test]
-fn a_sealed_key_opens_for_its_provider_and_its_master_key_alone() {
+fn a_sealed_key_opens_for_its_provider_and_its_server_alone() {
     let keys = keys();
     let sealed = keys.seal("mine", KEY).expect("sealed");
     assert!(!sealed.contains("sk-") && sealed != keys.seal("mine", KEY).expect("sealed"), "no two are the same");
@@ -25,7 +25,7 @@ fn a_sealed_key_opens_for_its_provider_and_its_master_key_alone() {
     assert_eq!(keys.of("other", &with(&sealed)), Err(KeyProblem::DoesNotOpen));
     assert_eq!(self::keys().of("mine", &with(&sealed)), Err(KeyProblem::DoesNotOpen));
     let none = ProviderKeys::new(Environment::default(), None);
-    assert_eq!(none.of("mine", &with(&sealed)), Err(KeyProblem::NoMasterKey));
+    assert_eq!(none.of("mine", &with(&sealed)), Err(KeyProblem::NothingToSealWith));
     assert!(none.seal("mine", KEY).is_err());
 }
 

@@ -13,7 +13,7 @@ use verbatim_events::settings::{
     self, Given, KeyChange, ModelChange, ModelRemoved, ProviderChange, ProviderKind, SETTINGS_STREAM, SettingsCommand,
     SettingsEvent, SettingsRejection,
 };
-use verbatim_events_sql::seal::MasterKey;
+use verbatim_events_sql::seal::{SealingKey, new_key_bytes};
 
 use super::*;
 
@@ -24,11 +24,11 @@ struct Node {
 }
 
 impl Node {
-    async fn start(log: &Arc<MemoryLog>, master: Option<&Arc<MasterKey>>) -> Node {
+    async fn start(log: &Arc<MemoryLog>, master: Option<&Arc<SealingKey>>) -> Node {
         Node::try_start(log, master).await.expect("the settings are read")
     }
 
-    async fn try_start(log: &Arc<MemoryLog>, master: Option<&Arc<MasterKey>>) -> Result<Node, OpenSettingsError> {
+    async fn try_start(log: &Arc<MemoryLog>, master: Option<&Arc<SealingKey>>) -> Result<Node, OpenSettingsError> {
         verbatim_llm::install_crypto();
         let environment = environment(&[]);
         let base = base_of(&settings(TWO, &environment));
@@ -137,7 +137,7 @@ async fn an_engine_is_made_anew_only_where_its_provider_changed() {
 #[tokio::test]
 async fn a_sealed_key_that_does_not_open_is_a_missing_key() {
     let log = Arc::new(MemoryLog::default());
-    let master = Arc::new(MasterKey::generate().expect("a master key"));
+    let master = Arc::new(SealingKey::new(&new_key_bytes().expect("a key")));
     let node = Node::start(&log, Some(&master)).await;
     let sealed = node.store.keys().seal("mine", "sk-secret").expect("sealed");
     let change = ProviderChange {
@@ -148,7 +148,7 @@ async fn a_sealed_key_that_does_not_open_is_a_missing_key() {
     node.change(provider("mine", change, Given::New)).await.expect("changed");
     assert_eq!(node.talks_to(Some("mine/m")), pair("mine/m", "mine"));
     assert_eq!(Node::start(&log, Some(&master)).await.talks_to(Some("mine/m")), pair("mine/m", "mine"));
-    let other = Arc::new(MasterKey::generate().expect("a master key"));
+    let other = Arc::new(SealingKey::new(&new_key_bytes().expect("a key")));
     for master in [None, Some(&other)] {
         let node = Node::start(&log, master).await;
         assert_eq!(node.talks_to(Some("mine/m")), Err(ErrorKind::MissingKey));

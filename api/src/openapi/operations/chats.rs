@@ -62,6 +62,17 @@ pub(super) fn all() -> Vec<Operation> {
             .changes()
             .fails(CHAT_WRITE)
             .fails(TITLE),
+        Operation::new("delete", api("/chats/{chat}"), "eraseChat", "chats", "Erase a chat")
+            .about(
+                "Its content and that of all chats it made: what was said, files that no other chat shows, workspaces, \
+                 processes. The key that its events are sealed with is destroyed, so they say nothing any more; the fact \
+                 that the chat was there stays, and everybody who could see it is told that it was erased.",
+            )
+            .takes([path::chat(), query::keep_events()])
+            .body("Nothing", false)
+            .answers_nothing(204, "It is erased.")
+            .changes()
+            .fails(&[Code::ChatNotFound, Code::Erased, Code::NotSealed]),
         Operation::new(
             "post",
             api("/chats/{chat}/fork"),

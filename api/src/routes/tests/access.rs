@@ -40,6 +40,7 @@ fn rows() -> Vec<Row> {
         ("POST", "/chats", json!({}), Making, "201"),
         ("GET", "/chats/*", none.clone(), Reading, "200"),
         ("PATCH", "/chats/*", json!({"pinned": true}), Writing, "200"),
+        ("DELETE", "/chats/*", none.clone(), Writing, "not_sealed"),
         ("GET", "/chats/*/messages", none.clone(), Reading, "200"),
         ("POST", "/chats/*/messages", json!({"content": ""}), Writing, "empty_content"),
         ("PATCH", "/chats/*/messages/7", say, Writing, "message_not_found"),

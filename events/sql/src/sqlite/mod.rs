@@ -35,7 +35,7 @@ use crate::keys::{KEY_CHANGES_MAX, KeyRequest, KeyStore};
 use crate::options::LogOptions;
 use crate::queue::Queue;
 use crate::task::{read_on, run_on};
-use lock::LockFile;
+pub(crate) use lock::LockFile;
 use writer::{Handover, Writer};
 
 /// How often a log that somebody else writes is asked for its head.

@@ -169,8 +169,8 @@ impl Home {
         Ok(())
     }
 
-    pub(crate) async fn begin_erasure(&self, chat_id: ChatId) -> Result<(), LogError> {
-        on_both!(self, begin_erasure(chat_id.0)).map_err(unavailable)
+    pub(crate) async fn begin_erasure(&self, chat_id: ChatId, asked_by: &str) -> Result<(), LogError> {
+        on_both!(self, begin_erasure(chat_id.0, asked_by)).map_err(unavailable)
     }
 
     pub(crate) async fn note_remains(&self, chat_id: ChatId, remains: &str) -> Result<(), LogError> {
@@ -183,7 +183,8 @@ impl Home {
 
     pub(crate) async fn erasures(&self) -> Result<Vec<Erasure>, LogError> {
         let rows = on_both!(self, erasures()).map_err(unavailable)?;
-        Ok(rows.into_iter().map(|(chat_id, remains)| Erasure { chat_id: ChatId(chat_id), remains }).collect())
+        let erasure = |(chat_id, asked_by, remains)| Erasure { chat_id: ChatId(chat_id), asked_by, remains };
+        Ok(rows.into_iter().map(erasure).collect())
     }
 
     /// Wraps every key with another master key, in one commit; how many there are.

@@ -56,6 +56,8 @@ pub struct Sealing {
 pub struct Erasure {
     /// The chat.
     pub chat_id: ChatId,
+    /// Who asked for it.
+    pub asked_by: String,
     /// What is to be removed, in the words of who noted it; `None` as long as nobody has.
     pub remains: Option<String>,
 }
@@ -153,8 +155,9 @@ impl ChatVault {
 
     /// Notes that a chat is about to be erased. Done before the log says so, so that no crash leaves an erasure that
     /// nobody finishes.
-    pub async fn begin_erasure(&self, chat_id: ChatId) -> Result<(), LogError> {
-        self.run(async move |inner| inner.home.begin_erasure(chat_id).await).await
+    pub async fn begin_erasure(&self, chat_id: ChatId, asked_by: &str) -> Result<(), LogError> {
+        let asked_by = asked_by.to_owned();
+        self.run(async move |inner| inner.home.begin_erasure(chat_id, &asked_by).await).await
     }
 
     /// Notes what is to be removed of a chat whose key is about to be destroyed.

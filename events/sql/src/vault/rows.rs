@@ -74,10 +74,13 @@ macro_rules! rows {
         }
 
         /// Notes an erasure.
-        pub(crate) async fn begin_erasure(pool: &$pool, chat_id: Uuid) -> Result<(), sqlx::Error> {
-            let statement =
-                concat!("INSERT INTO ", $prefix, "erasures (chat_id) VALUES ($1) ON CONFLICT (chat_id) DO NOTHING");
-            sqlx::query(statement).bind(chat_id).execute(pool).await?;
+        pub(crate) async fn begin_erasure(pool: &$pool, chat_id: Uuid, asked_by: &str) -> Result<(), sqlx::Error> {
+            let statement = concat!(
+                "INSERT INTO ",
+                $prefix,
+                "erasures (chat_id, asked_by) VALUES ($1, $2) ON CONFLICT (chat_id) DO NOTHING"
+            );
+            sqlx::query(statement).bind(chat_id).bind(asked_by).execute(pool).await?;
             Ok(())
         }
 
@@ -101,8 +104,8 @@ macro_rules! rows {
         }
 
         /// The erasures that are not finished.
-        pub(crate) async fn erasures(pool: &$pool) -> Result<Vec<(Uuid, Option<String>)>, sqlx::Error> {
-            sqlx::query_as(concat!("SELECT chat_id, remains FROM ", $prefix, "erasures ORDER BY chat_id"))
+        pub(crate) async fn erasures(pool: &$pool) -> Result<Vec<(Uuid, String, Option<String>)>, sqlx::Error> {
+            sqlx::query_as(concat!("SELECT chat_id, asked_by, remains FROM ", $prefix, "erasures ORDER BY chat_id"))
                 .fetch_all(pool)
                 .await
         }

@@ -195,7 +195,7 @@ async fn erasures_are_remembered_until_they_are_finished() {
     let storage = place.open(true).await;
     let (one, two) = (ChatId(Uuid::from_u128(1)), ChatId(Uuid::from_u128(2)));
     for chat_id in [one, two, one] {
-        storage.vault().unwrap().begin_erasure(chat_id).await.unwrap();
+        storage.vault().unwrap().begin_erasure(chat_id, "ada").await.unwrap();
     }
     storage.vault().unwrap().note_remains(two, "files".to_owned()).await.unwrap();
     storage.close().await;

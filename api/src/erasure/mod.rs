@@ -1,0 +1,312 @@
+//! Erasure: a chat's content goes, the fact stays.
+//!
+//! First the intent is noted in the vault, then the log says that the chat is erased: from then on everybody is told so.
+//! What must go is read from the chat's own events while they still can be read, and noted; then the key is destroyed,
+//! which ends what nothing else could; then files, workspaces, processes and rows go, and the note with them. The key goes
+//! before what lies elsewhere because that may take long (a workspace's maker may be away for days), and no word has
+//! to wait for it.
+//!
+//! **Invariant:** every step can be done again, and the note stays until the last is done, so whatever crashes, the next
+//! start finishes what was begun. A chat's children are erased after it: an erased chat gets no new ones.
+
+mod remains;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify};
+use uuid::Uuid;
+use verbatim_actors::clock::Clock;
+use verbatim_actors::handle::{Answer, Handle, Meta, SendError};
+use verbatim_events::command::Command;
+use verbatim_events::envelope::{Actor, Encoding};
+use verbatim_events::ids::{AttemptId, ChatId};
+use verbatim_events::journal::PartJournal;
+use verbatim_events::log::{EventLog, LogError};
+use verbatim_events::rejection::Rejection;
+use verbatim_events_sql::{ChatVault, Erasure, Sweeper};
+use verbatim_projections::{ChatFilter, Parent, ReadError, ReadModels};
+use verbatim_tools::workspace::Workspaces;
+use verbatim_tools::workspace::port::ProvisionError;
+
+use self::remains::Remains;
+use crate::files::{FileError, FileHome};
+
+/// How long a caller waits for the last step before it is told that the erasure goes on by itself, in ms.
+const PATIENCE_MS: u64 = 10_000;
+/// How long rows may take to follow the log before it is tried again later.
+const ROWS_PATIENCE: Duration = Duration::from_secs(10);
+/// How often unfinished erasures are tried again, in ms.
+const RETRY_MS: u64 = 30_000;
+/// Children of one chat that are looked up at once.
+const CHILDREN_PAGE: usize = 200;
+
+/// Why a chat was not erased.
+#[derive(Debug, thiserror::Error)]
+pub enum EraseError {
+    /// The chat refused, or the log did.
+    #[error(transparent)]
+    Refused(#[from] SendError),
+    /// The chat was stored before chats were sealed: its words stand in the log for ever.
+    #[error("the chat's events are stored as they are")]
+    NotSealed,
+    /// The keys cannot be reached.
+    #[error(transparent)]
+    Vault(#[from] LogError),
+}
+
+/// Why a step could not be done now.
+#[derive(Debug, thiserror::Error)]
+enum StepError {
+    #[error(transparent)]
+    Chat(#[from] SendError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Reads(#[from] ReadError),
+    #[error(transparent)]
+    Files(#[from] FileError),
+    #[error(transparent)]
+    Workspaces(#[from] ProvisionError),
+    #[error("the read models are behind")]
+    Behind,
+    #[error("what was noted of it cannot be read")]
+    Note,
+}
+
+/// How an erasure was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Who asked.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// A chat that is stored plain is erased, too; its events stay in the log as they are.
+    pub keep_events: bool,
+}
+
+/// What an erasure reaches.
+pub struct Reach {
+    /// The chats.
+    pub handle: Handle,
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The keys; `None` where nothing is sealed.
+    pub vault: Option<ChatVault>,
+    /// The part journal.
+    pub journal: Arc<dyn PartJournal>,
+    /// What writes forgotten parts out of its files.
+    pub sweeper: Option<Sweeper>,
+    /// The read models.
+    pub reads: ReadModels,
+    /// The files.
+    pub files: FileHome,
+    /// The workspaces.
+    pub workspaces: Arc<Workspaces>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where work goes on when nobody waits for it.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// Erases chats. Cheap to clone.
+#[derive(Clone)]
+pub struct Eraser {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    reach: Reach,
+    /// One at a time: a second one of the same chat waits and finds nothing to do.
+    turn: Mutex<()>,
+    asked: Notify,
+}
+
+impl Eraser {
+    /// Erases within this reach.
+    pub fn new(reach: Reach) -> Eraser {
+        Eraser { inner: Arc::new(Inner { reach, turn: Mutex::new(()), asked: Notify::new() }) }
+    }
+
+    /// Erases a chat and its descendants. Once this returns, the log says so; nearly always nothing is left by then, else
+    /// the rest goes on by itself. A chat that is stored plain is refused, unless its events may stay.
+    pub async fn erase(&self, chat_id: ChatId, meta: Meta, asked: Asked) -> Result<Answer, EraseError> {
+        let Asked { by, reason, keep_events } = asked;
+        let reach = &self.inner.reach;
+        let opened = reach.handle.open(chat_id).await?;
+        if opened.chat.outline.erased {
+            // Refused, or told again what was said under the same key.
+            let command = Command::Erase { by, reason };
+            return Ok(reach.handle.send(chat_id, command, meta).await?);
+        }
+        if !keep_events && !self.inner.is_sealed(chat_id).await? {
+            return Err(EraseError::NotSealed);
+        }
+        if let Some(vault) = &reach.vault {
+            vault.begin_erasure(chat_id, &by).await?;
+        }
+        let command = Command::Erase { by: by.clone(), reason };
+        let answer = match reach.handle.send(chat_id, command, meta).await {
+            Ok(answer) => answer,
+            Err(SendError::Rejected(rejection)) => {
+                if let Some(vault) = &reach.vault
+                    && rejection != Rejection::Erased
+                {
+                    vault.end_erasure(chat_id).await?;
+                }
+                return Err(SendError::Rejected(rejection).into());
+            }
+            Err(error) => {
+                // It may have been done; whoever finishes looks.
+                self.inner.asked.notify_one();
+                return Err(error.into());
+            }
+        };
+        let inner = Arc::clone(&self.inner);
+        let rest = reach.runtime.spawn(async move {
+            inner.finish_family(Erasure { chat_id, asked_by: by, remains: None }).await;
+        });
+        tokio::select! {
+            _ = rest => {}
+            () = reach.clock.sleep_ms(PATIENCE_MS) => {
+                tracing::info!(chat.id = %chat_id, "An erasure goes on by itself.");
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Finishes what was begun, at a start and whenever something was left. Ends when it is dropped.
+    pub async fn run(self) {
+        loop {
+            self.inner.finish_all().await;
+            tokio::select! {
+                () = self.inner.asked.notified() => {}
+                () = self.inner.reach.clock.sleep_ms(RETRY_MS) => {}
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Whether a chat's events are sealed: all of them are, or none.
+    async fn is_sealed(&self, chat_id: ChatId) -> Result<bool, LogError> {
+        let first = self.reach.log.read_chat(chat_id, 0, 1).await?;
+        Ok(first.first().is_some_and(|stored| stored.event.encoding == Encoding::Sealed))
+    }
+
+    /// Finishes every erasure that was begun, those of children that come up on the way included.
+    async fn finish_all(&self) {
+        let Some(vault) = &self.reach.vault else { return };
+        match vault.erasures().await {
+            Ok(erasures) => {
+                for erasure in erasures {
+                    self.finish_family(erasure).await;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "Unfinished erasures could not be looked up."),
+        }
+    }
+
+    /// Finishes an erasure and those of all descendants.
+    async fn finish_family(&self, erasure: Erasure) {
+        let _turn = self.turn.lock().await;
+        let mut waiting = vec![erasure];
+        while let Some(erasure) = waiting.pop() {
+            let chat_id = erasure.chat_id;
+            match self.finish(erasure).await {
+                Ok(children) => waiting.extend(children),
+                Err(error) => {
+                    tracing::warn!(chat.id = %chat_id, %error, "An erasure is not finished; it is tried again.")
+                }
+            }
+        }
+    }
+
+    /// Does all that is left of an erasure; returns those of the chat's children.
+    async fn finish(&self, erasure: Erasure) -> Result<Vec<Erasure>, StepError> {
+        let Erasure { chat_id, asked_by, remains } = erasure;
+        let reach = &self.reach;
+        self.say_so(chat_id, &asked_by).await?;
+        reach.journal.forget(chat_id, AttemptId::MAX).await?;
+        let remains = match remains {
+            Some(note) => Remains::read(&note).ok_or(StepError::Note)?,
+            None => {
+                let found = remains::of(reach.log.as_ref(), chat_id).await?;
+                if let Some(vault) = &reach.vault {
+                    vault.note_remains(chat_id, found.to_text()).await?;
+                }
+                found
+            }
+        };
+        if let Some(vault) = &reach.vault {
+            vault.destroy(remains.keys.iter().copied().collect()).await?;
+        }
+        // The rows follow the log by themselves; they are far enough when the end of the chat is in them.
+        let gone = reach.reads.wait_until(reach.log.head().await?, ROWS_PATIENCE).await;
+        gone.map_err(|_| StepError::Behind)?;
+        let children = self.begin_children(chat_id, &asked_by).await?;
+        self.remove_files(chat_id, &remains).await?;
+        reach.workspaces.forget_chat(chat_id).await?;
+        // What an attempt that was just stopped still wrote.
+        reach.journal.forget(chat_id, AttemptId::MAX).await?;
+        if let Some(sweeper) = &reach.sweeper {
+            sweeper.sweep().await?;
+        }
+        reach.reads.sweep().await?;
+        if let Some(vault) = &reach.vault {
+            vault.end_erasure(chat_id).await?;
+        }
+        tracing::info!(chat.id = %chat_id, "A chat was erased.");
+        Ok(children)
+    }
+
+    /// The log says that the chat is erased.
+    async fn say_so(&self, chat_id: ChatId, by: &str) -> Result<(), StepError> {
+        let opened = self.reach.handle.open(chat_id).await?;
+        if opened.chat.outline.erased {
+            return Ok(());
+        }
+        let meta =
+            Meta { actor: Actor::User(by.to_owned()), command_id: Uuid::now_v7(), idempotency: None, trace_id: None };
+        let command = Command::Erase { by: by.to_owned(), reason: None };
+        match self.reach.handle.send(chat_id, command, meta).await {
+            Ok(_) | Err(SendError::Rejected(Rejection::Erased)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Notes the erasures of a chat's children, those that are finished already left out.
+    async fn begin_children(&self, chat_id: ChatId, by: &str) -> Result<Vec<Erasure>, StepError> {
+        let (mut children, mut cursor) = (Vec::new(), None);
+        loop {
+            let filter = ChatFilter { parent: Parent::ChildOf(chat_id), ..ChatFilter::default() };
+            let page = self.reach.reads.chats(filter, CHILDREN_PAGE, cursor.as_deref()).await?;
+            for child in page.items {
+                if let Some(vault) = &self.reach.vault {
+                    vault.begin_erasure(child.id, by).await?;
+                }
+                children.push(Erasure { chat_id: child.id, asked_by: by.to_owned(), remains: None });
+            }
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(children);
+            }
+        }
+    }
+
+    /// Removes the files that the chat showed and nobody shows any more.
+    async fn remove_files(&self, chat_id: ChatId, remains: &Remains) -> Result<(), StepError> {
+        for file_id in &remains.files {
+            if !self.reach.reads.shows(&file_id.to_string()).await? {
+                self.reach.files.remove(*file_id).await?;
+            }
+        }
+        // What tools attached and no message came to show.
+        for file_id in self.reach.files.of_chat(chat_id).await? {
+            if !self.reach.reads.shows(&file_id.to_string()).await? {
+                self.reach.files.remove(file_id).await?;
+            }
+        }
+        Ok(())
+    }
+}
