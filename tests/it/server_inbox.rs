@@ -4,6 +4,7 @@ use serde_json::json;
 use support::chat::ChatClient;
 use support::event_source::{EventSource, Message};
 use support::http::Client;
+use support::postgres::Postgres;
 use support::server::{ServerOptions, TestServer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -79,8 +80,18 @@ async fn again(address: &str, path: &str, client: &Client, begin: &str) -> Vec<M
 
 #[tokio::test]
 async fn a_browser_s_readers_stay_over_restarts_without_loss_or_double() {
+    readers_stay(ServerOptions::default()).await;
+}
+
+#[tokio::test]
+async fn a_browser_s_readers_stay_over_restarts_on_postgres() {
+    let database = Postgres::shared().await.unwrap().database().await.unwrap();
+    readers_stay(ServerOptions { database: Some(database), ..ServerOptions::default() }).await;
+}
+
+async fn readers_stay(options: ServerOptions) {
     let address = address();
-    let options = ServerOptions { listen: Some(address.clone()), ..ServerOptions::default() };
+    let options = ServerOptions { listen: Some(address.clone()), ..options };
     let mut server = TestServer::start_with(PROGRAM, options).await;
     let paths = ["/watch", "/inbox/watch"];
     let counts = paths.map(|_| watch::Sender::new(0));

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use metrics::counter;
 use tokio_util::sync::CancellationToken;
 use verbatim_events::envelope::Stored;
+use verbatim_events::ids::Position;
 use verbatim_events::log::LogError;
 
 use super::Sources;
@@ -66,32 +67,21 @@ impl Follower {
         Follower { name, config, receiver, places, shared, sources, outlines, saved_at, unsaved: false }
     }
 
-    /// Follows the log until `stop`, then keeps how far it has come.
-    pub async fn run(mut self, place: Option<Place>, stop: CancellationToken) {
-        let Some(Some(mut place)) = stop.run_until_cancelled(self.begin(place)).await else { return };
+    /// Follows the log from a place until `stop`, then keeps how far it has come.
+    pub async fn run(mut self, mut place: Place, stop: CancellationToken) {
         stop.run_until_cancelled(self.follow(&mut place)).await;
         // Whatever the cut off future was at: the place says only what is over.
         self.save(&place).await;
     }
 
-    /// Where it begins: where it stopped, or at the log's head if it is new.
-    async fn begin(&mut self, place: Option<Place>) -> Option<Place> {
-        let (log, name) = (Arc::clone(&self.sources.log), self.name.clone());
-        let head = loop {
-            match log.head().await {
-                Ok(head) => break head,
-                Err(error) => {
-                    tracing::warn!(webhook = %name, %error, "A webhook waits for the log.");
-                    self.sources.clock.sleep_ms(RETRY_MS).await;
-                }
-            }
-        };
-        let timeline = log.timeline();
+    /// Where it begins, of a log that ends at `head`: where it stopped, or at the end if it is new.
+    pub async fn begin(&mut self, place: Option<Place>, head: Position) -> Place {
+        let timeline = self.sources.log.timeline();
         let place = match place {
             Some(place) if place.timeline == timeline && place.position <= head => place,
             Some(other) => {
                 tracing::warn!(
-                    webhook = %name, position = other.position, head,
+                    webhook = %self.name, position = other.position, head,
                     "A webhook had come to a place of another log, or of this one before it was restored. It goes on at the head."
                 );
                 Place { timeline, position: head, ..other }
@@ -99,7 +89,7 @@ impl Follower {
             None => Place::after(timeline, head),
         };
         self.save(&place).await;
-        Some(place)
+        place
     }
 
     async fn follow(&mut self, place: &mut Place) {
@@ -155,7 +145,7 @@ impl Follower {
         Ok(deliveries(&step, |kind| self.config.events.contains(kind)))
     }
 
-    async fn move_to(&mut self, place: &mut Place, position: u64) {
+    async fn move_to(&mut self, place: &mut Place, position: Position) {
         place.position = place.position.max(position);
         self.show(place);
         if self.unsaved && self.sources.clock.now() - self.saved_at >= SAVE_EVERY {

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use verbatim_actors::clock::Clock;
-use verbatim_events::log::EventLog;
+use verbatim_events::log::{EventLog, LogError};
 use verbatim_projections::ReadModels;
 
 use crate::config::{Environment, WebhookConfig};
@@ -77,6 +77,9 @@ pub enum WebhookError {
         /// Why.
         problem: String,
     },
+    /// The log does not say where it ends.
+    #[error("the webhooks: {0}")]
+    Log(#[from] LogError),
     /// Its place cannot be read.
     #[error("webhook {name}: its place cannot be read: {problem}")]
     Place {
@@ -105,6 +108,7 @@ impl Webhooks {
     ) -> Result<(Webhooks, Vec<impl Future<Output = ()> + Send + 'static>), WebhookError> {
         let places = Places::at(data_dir.join(FOLDER));
         let (mut all, mut tasks) = (BTreeMap::new(), Vec::new());
+        let head = if configured.is_empty() { 0 } else { sources.log.head().await? };
         for (name, config) in configured {
             let variable = config.secret_env.clone();
             let secret = environment
@@ -123,8 +127,10 @@ impl Webhooks {
                 .map_err(|error| WebhookError::Place { name: name.clone(), problem: error.to_string() })?;
             let shared = Arc::new(Shared::new(name.clone(), config.clone()));
             all.insert(name.clone(), Arc::clone(&shared));
-            let follower =
+            let mut follower =
                 Follower::new(name.clone(), config.clone(), receiver, places.clone(), shared, sources.clone());
+            // Before anything can happen that a new one must be told.
+            let place = follower.begin(place, head).await;
             tasks.push(follower.run(place, stop.clone()));
         }
         Ok((Webhooks { all: Arc::new(all) }, tasks))
