@@ -158,7 +158,7 @@ async fn models_that_change() {
     let output = run("sh", &placed(&sample, &server), &server).await;
     let said: Vec<serde_json::Value> =
         text(&output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    assert_eq!((said.len(), &said[0]["enabled"], &said[1]["default"]), (4, &json!(true), &json!(true)), "{said:?}");
+    assert_eq!((said.len(), &said[0]["has_key"], &said[1]["default"]), (4, &json!(true), &json!(true)), "{said:?}");
     assert_eq!((&said[2]["enabled"], &said[3]["enabled"]), (&json!(false), &json!(false)), "{said:?}");
 }
 

@@ -1,5 +1,7 @@
 //! Models and providers that change while chats stream: the next step of each uses what is set then, and a restart keeps it.
 
+use std::path::Path;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use support::chat::ChatClient;
@@ -75,6 +77,17 @@ async fn run_clean(server: &TestServer, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).to_lowercase()
 }
 
+/// All files below a folder that hold these bytes.
+fn holding(folder: &Path, needle: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            holding(&entry.path(), needle, found);
+        } else if std::fs::read(entry.path()).unwrap().windows(needle.len()).any(|bytes| bytes == needle.as_bytes()) {
+            found.push(entry.path().display().to_string());
+        }
+    }
+}
+
 #[tokio::test]
 async fn twenty_chats_that_stream_use_the_new_settings_for_their_next_step() {
     let gate = Gate::default();
@@ -148,4 +161,34 @@ async fn a_provider_that_is_switched_off_fails_the_next_step_and_back_on_goes_on
     assert_eq!(chat.rest().await["status"], "waiting");
     let asked = first.requests(2).await.unwrap();
     assert_eq!(asked[1].header("authorization"), Some("Bearer sk-first"), "the file's provider is back");
+}
+
+#[tokio::test]
+async fn a_key_that_is_set_is_used_kept_over_restarts_and_stands_nowhere() {
+    const KEY: &str = "sk-set-over-http-0815";
+    let script = || [Reply::text("Yes."), Reply::text("Still.")];
+    let (first, second) = (Provider::start([]).await.unwrap(), Provider::start(script()).await.unwrap());
+    let mut server = two(&first, &second).await;
+    let admin = server.client();
+    let made = json!({"name": "mine", "kind": "openai_chat", "base_url": second.base_url(), "api_key": KEY});
+    let made = admin.post("/providers", made).await.expect(201);
+    assert_eq!((&made.body["has_key"], made.text.contains(KEY)), (&json!(true), false));
+    admin.post("/models", json!({"name": "m", "provider": "mine", "default": true})).await.expect(201);
+    let chat = ChatClient::begin(admin, "Are you there?").await;
+    assert_eq!(chat.rest().await["status"], "waiting");
+    server.kill().await.unwrap();
+    server.start_again().await.unwrap();
+    let chat = chat.through(server.client());
+    chat.send("And now?").await.expect(202);
+    assert_eq!(chat.rest().await["status"], "waiting");
+    for request in second.requests(2).await.unwrap() {
+        assert_eq!(request.header("authorization").unwrap(), format!("Bearer {KEY}"));
+    }
+    for path in ["/providers", "/providers/mine", "/models", "/log"] {
+        assert!(!server.client().get(path).await.expect(200).text.contains(KEY), "{path}");
+    }
+    assert!(!server.log().contains(KEY));
+    let mut found = Vec::new();
+    holding(&server.data_dir(), KEY, &mut found);
+    assert_eq!(found, [] as [String; 0]);
 }
