@@ -47,6 +47,7 @@ const TABLE: &str = "\
 409 model_is_default
 409 set_in_file
 409 too_many_settings
+409 usage_limit
 410 erased
 410 file_expired
 413 body_too_large
@@ -56,6 +57,7 @@ const TABLE: &str = "\
 429 rate_limited
 500 internal_error
 500 chat_damaged
+502 model_failed
 503 busy
 503 keys_unavailable
 503 log_unavailable
@@ -64,6 +66,7 @@ const TABLE: &str = "\
 503 chat_unavailable
 503 workspaces_unavailable
 503 stopping
+504 model_timeout
 ";
 
 #[test]
