@@ -140,6 +140,56 @@ async fn lists_are_filtered_by_everything_that_chats_have() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_unused_is_found_oldest_first_and_a_familys_liveliest_speaks_for_it() {
+    let (mut world, place) = (World::new(), Place::new().await);
+    let models = place.open(world.log()).await;
+    let mut chats = Vec::new();
+    for number in 0..6 {
+        chats.push(world.begin("ann", &format!("chat {number}")).await);
+        world.answer(chats[number], "yes").await;
+    }
+    let parent = chats[0];
+    let child = world
+        .begin_with("ann", "child", |create| {
+            create.parent = Some(parent);
+            create.root = parent;
+        })
+        .await;
+    let pin = SettingsChanged { pinned: Some(true), ..SettingsChanged::default() };
+    assert!(world.act(chats[1], &Command::ChangeSettings { patch: pin.clone(), archived: None }).await);
+    assert!(world.act(chats[2], &Command::Archive).await);
+    assert!(world.act(chats[3], &Command::Erase { by: "ann".to_owned(), reason: None }).await);
+    world.say(chats[4], "again").await;
+    models.catch_up().await.unwrap();
+    let found = async |archived, limit| {
+        let (mut found, mut after) = (Vec::new(), 0);
+        loop {
+            let page = models.idle_roots(archived, after, limit).await.unwrap();
+            let is_last = page.len() < limit;
+            for (position, outline) in page {
+                assert!(position > after, "in the order of the log");
+                after = position;
+                found.push(outline.id);
+            }
+            if is_last {
+                return found;
+            }
+        }
+    };
+    for limit in [1, 2, 100] {
+        assert_eq!(found(false, limit).await, [chats[0], chats[5], chats[4]]);
+        assert_eq!(found(true, limit).await, [chats[2]]);
+    }
+    let liveliest = async |root| models.liveliest(root).await.unwrap().map(|outline| outline.id);
+    assert_eq!(liveliest(parent).await, Some(child));
+    assert_eq!(liveliest(chats[3]).await, None, "nothing is left of it");
+    assert!(world.act(parent, &Command::ChangeSettings { patch: pin, archived: None }).await);
+    world.say(child, "still here").await;
+    models.catch_up().await.unwrap();
+    assert_eq!(liveliest(parent).await, Some(parent), "it is pinned");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_are_paged_from_both_ends_and_withdrawn_ones_shown_on_request() {
     let (mut world, place) = (World::new(), Place::new().await);
     let models = place.open(world.log()).await;
