@@ -78,8 +78,8 @@ async fn turn(chat: &ChatClient) -> Value {
 
 #[tokio::test]
 async fn every_protocol_is_counted_alike_and_everybody_sees_their_own() {
-    let failing = Reply::Stream(vec![Piece::Finish("tool_calls"), Piece::Done]);
-    let script = [raw(CHAT), raw(RESPONSES), raw(ANTHROPIC), failing, raw(CHAT), raw(CHAT)];
+    let silent = Reply::Stream(vec![Piece::Finish("stop"), Piece::Done]);
+    let script = [raw(CHAT), raw(RESPONSES), raw(ANTHROPIC), silent, raw(CHAT)];
     let provider = Provider::start(script).await.unwrap();
     let mut server = TestServer::start_with(PROGRAM, options(config(&provider, 1_000_000, ""))).await;
     let (ada, bob) = (user(server.client(), "ada").await, user(server.client(), "bob").await);
@@ -95,12 +95,12 @@ async fn every_protocol_is_counted_alike_and_everybody_sees_their_own() {
         assert_eq!((at("input_tokens"), at("output_tokens")), (60, 7), "{model}: {usage}");
         assert_eq!(chat.get("").await.expect(200).body["cost_micros"], cost, "{model}");
     }
-    // A try that could not be used is paid too: 11 × 1 + 7 × 10.
-    let retried = ChatClient::create(&ada, json!({ "content": "Hi" })).await;
-    let over = turn(&retried).await;
-    assert_eq!((&over["retries"], &over["cost_micros"]), (&json!(1), &json!(134 + 81)), "{over}");
-    let replay = retried.replay().await;
-    let spent = replay.iter().find(|frame| frame.event == "usage_recorded").expect("the failed try");
+    // A call that said nothing is paid too: 11 × 1 + 7 × 10.
+    let unheard = ChatClient::create(&ada, json!({ "content": "Hi" })).await;
+    let over = turn(&unheard).await;
+    assert_eq!((&over["outcome"], &over["cost_micros"]), (&json!("no_output"), &json!(81)), "{over}");
+    let replay = unheard.replay().await;
+    let spent = replay.iter().find(|frame| frame.event == "usage_recorded").expect("the call without a word");
     assert_eq!((&spent.data["data"]["purpose"], &spent.data["data"]["cost_micros"]), (&json!("answer"), &json!(81)));
     // A model without a price costs nobody knows what, which is not nothing.
     let unpriced = ChatClient::create(&bob, json!({ "content": "Hi", "model": "unpriced" })).await;
@@ -113,18 +113,18 @@ async fn every_protocol_is_counted_alike_and_everybody_sees_their_own() {
     assert_eq!(
         told,
         [
-            (&json!("chat"), &json!(3), &json!(134 + 134 + 81)),
+            (&json!("chat"), &json!(2), &json!(134 + 81)),
             (&json!("claude"), &json!(1), &json!(146)),
             (&json!("responses"), &json!(1), &json!(134)),
         ]
     );
-    assert_eq!((&report["total"]["cost_micros"], &report["total"]["steps"]), (&json!(629), &json!(5)));
+    assert_eq!((&report["total"]["cost_micros"], &report["total"]["steps"]), (&json!(134 + 81 + 146 + 134), &json!(4)));
     let bobs = bob.get("/usage").await.expect(200).body;
     assert_eq!((&bobs["total"]["cost_micros"], &bobs["total"]["unpriced_steps"]), (&Value::Null, &json!(1)));
     assert_eq!(bobs["items"][0]["owner"], "bob");
     // Nobody sees what others spent, whatever they ask for.
     bob.get("/usage?owner=ada").await.expect_problem(403, "forbidden");
-    let foreign = bob.get(&format!("/usage?chat={}", retried.id)).await.expect(200).body;
+    let foreign = bob.get(&format!("/usage?chat={}", unheard.id)).await.expect(200).body;
     assert_eq!((&foreign["items"], &foreign["total"]["steps"]), (&json!([]), &json!(0)));
     let all = server.client().get("/usage?group=owner,purpose").await.expect(200).body;
     let owners: Vec<_> = all["items"].as_array().unwrap().iter().map(|sum| sum["owner"].clone()).collect();
@@ -193,10 +193,9 @@ async fn a_turn_that_would_begin_over_the_budget_fails_visibly_and_goes_on_when_
     assert!(error["message"].as_str().unwrap().contains("$0.000134 of $0.0001 are spent"), "{error}");
     assert_eq!((&shown["status"], &shown["queue_length"]), (&json!("error"), &json!(1)), "{shown}");
     let other = ChatClient::create(&ada, json!({})).await;
-    let accepted = other.send("Me too").await.expect(202).body;
-    assert_eq!(accepted["status"], "error", "the message is taken, its turn is over: {accepted}");
-    let turns = other.get("/turns").await.expect(200).items().to_vec();
-    assert_eq!((&turns[0]["outcome"], &turns[0]["attempts"]), (&json!("failed"), &json!(0)), "no model was asked");
+    other.send("Me too").await.expect(202);
+    let over = turn(&other).await;
+    assert_eq!((&over["outcome"], &over["attempts"]), (&json!("failed"), &json!(0)), "no model was asked: {over}");
     assert_eq!(provider.requests(1).await.unwrap().len(), 1);
     // Others are none the worse, and see nothing of it.
     let bob = user(server.client(), "bob").await;
@@ -208,7 +207,8 @@ async fn a_turn_that_would_begin_over_the_budget_fails_visibly_and_goes_on_when_
     server.start_again().await.unwrap();
     let ada = server.client().with_key(ada.key());
     let (chat, other) = (chat.through(&ada), other.through(&ada));
-    assert_eq!(other.send("And now?").await.expect(202).body["status"], "error");
+    other.send("And now?").await.expect(202);
+    assert_eq!(turn(&other).await["error"]["kind"], "usage_limit");
     let read = ada.get("/budgets/ada").await.expect(200).body;
     assert_eq!((&read["used_up"], &read["spent"]["cost_micros"]), (&json!(true), &json!(134)), "{read}");
 
@@ -216,7 +216,8 @@ async fn a_turn_that_would_begin_over_the_budget_fails_visibly_and_goes_on_when_
     server.client().put("/budgets/ada", budget(200)).await.expect(200);
     chat.until_status("waiting").await;
     assert_eq!(chat.history().await.last().unwrap().1, "Hello");
-    assert_eq!(chat.send("fourth").await.expect(202).body["status"], "error", "268 of 200 are spent");
+    chat.send("fourth").await.expect(202);
+    assert_eq!(turn(&chat).await["error"]["kind"], "usage_limit", "268 of 200 are spent");
     server.client().delete("/budgets/ada").await.expect(204);
     server.client().delete("/budgets/ada").await.expect_problem(404, "budget_not_found");
     chat.send("fifth").await.expect(202);

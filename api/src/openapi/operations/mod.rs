@@ -25,6 +25,7 @@ pub const TAGS: &[(&str, &str)] = &[
     ("keys", "Who may do what; administrators alone."),
     ("models", "What chats talk to, and who runs it."),
     ("workspaces", "Where chats work, and what that is made from."),
+    ("usage", "What was spent, and what may be."),
     ("projections", "The read models' own state."),
     ("server", "The server itself."),
 ];
