@@ -32,7 +32,7 @@ fn title(message: &Message) -> &str {
 
 /// It tells the end of the story.
 fn is_last(message: &Message) -> bool {
-    title(message) == "last" && (message.event == "notification" || message.data["status"] == "waiting")
+    title(message) == "last" && message.event == "notification"
 }
 
 /// What is about the stream itself.
