@@ -137,7 +137,8 @@ impl Belongings {
     /// Queries that ask for just this owner's things, by the parameters that an operation has.
     fn queries(&self, operation: &Operation) -> Vec<String> {
         let value = |name: &str| match name {
-            "q" | "template" => Some(WORD.to_owned()),
+            "q" => Some(WORD.to_owned()),
+            "template" => Some("turn_finished".to_owned()),
             "owner" => Some("ada".to_owned()),
             "label" => Some(format!("place:{WORD}")),
             "chat" | "parent" | "root" => Some(self.chats[0].clone()),
@@ -233,8 +234,9 @@ async fn move_in(ada: &Client, admin: &Client, key_id: &str) -> Belongings {
     let attempt = attempt["version"].to_string();
     let workspaces = admin.get("/workspaces").await.expect(200);
     let workspace = workspaces.items()[0]["id"].as_str().expect("an id").to_owned();
-    let inbox = ada.get("/inbox").await;
-    let notification = inbox.body["items"][0]["id"].clone();
+    read_models_are_there(admin).await;
+    let inbox = ada.get("/inbox").await.expect(200);
+    let notification = inbox.items()[0]["id"].clone();
     let notification = notification.as_str().map_or_else(|| notification.to_string(), str::to_owned);
     Belongings {
         chats: vec![full.id, waiting.id, child.id],
@@ -255,6 +257,16 @@ async fn move_in(ada: &Client, admin: &Client, key_id: &str) -> Belongings {
             ("webhook", "demo".to_owned()),
         ]),
     }
+}
+
+/// Waits until the read models know all that has happened.
+async fn read_models_are_there(admin: &Client) {
+    let knows = async || {
+        let models = admin.get("/projections").await.expect(200);
+        models.items().iter().all(|model| model["lag_events"] == 0)
+    };
+    let waiting = async { while !knows().await {} };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("the read models never come up to the log");
 }
 
 /// Everything that an owner can read, by address.
@@ -368,6 +380,7 @@ async fn nobody_sees_or_changes_what_is_another_s() {
     let operations = operations(admin).await;
     assert!(operations.len() > 40, "the document has lost its routes: {}", operations.len());
     let house = move_in(&ada, admin, &ada_key).await;
+    read_models_are_there(admin).await;
     let before = everything(&ada, &operations, &house).await;
     let telling = before.values().filter(|text| text.contains(WORD)).count();
     assert!(telling > 10, "there is enough to find: {telling} of {:#?}", before.keys());
@@ -375,6 +388,7 @@ async fn nobody_sees_or_changes_what_is_another_s() {
     walk_as_another_owner(&bob, &operations, &house).await;
     reach_over(&bob, &house).await;
     walk_as_auditor(&eve, &operations, &house).await;
+    read_models_are_there(admin).await;
     let after = everything(&ada, &operations, &house).await;
     for (address, text) in &before {
         assert_eq!(after.get(address), Some(text), "{address} is not what it was");
