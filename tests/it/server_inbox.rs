@@ -4,7 +4,6 @@ use serde_json::json;
 use support::chat::ChatClient;
 use support::event_source::{EventSource, Message};
 use support::http::Client;
-use support::postgres::Postgres;
 use support::server::{ServerOptions, TestServer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -81,12 +80,6 @@ async fn again(address: &str, path: &str, client: &Client, begin: &str) -> Vec<M
 #[tokio::test]
 async fn a_browser_s_readers_stay_over_restarts_without_loss_or_double() {
     readers_stay(ServerOptions::default()).await;
-}
-
-#[tokio::test]
-async fn a_browser_s_readers_stay_over_restarts_on_postgres() {
-    let database = Postgres::shared().await.unwrap().database().await.unwrap();
-    readers_stay(ServerOptions { database: Some(database), ..ServerOptions::default() }).await;
 }
 
 async fn readers_stay(options: ServerOptions) {
