@@ -158,13 +158,13 @@ fn files_are_counted_once() {
 #[tokio::test]
 async fn a_removed_file_takes_its_content_along_unless_another_holds_the_same() {
     let Shelf { directory, home } = shelf();
-    let chat_id = Some(ChatId(Uuid::now_v7()));
-    let taken = StoredFile { chat_id, ..file("ada", "a.txt", b"same") };
+    let chat_id = ChatId(Uuid::now_v7());
+    let taken = StoredFile { chat_id: Some(chat_id), ..file("ada", "a.txt", b"same") };
     let (sent, other) = (file("bob", "b.txt", b"same"), file("ada", "c.txt", b"other"));
     for (one, content) in [(&taken, &b"same"[..]), (&sent, b"same"), (&other, b"other")] {
         home.keep(one.clone(), content.to_vec()).await.unwrap();
     }
-    assert_eq!(home.of_chat(chat_id.unwrap()).await.unwrap(), [taken.id]);
+    assert_eq!(home.of_chat(chat_id).await.unwrap(), [taken.id]);
     home.remove(taken.id).await.unwrap();
     home.remove(taken.id).await.unwrap();
     assert_eq!(home.about(taken.id).await.unwrap(), None);

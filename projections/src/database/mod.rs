@@ -17,7 +17,8 @@ use verbatim_events::ids::Position;
 use crate::error::ReadError;
 
 /// The tables that hold what was said, on PostgreSQL.
-const ERASED_FROM: [&str; 6] = ["chats", "messages", "search", "queue", "turns", "snapshots"];
+const ERASED_FROM: [&str; 9] =
+    ["chats", "labels", "messages", "search", "queue", "turns", "inbox", "snapshots", "dead_letters"];
 
 /// An open database of one generation. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -100,9 +100,9 @@ pub struct Setup {
 /// Something that runs and is measured.
 pub enum System {
     /// The server. The start that it is at is part of the measurement.
-    Server(TestServer),
+    Server(Box<TestServer>),
     /// The proxy.
-    Proxy(Helper),
+    Proxy(Box<Helper>),
 }
 
 impl System {
@@ -111,7 +111,7 @@ impl System {
         let database = match kind {
             Kind::Proxy => {
                 let model = setup.model.to_string();
-                return Ok(System::Proxy(Helper::start(&["proxy", "--model", &model]).await?));
+                return Ok(System::Proxy(Box::new(Helper::start(&["proxy", "--model", &model]).await?)));
             }
             Kind::Sqlite => None,
             Kind::Postgres => {
@@ -137,7 +137,7 @@ impl System {
         // What is measured is made of the same few words again and again.
         server.skip_histories();
         server.start_again().await.with_context(|| server.log())?;
-        Ok(System::Server(server))
+        Ok(System::Server(Box::new(server)))
     }
 
     /// Where it is now; a server that was started again is elsewhere.
