@@ -69,7 +69,7 @@ fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// Which words stand in which files of a folder.
-fn found_in(folder: &Path, words: &[&str]) -> Vec<String> {
+pub(crate) fn found_in(folder: &Path, words: &[&str]) -> Vec<String> {
     let mut files = Vec::new();
     files_below(folder, &mut files);
     assert!(!files.is_empty(), "there is something to look through");

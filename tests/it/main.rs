@@ -1,5 +1,6 @@
 //! The integration tests: one binary.
 
+mod backup;
 mod chaos;
 mod claim;
 mod coder;

@@ -1,6 +1,7 @@
 //! The command line: what it takes, and which file does what it asks.
 
 mod audit;
+mod backup;
 mod chat;
 mod confine;
 mod keys;
@@ -11,6 +12,7 @@ mod progress;
 mod projections;
 mod remote;
 mod replay;
+mod restore;
 mod rotate;
 mod runtime;
 mod serve;
@@ -97,6 +99,12 @@ enum Command {
         #[command(subcommand)]
         command: projections::ProjectionsCommand,
     },
+    /// Copy the log, its keys and its files, beside a running server
+    #[command(long_about = backup::ABOUT)]
+    Backup(backup::BackupArgs),
+    /// Put a backup in place of a log that is not there
+    #[command(long_about = restore::ABOUT)]
+    Restore(restore::RestoreArgs),
     /// Print the contract of the HTTP interface, an OpenAPI 3.1 document
     Openapi,
     /// Supervise a command of a tool
@@ -163,6 +171,8 @@ pub fn main() -> ExitCode {
         Command::Audit { command } => audit::run(&context, command),
         Command::Keys { command } => keys::run(&context, command),
         Command::Projections { command } => projections::run(&context, command),
+        Command::Backup(args) => backup::run(&context, args),
+        Command::Restore(args) => restore::run(&context, args),
         Command::Openapi => openapi::run(),
         Command::Supervise(args) => Ok(supervise::run(&args)),
         Command::Confine { command } => Ok(confine::run(&command)),

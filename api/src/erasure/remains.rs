@@ -9,6 +9,8 @@ use verbatim_events::ids::ChatId;
 use verbatim_events::log::{EventLog, LogError};
 use verbatim_events_sql::key_of;
 
+use crate::files::note_files;
+
 /// Events read at once.
 const PAGE_EVENTS: usize = 500;
 
@@ -31,22 +33,6 @@ impl Remains {
     pub(super) fn read(text: &str) -> Option<Remains> {
         serde_json::from_str(text).ok()
     }
-
-    /// Takes note of every part that shows a file, wherever it stands.
-    fn note(&mut self, value: &Value) {
-        match value {
-            Value::Object(fields) => {
-                if fields.get("type").and_then(Value::as_str) == Some("file")
-                    && let Some(id) = fields.get("file_id").and_then(Value::as_str).and_then(|id| id.parse().ok())
-                {
-                    self.files.insert(id);
-                }
-                fields.values().for_each(|field| self.note(field));
-            }
-            Value::Array(items) => items.iter().for_each(|item| self.note(item)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
 }
 
 /// What there is of a chat. Of events that cannot be read any more only the key is known.
@@ -59,7 +45,7 @@ pub(super) async fn of(log: &dyn EventLog, chat_id: ChatId) -> Result<Remains, L
         for stored in &page {
             remains.keys.extend(key_of(&stored.event));
             if let Some(value) = stored.json().and_then(|json| serde_json::from_slice::<Value>(json).ok()) {
-                remains.note(&value);
+                note_files(&value, &mut remains.files);
             }
         }
     }
@@ -67,20 +53,12 @@ pub(super) async fn of(log: &dyn EventLog, chat_id: ChatId) -> Result<Remains, L
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn files_are_found_wherever_a_part_stands() {
-        let (one, two) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let part = |id: Uuid| json!({"type": "file", "file_id": id, "name": "a", "media_type": "text/plain"});
-        let mut remains = Remains::default();
-        remains.note(&json!({"parts": [{"type": "text", "text": "a"}, part(one)], "deep": {"er": [[part(two)]]}}));
-        remains.note(&json!({"file_id": Uuid::from_u128(3), "type": "text"}));
-        remains.note(&json!({"file_id": "../x", "type": "file"}));
-        assert_eq!(remains.files, BTreeSet::from([one, two]));
-        assert_eq!(Remains::read(&remains.to_text()), Some(remains));
+    fn what_was_noted_is_read_again() {
+        let noted = Remains { keys: BTreeSet::from([Uuid::from_u128(1)]), files: BTreeSet::from([Uuid::from_u128(2)]) };
+        assert_eq!(Remains::read(&noted.to_text()), Some(noted));
         assert_eq!(Remains::read("{"), None);
     }
 }

@@ -5,6 +5,7 @@
 
 mod disk;
 mod kinds;
+mod shown;
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -24,6 +25,7 @@ use verbatim_events::part::{FileContent, Part};
 
 use self::disk::Disk;
 pub use self::kinds::{Kind, KindError, MEDIA_TYPES};
+pub use self::shown::note_files;
 
 /// The largest file, in bytes.
 pub const FILE_MAX_BYTES: usize = 10 * 1024 * 1024;
@@ -164,6 +166,16 @@ impl FileHome {
         self.blocking(move |disk| {
             let mut found = Vec::new();
             disk.each(|file| found.extend((file.chat_id == Some(chat_id)).then_some(file.id)))?;
+            Ok(found)
+        })
+        .await
+    }
+
+    /// The ids of all files that can be read, in no order. Looks through all files: for rare questions.
+    pub async fn all(&self) -> Result<Vec<Uuid>, FileError> {
+        self.blocking(move |disk| {
+            let mut found = Vec::new();
+            disk.each(|file| found.push(file.id))?;
             Ok(found)
         })
         .await

@@ -12,12 +12,10 @@ use crate::keys::KeyStore;
 use crate::options::LogOptions;
 use crate::postgres::{Claim, PostgresJournal, PostgresLog};
 use crate::seal::MasterKey;
-use crate::sqlite::{LockFile, SqliteJournal, SqliteLog};
+use crate::sqlite::{LOG_FILE, LockFile, SqliteJournal, SqliteLog};
 use crate::task::run_on;
 use crate::vault::{ChatVault, Home, OpeningLog};
 
-/// The log's file in a directory.
-const LOG_FILE: &str = "events.db";
 /// The part journal's file, in the log's directory.
 const JOURNAL_FILE: &str = "journal.db";
 

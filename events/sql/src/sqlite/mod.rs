@@ -2,9 +2,9 @@
 
 mod checkpoint;
 mod connect;
+mod copy;
 mod heads;
 mod journal;
-
 mod judge;
 mod lock;
 mod look;
@@ -27,7 +27,13 @@ use verbatim_events::ids::{ChatId, Position, Version};
 use verbatim_events::log::{Append, AppendError, Appended, BoxFuture, EventLog, LogError, LogPage, Receipt};
 
 pub(crate) use connect::BUSY_TIMEOUT;
+pub use copy::{Copied, copy_log, keep_chat_keys, renew_timeline};
 pub use journal::SqliteJournal;
+
+/// The log's file in a directory.
+pub const LOG_FILE: &str = "events.db";
+/// The file of the keys that chats are sealed with, in the log's directory.
+pub const KEYS_FILE: &str = "keys.db";
 
 use crate::error::OpenError;
 use crate::head::KnownHead;

@@ -16,9 +16,7 @@ use crate::error::OpenError;
 use crate::migrate::{KEYS_POSTGRES, KEYS_SQLITE, KEYS_TABLE, migrator_of};
 use crate::postgres::vault_pool;
 use crate::seal::{KEY_BYTES, MasterKey, new_key_bytes};
-
-/// The file of the keys, in the log's directory.
-const FILE: &str = "keys.db";
+use crate::sqlite::KEYS_FILE;
 
 /// Makes the schema of the keys. Nodes that start at once wait for each other.
 const SCHEMA: &str = "SELECT pg_advisory_xact_lock(8532475138947703); CREATE SCHEMA IF NOT EXISTS chat_vault";
@@ -54,7 +52,7 @@ fn unavailable(error: sqlx::Error) -> LogError {
 impl Home {
     /// The keys beside the log in the file `log`. Connections are made when they are needed.
     pub(crate) fn sqlite(log: &Path, writes: bool) -> Home {
-        let path = log.with_file_name(FILE);
+        let path = log.with_file_name(KEYS_FILE);
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(writes)
