@@ -22,7 +22,7 @@ use verbatim_actors::node::{Node, NodeOptions};
 use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::error::ChatError;
 use verbatim_events::vault::{NoVault, Vault};
-use verbatim_events_sql::{LogOptions, OpenError, Sealing, Storage};
+use verbatim_events_sql::{LogOptions, OpenError, Sealing, Storage, master_key_mark};
 use verbatim_projections::{ReadError, ReadLocation, ReadModels, ReadSettings};
 
 pub use workspaces::WorkspaceHome;
@@ -154,8 +154,7 @@ impl Server {
         let address = listener.local_addr().map_err(StartError::Http)?;
         let workspaces = WorkspaceHome::open(&settings, environment).await?;
 
-        let master = settings.sealing.master_key_file.as_deref();
-        let master = data_dir.master_key(environment.get(MASTER_VARIABLE), master)?;
+        let master = master_key(&data_dir, &settings, environment, runtime.clone()).await?;
         let storage = open_storage(&settings, &master, runtime.clone()).await?;
         if let Some(secrets) = storage.vault().and_then(|vault| vault.secrets()) {
             provider_keys.unlock(secrets);
@@ -417,6 +416,25 @@ fn warn_of_missing_keys(settings: &Settings, environment: &Environment) {
         if let Some(variable) = provider.api_key_env.as_deref().filter(|variable| environment.get(variable).is_none()) {
             tracing::warn!(provider = %name, "calls to this provider fail: {variable} is not set");
         }
+    }
+}
+
+/// The master key. A new one is made only where nothing is wrapped yet: beside the keys of a log it would look like the one
+/// that is missed.
+async fn master_key(
+    data_dir: &DataDir,
+    settings: &Settings,
+    environment: &Environment,
+    runtime: Runtime,
+) -> Result<MasterKeyHome, StartError> {
+    let (given, file) = (environment.get(MASTER_VARIABLE), settings.sealing.master_key_file.as_deref());
+    if let Some(stored) = data_dir.stored_master_key(given, file)? {
+        return Ok(stored);
+    }
+    let refused = |source| StartError::Log { database: settings.database.to_string(), source };
+    match master_key_mark(&settings.database.url(), runtime).await.map_err(refused)? {
+        Some(expected) if file.is_none() => Err(refused(OpenError::NoMasterKey { expected })),
+        _ => Ok(data_dir.master_key(given, file)?),
     }
 }
 

@@ -174,6 +174,11 @@ async fn no_word_of_a_sealed_chat_stands_in_the_log() {
     std::fs::write(&key, "0".repeat(64)).expect("it can be written");
     server.start_again().await.expect_err("the wrong key");
     server.until_log("VERBATIM_MASTER_KEY").await;
+    // Where it is missed, no other one is made in its place.
+    std::fs::remove_file(&key).expect("it was there");
+    server.start_again().await.expect_err("no key");
+    server.until_log("put its file back").await;
+    assert!(!key.exists());
     std::fs::write(&key, right).expect("it can be written");
     server.start_again().await.expect("the right key");
     let chat = chat.through(server.client());
@@ -311,5 +316,44 @@ async fn the_master_key_is_changed_and_everything_is_read_as_before() {
     server.start_again().await.expect("it starts again");
     let chat = chat.through(server.client());
     assert!(chat.history().await.iter().any(|(_, said)| said.contains("zephyrine")));
+    clean(&server).await;
+}
+
+#[tokio::test]
+async fn a_sealed_chat_with_a_plain_child_is_not_said_to_be_gone() {
+    let mut server = start("").await;
+    let root = ChatClient::begin(server.client(), "[[say root]]").await;
+    root.rest().await;
+    assert!(server.terminate().await.expect("it stops").success());
+    let plain = config("sealing = { enabled = false }");
+    std::fs::write(server.home().join("verbatim.toml"), plain).expect("the settings can be written");
+    server.start_again().await.expect("it starts again");
+    let client = server.client();
+    let child = ChatClient::create(client, json!({"parent": root.id, "content": "[[say quagmire]]"})).await;
+    child.rest().await;
+    client.delete(&format!("/chats/{}", root.id)).await.expect_problem(409, "not_sealed");
+    client.get(&format!("/chats/{}", root.id)).await.expect(200);
+    client.delete(&format!("/chats/{}?keep_events=true", root.id)).await.expect(204);
+    is_gone(client, &root.id).await;
+    is_gone(client, &child.id).await;
+}
+
+#[tokio::test]
+async fn a_key_that_comes_back_with_an_older_copy_of_the_keys_is_destroyed_again() {
+    let mut server = start("").await;
+    let chat = ChatClient::begin(server.client(), "[[say quagmire]]").await;
+    chat.rest().await;
+    assert!(server.terminate().await.expect("it stops").success());
+    let keys = server.data_dir().join("keys.db");
+    let older = std::fs::read(&keys).expect("the keys");
+    server.start_again().await.expect("it starts again");
+    server.client().delete(&format!("/chats/{}", chat.id)).await.expect(204);
+    assert!(server.terminate().await.expect("it stops").success());
+    std::fs::write(&keys, older).expect("they can be put back");
+    server.start_again().await.expect("it starts again");
+    server.until_log("they are destroyed").await;
+    let replayed = server.run(&["replay", &chat.id]).await.expect("it runs");
+    let told = String::from_utf8_lossy(&replayed.stdout).into_owned();
+    assert!(!told.contains("quagmire") && told.contains("erased"), "{told}");
     clean(&server).await;
 }

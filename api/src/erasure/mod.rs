@@ -18,13 +18,14 @@ use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 use verbatim_actors::clock::Clock;
 use verbatim_actors::handle::{Answer, Handle, Meta, SendError};
+use verbatim_events::chat::Outline;
 use verbatim_events::command::Command;
 use verbatim_events::envelope::{Actor, Encoding};
 use verbatim_events::ids::{AttemptId, ChatId};
 use verbatim_events::journal::PartJournal;
 use verbatim_events::log::{EventLog, LogError};
 use verbatim_events::rejection::Rejection;
-use verbatim_events_sql::{ChatVault, Erasure, Sweeper};
+use verbatim_events_sql::{ChatVault, Erasure, Sweeper, key_of};
 use verbatim_projections::{ChatFilter, Parent, ReadError, ReadModels};
 use verbatim_tools::workspace::Workspaces;
 use verbatim_tools::workspace::port::ProvisionError;
@@ -38,6 +39,8 @@ const PATIENCE_MS: u64 = 10_000;
 const ROWS_PATIENCE: Duration = Duration::from_secs(10);
 /// How often unfinished erasures are tried again, in ms.
 const RETRY_MS: u64 = 30_000;
+/// Erased chats that are looked at together.
+const ERASED_PAGE: usize = 100;
 /// Children of one chat that are looked up at once.
 const CHILDREN_PAGE: usize = 200;
 
@@ -139,7 +142,7 @@ impl Eraser {
             let command = Command::Erase { by, reason };
             return Ok(reach.handle.send(chat_id, command, meta).await?);
         }
-        if !keep_events && !self.inner.is_sealed(chat_id).await? {
+        if !keep_events && !self.inner.family_is_sealed(chat_id).await? {
             return Err(EraseError::NotSealed);
         }
         if let Some(vault) = &reach.vault {
@@ -177,6 +180,9 @@ impl Eraser {
 
     /// Finishes what was begun, at a start and whenever something was left. Ends when it is dropped.
     pub async fn run(self) {
+        if let Err(error) = self.inner.destroy_what_came_back().await {
+            tracing::warn!(%error, "It could not be made sure that the keys of erased chats are gone; the next start tries again.");
+        }
         loop {
             self.inner.finish_all().await;
             tokio::select! {
@@ -192,6 +198,50 @@ impl Inner {
     async fn is_sealed(&self, chat_id: ChatId) -> Result<bool, LogError> {
         let first = self.reach.log.read_chat(chat_id, 0, 1).await?;
         Ok(first.first().is_some_and(|stored| stored.event.encoding == Encoding::Sealed))
+    }
+
+    /// Whether the events of a chat and of all its descendants are sealed. A child began when sealing may have been off.
+    async fn family_is_sealed(&self, chat_id: ChatId) -> Result<bool, EraseError> {
+        let reach = &self.reach;
+        if reach.reads.wait_until(reach.log.head().await?, ROWS_PATIENCE).await.is_err() {
+            return Err(LogError::Unavailable("the chat's descendants are not known yet".to_owned()).into());
+        }
+        let mut waiting = vec![chat_id];
+        while let Some(next) = waiting.pop() {
+            if !self.is_sealed(next).await? {
+                return Ok(false);
+            }
+            let children = self.children(next).await;
+            let children = children.map_err(|error| LogError::Unavailable(error.to_string()))?;
+            waiting.extend(children.into_iter().filter(|child| !child.erased).map(|child| child.id));
+        }
+        Ok(true)
+    }
+
+    /// Destroys the keys of erased chats that are there again: an older copy of the keys was put back, beside a log that
+    /// knows more.
+    async fn destroy_what_came_back(&self) -> Result<(), StepError> {
+        let reach = &self.reach;
+        let Some(vault) = &reach.vault else { return Ok(()) };
+        reach.reads.wait_until(reach.log.head().await?, ROWS_PATIENCE).await.map_err(|_| StepError::Behind)?;
+        let mut after = 0;
+        loop {
+            let page = reach.reads.erased_chats(after, ERASED_PAGE).await?;
+            let mut keys = Vec::new();
+            for (_, erased) in &page {
+                let first = reach.log.read_chat(erased.id, 0, 1).await?;
+                keys.extend(first.first().and_then(|stored| key_of(&stored.event)));
+            }
+            let back = vault.held(keys).await?;
+            if !back.is_empty() {
+                tracing::warn!(keys = back.len(), "Keys of erased chats were there again; they are destroyed.");
+                vault.destroy(back).await?;
+            }
+            match page.last() {
+                Some((position, _)) if page.len() >= ERASED_PAGE => after = *position,
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// Finishes every erasure that was begun, those of children that come up on the way included.
@@ -275,23 +325,30 @@ impl Inner {
         }
     }
 
-    /// Notes the erasures of a chat's children, those that are finished already left out.
-    async fn begin_children(&self, chat_id: ChatId, by: &str) -> Result<Vec<Erasure>, StepError> {
+    /// A chat's children.
+    async fn children(&self, chat_id: ChatId) -> Result<Vec<Outline>, ReadError> {
         let (mut children, mut cursor) = (Vec::new(), None);
         loop {
             let filter = ChatFilter { parent: Parent::ChildOf(chat_id), ..ChatFilter::default() };
             let page = self.reach.reads.chats(filter, CHILDREN_PAGE, cursor.as_deref()).await?;
-            for child in page.items {
-                if let Some(vault) = &self.reach.vault {
-                    vault.begin_erasure(child.id, by).await?;
-                }
-                children.push(Erasure { chat_id: child.id, asked_by: by.to_owned(), remains: None });
-            }
+            children.extend(page.items);
             cursor = page.next_cursor;
             if cursor.is_none() {
                 return Ok(children);
             }
         }
+    }
+
+    /// Notes the erasures of a chat's children, those that are finished already left out.
+    async fn begin_children(&self, chat_id: ChatId, by: &str) -> Result<Vec<Erasure>, StepError> {
+        let mut begun = Vec::new();
+        for child in self.children(chat_id).await? {
+            if let Some(vault) = &self.reach.vault {
+                vault.begin_erasure(child.id, by).await?;
+            }
+            begun.push(Erasure { chat_id: child.id, asked_by: by.to_owned(), remains: None });
+        }
+        Ok(begun)
     }
 
     /// Removes the files that the chat showed and nobody shows any more.

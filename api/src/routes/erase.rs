@@ -26,7 +26,7 @@ impl From<EraseError> for Problem {
             EraseError::Vault(error) => error.into(),
             EraseError::NotSealed => Problem::new(
                 Code::NotSealed,
-                "the chat began before chats were sealed, so its words cannot be taken out of the log; \
+                "the chat, or one below it, began while chats were not sealed, so its words cannot be taken out of the log; \
                  keep_events=true erases everything else and leaves them there, for who reads the log alone",
             ),
         }

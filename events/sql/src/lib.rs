@@ -29,5 +29,5 @@ pub use keys::{KeyStore, KeyStoreError, KeyTally, StoredKey};
 pub use options::{Clock, LogOptions};
 pub use postgres::{PostgresJournal, PostgresLog};
 pub use sqlite::{SqliteJournal, SqliteLog};
-pub use storage::{Storage, Sweeper, open_read_only, rotate_master_key};
+pub use storage::{Storage, Sweeper, master_key_mark, open_read_only, rotate_master_key};
 pub use vault::{ChatVault, Erasure, Sealing, key_of};

@@ -206,6 +206,21 @@ pub async fn open_read_only(
     })
 }
 
+/// The mark of the master key that wraps the keys of the log at `address`; `None` for a log that has no keys. Nothing is
+/// made.
+pub async fn master_key_mark(address: &str, runtime: Handle) -> Result<Option<String>, OpenError> {
+    let home = match Place::parse(address)? {
+        Place::Sqlite(path) => in_runtime(&runtime, || Home::sqlite(&path, false)),
+        Place::Postgres(url) => in_runtime(&runtime, || Home::postgres(&url))?,
+    };
+    let work = async move {
+        let mark = home.mark().await;
+        home.close().await;
+        mark
+    };
+    run_on(&runtime, work).await?
+}
+
 /// Wraps all keys of the log at `address` with another master key, in one commit; how many there are. `None` for a log
 /// that has no keys. Refused while a server serves from it.
 pub async fn rotate_master_key(

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -128,8 +129,14 @@ impl SqliteHome {
     }
 
     async fn writer(&self, number: u64, create: bool) -> Result<SqlitePool, ReadError> {
+        let path = self.database_path(number);
+        if create {
+            // The words of all chats stand in it, unsealed. What SQLite puts beside it takes its mode.
+            let made = fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
+            made.map_err(file_error(&path))?;
+        }
         let options = SqliteConnectOptions::new()
-            .filename(self.database_path(number))
+            .filename(&path)
             .create_if_missing(create)
             .journal_mode(SqliteJournalMode::Wal)
             // The rows can be made again from the log; waiting for the disk would buy nothing.

@@ -3,6 +3,7 @@
 mod chats;
 mod cursor;
 mod files;
+mod erased;
 mod idle;
 mod inbox;
 mod messages;

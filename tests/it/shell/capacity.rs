@@ -172,7 +172,8 @@ fn an_edited_or_erased_turn_gives_its_place_on() {
         let erase = Command::Erase { by: "ann".to_owned(), reason: None };
         handle.send(second, erase, Meta::user("ann")).await.expect("it is erased");
         rest(&handle, third).await;
-        assert_eq!(asked(&model), ["first", "second", "third"]);
+        // The place is free for the edited one by then.
+        assert_eq!(asked(&model)[..3], ["first", "second", "third"]);
         handle.shutdown().await;
     });
 }

@@ -1,5 +1,8 @@
 //! Connections to SQLite files, and which SQLite is good enough.
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,6 +42,17 @@ pub(crate) fn log_writer(path: &Path, file_max_bytes: Option<u64>) -> Result<Con
         connection.execute_batch(&format!("PRAGMA max_page_count = {pages}"))?;
     }
     Ok(connection)
+}
+
+/// Makes the empty file of a database that is not there yet, for its owner alone; what SQLite puts beside it takes its mode.
+/// A file that is there stays as it is: others may have been let in on purpose.
+pub(crate) fn make_private(path: &Path) -> Result<(), OpenError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(source) if source.kind() != ErrorKind::AlreadyExists => {
+            Err(OpenError::Io { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A connection that writes a database in WAL mode and makes it if need be. Checkpoints are left to whoever has it.

@@ -15,7 +15,7 @@ use verbatim_events::journal::PartJournal;
 use verbatim_events::log::{BoxFuture, LogError};
 use verbatim_events::part::NumberedPart;
 
-use super::connect::{check_version, writer_options};
+use super::connect::{check_version, make_private, writer_options};
 use super::lock::LockFile;
 use super::{make_directory_of, reader_pool};
 use crate::error::OpenError;
@@ -131,6 +131,7 @@ impl PartJournal for SqliteJournal {
 
 /// The writing connection to a journal that is whole and has its table.
 async fn connect(path: &Path) -> Result<SqliteConnection, OpenError> {
+    make_private(path)?;
     let mut connection = writer_options(path, SqliteSynchronous::Off)
         // Nothing here is worth choosing the moment of a checkpoint; none of them waits for the disk.
         .pragma("wal_autocheckpoint", "1000")

@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions, Connection as _};
 use uuid::Uuid;
 use verbatim_events::ids::Position;
 
-use super::connect::{check_version, reader_options, writer_options};
+use super::connect::{check_version, make_private, reader_options, writer_options};
 use crate::error::OpenError;
 use crate::migrate::{SQLITE, migrator};
 
@@ -20,6 +20,7 @@ pub(crate) struct Identity {
 
 /// The database in the file `path`, made ready for a new writer, and who the log is.
 pub(crate) async fn prepare_file(path: &Path, now_micros: i64) -> Result<Identity, OpenError> {
+    make_private(path)?;
     let mut connection = writer_options(path, SqliteSynchronous::Full).connect().await?;
     let identity = prepare(&mut connection, now_micros).await?;
     connection.close().await?;

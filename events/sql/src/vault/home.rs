@@ -86,8 +86,8 @@ impl Home {
         }
     }
 
-    /// Makes the tables if need be, and checks that the master key of this mark is the one. True for a new vault.
-    pub(crate) async fn prepare(&self, mark: &str) -> Result<bool, OpenError> {
+    /// Makes the tables if need be.
+    pub(crate) async fn prepare(&self) -> Result<(), OpenError> {
         match self {
             Home::Sqlite(path, pool) => {
                 let mut connection = pool.acquire().await?;
@@ -100,10 +100,15 @@ impl Home {
                 migrator_of(KEYS_POSTGRES, KEYS_TABLE).run_direct(None, &mut *connection, false).await?;
             }
         }
-        let is_new = on_both!(self, set_mark(mark))?;
+        Ok(())
+    }
+
+    /// Says that the master key of this mark wraps everything, if nobody has said of another one that it does.
+    pub(crate) async fn take_mark(&self, mark: &str) -> Result<(), OpenError> {
+        on_both!(self, set_mark(mark))?;
         match on_both!(self, mark())? {
             Some(expected) if expected != mark => Err(OpenError::WrongMasterKey { expected, given: mark.to_owned() }),
-            _ => Ok(is_new),
+            _ => Ok(()),
         }
     }
 

@@ -98,11 +98,14 @@ impl ChatVault {
         runtime: Handle,
     ) -> Result<ChatVault, OpenError> {
         let Sealing { master, new_chats } = sealing;
-        let is_new = home.prepare(&master.mark()).await?;
-        if is_new && has_sealed_events(log.as_ref()).await? {
+        home.prepare().await?;
+        // Before anything is written into a new vault: a start that is refused once must be refused again, or whoever
+        // starts the server anew makes new keys where the old ones are missed.
+        if home.mark().await?.is_none() && has_sealed_events(log.as_ref()).await? {
             home.close().await;
             return Err(OpenError::KeysMissing { place: home.place() });
         }
+        home.take_mark(&master.mark()).await?;
         let secrets = home.server_key(SECRETS, &master).await?;
         let secrets = Some(Arc::new(SealingKey::new(&secrets)));
         Ok(ChatVault::new(home, master, new_chats, log, runtime, secrets))
@@ -188,6 +191,12 @@ impl ChatVault {
             destroyed
         })
         .await
+    }
+
+    /// Those of these keys that are there.
+    pub async fn held(&self, key_ids: Vec<Uuid>) -> Result<Vec<Uuid>, LogError> {
+        let found = self.run(async move |inner| inner.home.chat_keys(&key_ids).await).await?;
+        Ok(found.into_iter().map(|(key_id, _)| key_id).collect())
     }
 
     /// Gives unused keys up and leaves the database.

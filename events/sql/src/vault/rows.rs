@@ -15,10 +15,10 @@ macro_rules! rows {
         }
 
         /// Says which master key wraps everything, if nobody has.
-        pub(crate) async fn set_mark(pool: &$pool, mark: &str) -> Result<bool, sqlx::Error> {
+        pub(crate) async fn set_mark(pool: &$pool, mark: &str) -> Result<(), sqlx::Error> {
             let statement =
                 concat!("INSERT INTO ", $prefix, "master (id, mark) VALUES (1, $1) ON CONFLICT (id) DO NOTHING");
-            Ok(sqlx::query(statement).bind(mark).execute(pool).await?.rows_affected() > 0)
+            sqlx::query(statement).bind(mark).execute(pool).await.map(drop)
         }
 
         /// Keeps keys of chats to come, all in one commit.

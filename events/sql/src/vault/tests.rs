@@ -15,7 +15,7 @@ use verbatim_events::wire;
 use super::{Sealing, key_of};
 use crate::error::OpenError;
 use crate::seal::MasterKey;
-use crate::{LogOptions, Storage, open_read_only, rotate_master_key};
+use crate::{LogOptions, Storage, master_key_mark, open_read_only, rotate_master_key};
 
 fn sealed_by(master: &Arc<MasterKey>, new_chats: bool) -> LogOptions {
     LogOptions { sealing: Some(Sealing { master: Arc::clone(master), new_chats }), ..LogOptions::default() }
@@ -185,8 +185,27 @@ async fn a_sealed_log_whose_keys_are_lost_is_not_taken_for_an_erased_one() {
     begin(&storage).await;
     storage.close().await;
     std::fs::remove_file(place.directory.path().join("keys.db")).unwrap();
-    let opened = Storage::open(&place.address(), sealed_by(&place.master, true), Handle::current()).await;
-    assert!(matches!(opened, Err(OpenError::KeysMissing { .. })));
+    // Whoever starts a refused server again is refused again, and no new keys stand where the old ones are missed.
+    for _ in 0..2 {
+        let opened = Storage::open(&place.address(), sealed_by(&place.master, true), Handle::current()).await;
+        assert!(matches!(opened, Err(OpenError::KeysMissing { .. })));
+    }
+    let mark = master_key_mark(&place.address(), Handle::current()).await.unwrap();
+    assert_eq!(mark, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_files_of_a_log_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    let storage = place.open(true).await;
+    begin(&storage).await;
+    for file in std::fs::read_dir(place.directory.path()).unwrap().map(Result::unwrap) {
+        let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+        let name = file.file_name().into_string().unwrap();
+        assert!(!name.contains(".db") || mode == 0o600, "{name}: {mode:o}");
+    }
+    storage.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
