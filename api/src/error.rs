@@ -165,6 +165,8 @@ problem_codes! {
     Stopping: "stopping", 503, "The server is stopping";
     /// The model took too long.
     ModelTimeout: "model_timeout", 504, "The model took too long";
+    /// Git did not even say in time which files of the workspace differ.
+    DiffTimeout: "diff_timeout", 504, "The difference takes too long";
 }
 
 /// One thing that is wrong with a request's body.

@@ -67,6 +67,7 @@ const TABLE: &str = "\
 503 workspaces_unavailable
 503 stopping
 504 model_timeout
+504 diff_timeout
 ";
 
 #[test]

@@ -20,12 +20,12 @@ pub struct DiffView {
     pub deletions: u64,
     /// The files, by path.
     pub files: Vec<FileChangeView>,
-    /// More files differ than are told and counted.
+    /// More files differ than are told and counted, or some could not be looked at.
     #[serde(skip_serializing_if = "super::is_false")]
     pub more_files: bool,
     /// The difference in git's unified form.
     pub diff: String,
-    /// It is longer than is told.
+    /// It is longer than is told, or some files take too long to be compared: those are among `files`, without their lines.
     #[serde(skip_serializing_if = "super::is_false")]
     pub truncated: bool,
 }
@@ -59,7 +59,7 @@ impl DiffView {
             files: diff.files.into_iter().map(file).collect(),
             more_files: diff.more_files,
             diff: diff.patch,
-            truncated: diff.patch_truncated,
+            truncated: diff.patch_truncated || diff.is_uncounted,
         }
     }
 }

@@ -51,12 +51,14 @@ pub struct WorkspaceDiff {
     pub branch: Option<String>,
     /// The files, by path.
     pub files: Vec<FileChange>,
-    /// There are more.
+    /// There are more, or some that git could not look at.
     pub more_files: bool,
     /// The difference in git's unified form; empty where it was not asked for.
     pub patch: String,
     /// The difference is longer than this.
     pub patch_truncated: bool,
+    /// The lines of some files take too long to be compared: they are not counted, and the difference does not hold them.
+    pub is_uncounted: bool,
 }
 
 impl WorkspaceDiff {
@@ -71,11 +73,22 @@ impl WorkspaceDiff {
     }
 }
 
+/// How git is called: nothing of the repository's settings runs a program that is not needed, names stay as they are.
+const GIT: &str =
+    "git -c 'safe.directory=*' -c core.fsmonitor=false -c core.quotePath=false -c submodule.recurse=false";
+/// How differences are asked for.
+const DIFF: &str = "diff --no-ext-diff --no-textconv --no-color --no-renames --ignore-submodules=dirty";
+/// A file that is larger than this is passed over once lines take too long to be compared, in KiB.
+const COMPARED_MAX_KIB: u64 = 1_024;
+
 /// A command line that tells the difference, for any `sh` with git and the usual GNU programs.
 ///
 /// The repository is that of the directory it runs in, or of the only one directly below that has one. Nothing above is looked at.
+/// Each step has a time of its own, so that files that take long to be compared do not hide which files differ at all: where git
+/// cannot compare what is in them, it says of which it holds something else than was committed, and compares the small ones.
 pub(super) fn script(with_patch: bool) -> String {
     let patch_bytes = if with_patch { PATCH_MAX_BYTES + 1 } else { 0 };
+    let new_files = NEW_FILES_MAX + 1;
     let prelude = super::scripted::PRELUDE;
     format!(
         r#"{prelude}
@@ -84,29 +97,65 @@ export LC_ALL=C GIT_OPTIONAL_LOCKS=0 GIT_TERMINAL_PROMPT=0 GIT_LITERAL_PATHSPECS
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CEILING_DIRECTORIES="$(dirname "$(pwd -P)")"
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 command -v git >/dev/null || {{ say no_git; end; }}
-g() {{ git -c 'safe.directory=*' -c core.fsmonitor=false -c core.quotePath=false -c submodule.recurse=false "$@"; }}
-if [ "$(g rev-parse --is-inside-work-tree)" != true ]; then
+t() {{ timeout -k 1 "$seconds" "$@"; }}
+if ! command -v timeout >/dev/null; then t() {{ "$@"; }}; fi
+late() {{ case $1 in 124|137|143) say slow; end;; esac; }}
+g() {{ t {GIT} "$@"; }}
+seconds=3
+inside=$(g rev-parse --is-inside-work-tree); late $?
+if [ "$inside" != true ]; then
   set -- */.git
   [ $# -eq 1 ] && [ -e "$1" ] && cd "${{1%/.git}}" || {{ say none; end; }}
-  [ "$(g rev-parse --is-inside-work-tree)" = true ] || {{ say none; end; }}
+  inside=$(g rev-parse --is-inside-work-tree); late $?
+  [ "$inside" = true ] || {{ say none; end; }}
 fi
-cd "$(g rev-parse --show-toplevel)" || {{ say none; end; }}
-base=$(g rev-parse -q --verify 'HEAD^{{commit}}') || base=$(g hash-object -t tree /dev/null)
-index=$(mktemp) || {{ say failed; end; }}
-trap 'rm -f "$index" "$index.lock"' EXIT
+top=$(g rev-parse --show-toplevel); late $?
+cd "$top" || {{ say none; end; }}
+base=$(g rev-parse -q --verify 'HEAD^{{commit}}'); late $?
+[ -n "$base" ] || base=$(g hash-object -t tree /dev/null)
 own=$(g rev-parse --git-path index)
-if [ -f "$own" ]; then cp "$own" "$index"; else rm -f "$index"; fi
-export GIT_INDEX_FILE="$index"
-g ls-files -o --exclude-standard -z | head -z -n {NEW_FILES_MAX} |
-  g add -N --pathspec-from-file=- --pathspec-file-nul
-d() {{ g diff --no-ext-diff --no-textconv --no-color --no-renames --ignore-submodules=dirty "$@" "$base"; }}
-d --quiet; [ $? -le 1 ] || {{ say failed; end; }}
+if [ -e "$own" ] && [ ! -f "$own" ]; then say failed; end; fi
+w=$(mktemp -d) || {{ say failed; end; }}
+trap 'rm -rf "$w"' EXIT
+if [ -f "$own" ]; then cp "$own" "$w/index" || {{ say failed; end; }}; fi
+export GIT_INDEX_FILE="$w/index"
+more= uncounted= cut=
+{{ g ls-files -o --exclude-standard -z || echo more > "$w/more"; }} | head -z -n {new_files} |
+  g add -N --ignore-errors --pathspec-from-file=- --pathspec-file-nul || more=more
+d() {{ g {DIFF} "$@" "$base"; }}
+into() {{
+  file=$1; bytes=$2; shift 2
+  {{ "$@"; echo $? > "$w/ended"; }} | head -c "$bytes" > "$file"
+  read -r ended < "$w/ended"
+}}
+seconds=4
+into "$w/names" {NAMES_MAX_BYTES} d --name-status -z
+lines() {{ d "$@"; }}
+case $ended in 0|141) into "$w/numbers" {NAMES_MAX_BYTES} lines --numstat -z;; esac
+case $ended in 0|141) ;; *)
+  uncounted=uncounted
+  raw() {{ g diff-index --no-renames --ignore-submodules=dirty "$@" -z "$base"; }}
+  if [ ! -s "$w/names" ]; then
+    into "$w/names" {NAMES_MAX_BYTES} raw --name-status
+    late "$ended"
+    case $ended in 0|141) ;; *) say failed; end;; esac
+  fi
+  seconds=2
+  raw --name-only | head -z -n {FILES_MAX} | t xargs -0 sh -c '
+    for f; do [ -n "$(find "./$f" -prune -size +{COMPARED_MAX_KIB}k)" ] || printf "%s\0" "$f"; done' sh > "$w/small"
+  lines() {{ t xargs -0 -r {GIT} {DIFF} "$@" "$base" -- < "$w/small"; }}
+  into "$w/numbers" {NAMES_MAX_BYTES} lines --numstat -z;;
+esac
+seconds=3
+: > "$w/patch"
+if [ {patch_bytes} -gt 0 ]; then
+  into "$w/patch" {patch_bytes} lines --patch -U3 --src-prefix=a/ --dst-prefix=b/
+  [ "$ended" -eq 0 ] || cut=cut
+fi
+if [ -e "$w/more" ]; then more=more; fi
 say diff "$(g symbolic-ref -q --short HEAD | base64 -w 0)"
-{{ d --name-status -z | head -c {NAMES_MAX_BYTES} | base64 -w 0; echo
-  d --numstat -z | head -c {NAMES_MAX_BYTES} | base64 -w 0; echo
-  if [ {patch_bytes} -gt 0 ]; then
-    d --patch -U3 --src-prefix=a/ --dst-prefix=b/ | head -c {patch_bytes} | base64 -w 0
-  fi; echo; }} | base64
+{{ for field in names numbers patch; do head -c {NAMES_MAX_BYTES} "$w/$field" | base64 -w 0; echo; done
+  printf '%s\n' "$more $uncounted $cut" | base64 -w 0; echo; }} | base64
 end
 "#
     )
@@ -117,6 +166,8 @@ end
 pub(super) enum NoDiff {
     /// There is no repository.
     NoRepository,
+    /// Git has had its time, and has not even said which files differ.
+    TooSlow,
     /// In words.
     Failed(String),
 }
@@ -128,6 +179,7 @@ pub(super) fn read(output: &str) -> Result<WorkspaceDiff, NoDiff> {
     match told.words.first().map(String::as_str) {
         Some("diff") => {}
         Some("none") => return Err(NoDiff::NoRepository),
+        Some("slow") => return Err(NoDiff::TooSlow),
         Some("no_git") => return Err(failed("there is no git in the workspace")),
         _ => return Err(failed("git fails in the workspace")),
     }
@@ -135,14 +187,16 @@ pub(super) fn read(output: &str) -> Result<WorkspaceDiff, NoDiff> {
     let mut lines = data.lines();
     let mut field = || lines.next().and_then(base64_of).unwrap_or_default();
     let (names, numbers, patch) = (field(), field(), field());
+    let flags = lossy(&field());
     let branch = told.words.get(1).and_then(|word| base64_of(word)).map(|name| lossy(&name).trim().to_owned());
     let mut files = files(&names, &numbers);
-    let more_files = files.len() > FILES_MAX || names.len() == NAMES_MAX_BYTES;
+    let is_flagged = |flag: &str| flags.split_whitespace().any(|one| one == flag);
+    let more_files = files.len() > FILES_MAX || names.len() == NAMES_MAX_BYTES || is_flagged("more");
     files.truncate(FILES_MAX);
-    let patch_truncated = patch.len() > PATCH_MAX_BYTES;
+    let is_long = patch.len() > PATCH_MAX_BYTES;
     let mut patch = patch;
     patch.truncate(PATCH_MAX_BYTES);
-    if patch_truncated
+    if is_long
         && let Err(error) = str::from_utf8(&patch)
         && error.error_len().is_none()
     {
@@ -153,7 +207,8 @@ pub(super) fn read(output: &str) -> Result<WorkspaceDiff, NoDiff> {
         files,
         more_files,
         patch: lossy(&patch),
-        patch_truncated,
+        patch_truncated: is_long || is_flagged("cut"),
+        is_uncounted: is_flagged("uncounted"),
     })
 }
 

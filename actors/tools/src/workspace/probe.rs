@@ -5,14 +5,31 @@ use std::time::Duration;
 
 use super::port::CommandPlan;
 use super::shell::{ExecuteArguments, Shell};
-use crate::process::{OwnerId, ProcessError, ProcessId, ProcessState, Processes};
+use crate::process::{EndedBy, OwnerId, ProcessError, ProcessId, ProcessState, Processes};
 
 /// How long a look may take, in ms.
-const TIME_MAX_MS: u64 = 20_000;
+const TIME_MAX_MS: u64 = 25_000;
 /// How long its end is waited for beyond that, in ms.
 const END_WAIT_MS: u64 = 2_000;
 /// The most that a look may print, in bytes.
 const OUTPUT_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why a look told nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum LookError {
+    /// It had no more time; what it printed by then is not all of it.
+    #[error("the look into the workspace takes too long")]
+    TooSlow,
+    /// In words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<String> for LookError {
+    fn from(problem: String) -> LookError {
+        LookError::Failed(problem)
+    }
+}
 
 /// Removes a look's process even if nobody waits for it any more.
 struct Cleared {
@@ -44,8 +61,8 @@ impl Shell {
         self.processes().remove_all(&looks_of(workspace_id)?).await.map_err(|error| error.to_string())
     }
 
-    /// Runs a command line in a workspace and returns what it prints; in words, why it could not.
-    pub(super) async fn look(&self, workspace_id: &str, plan: CommandPlan, line: &str) -> Result<String, String> {
+    /// Runs a command line in a workspace and returns what it prints.
+    pub(super) async fn look(&self, workspace_id: &str, plan: CommandPlan, line: &str) -> Result<String, LookError> {
         let named = |error: crate::process::InvalidName| error.to_string();
         let owner = looks_of(workspace_id)?;
         let id = ProcessId::new(&format!("look-{}", uuid::Uuid::new_v4().simple())).map_err(named)?;
@@ -62,8 +79,12 @@ impl Shell {
         processes.start(spec).await.map_err(words)?;
         let patience = Duration::from_millis(TIME_MAX_MS + END_WAIT_MS);
         let status = processes.wait(&owner, &id, patience).await.map_err(words)?;
+        // However it ended then: a script whose programs were ended may go on without them, and end as if all were well.
+        if status.ended_by == Some(EndedBy::TimeMax) || !status.state.ended() {
+            return Err(LookError::TooSlow);
+        }
         if !matches!(status.state, ProcessState::Exited { code: 0 }) {
-            return Err("the workspace does not answer".to_owned());
+            return Err(LookError::Failed("the workspace does not answer".to_owned()));
         }
         let mut output = Vec::new();
         while output.len() < OUTPUT_MAX_BYTES {

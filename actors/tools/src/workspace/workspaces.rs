@@ -9,12 +9,13 @@ use verbatim_events::ids::ChatId;
 use verbatim_events::tool::CallKey;
 
 use super::git::{self, NoDiff, WorkspaceDiff};
-use super::locks::Locks;
+use super::locks::{Locks, Shared};
 use super::pause::Pause;
 use super::port::{
     AgentStatus, CommandPlan, ProvisionError, Provisioner, ProvisionerKind, TemplateDetail, WorkspaceStatus,
     WorkspaceView,
 };
+use super::probe::LookError;
 use super::shell::Shell;
 use super::template::{TemplateConfig, complete};
 
@@ -36,6 +37,9 @@ pub enum DiffError {
     /// There is no such workspace any more.
     #[error("the workspace is gone")]
     Missing,
+    /// Git has had its time, and has not even said which files differ.
+    #[error("git takes too long to say how the files differ")]
+    TooSlow,
     /// The workspace cannot be looked at now. In words for people.
     #[error("{0}")]
     Unavailable(String),
@@ -48,6 +52,7 @@ pub struct Workspaces {
     shell: Option<Shell>,
     pub(super) pause: Arc<dyn Pause>,
     pub(super) locks: Locks,
+    diffs: Shared<Result<WorkspaceDiff, DiffError>>,
 }
 
 impl Workspaces {
@@ -58,7 +63,7 @@ impl Workspaces {
         pause: Arc<dyn Pause>,
     ) -> Workspaces {
         let provisioners = provisioners.into_iter().collect();
-        Workspaces { templates, provisioners, shell: None, pause, locks: Locks::default() }
+        Workspaces { templates, provisioners, shell: None, pause, locks: Locks::default(), diffs: Shared::default() }
     }
 
     /// The same with a shell: commands can be run in the workspaces.
@@ -188,21 +193,30 @@ impl Workspaces {
     }
 
     /// How a workspace's files differ from what was last committed to its repository; with the difference itself if that is
-    /// wanted. Bounded in time.
+    /// wanted. Bounded in time. Whoever asks while git runs is told what the next run finds, with all others who wait for it.
     pub async fn diff(&self, id: &str, with_patch: bool) -> Result<WorkspaceDiff, DiffError> {
+        let name = format!("diff {id}");
+        let turn = self.locks.turn(&name);
+        self.diffs.run(&format!("{with_patch} {id}"), turn, || self.diff_now(id, with_patch)).await
+    }
+
+    async fn diff_now(&self, id: &str, with_patch: bool) -> Result<WorkspaceDiff, DiffError> {
         let unavailable = |problem: ProvisionError| match problem {
             ProvisionError::NotFound(_) => DiffError::Missing,
             problem => DiffError::Unavailable(problem.to_string()),
         };
         let shell = self.shell();
         let shell = shell.ok_or_else(|| DiffError::Unavailable("no commands can be run here".to_owned()))?;
-        // Whoever asks often waits for himself, and is told what is so by then.
-        let _turn = self.locks.turn(&format!("diff {id}")).await;
-        let plan = self.maker_of(id).map_err(unavailable)?.command(id, &git::script(with_patch), None).await;
-        let output = shell.look(id, plan.map_err(unavailable)?, &git::script(with_patch)).await;
-        match git::read(&output.map_err(DiffError::Unavailable)?) {
+        let script = git::script(with_patch);
+        let plan = self.maker_of(id).map_err(unavailable)?.command(id, &script, None).await;
+        let output = shell.look(id, plan.map_err(unavailable)?, &script).await.map_err(|problem| match problem {
+            LookError::TooSlow => DiffError::TooSlow,
+            LookError::Failed(problem) => DiffError::Unavailable(problem),
+        });
+        match git::read(&output?) {
             Ok(diff) => Ok(diff),
             Err(NoDiff::NoRepository) => Err(DiffError::NoRepository),
+            Err(NoDiff::TooSlow) => Err(DiffError::TooSlow),
             Err(NoDiff::Failed(problem)) => Err(DiffError::Unavailable(problem)),
         }
     }

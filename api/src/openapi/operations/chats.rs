@@ -116,7 +116,7 @@ pub(super) fn all() -> Vec<Operation> {
             .answers(200, "The difference.", schema_ref("Diff"))
             .reads()
             .fails(CHAT_READ)
-            .fails(&[Code::WorkspaceNotFound, Code::NoRepository, Code::WorkspacesUnavailable]),
+            .fails(&[Code::WorkspaceNotFound, Code::NoRepository, Code::WorkspacesUnavailable, Code::DiffTimeout]),
         Operation::new("get", api("/chats/{chat}/children"), "listChildren", "chats", "Find a chat's children")
             .takes([path::chat(), query::limit(), query::cursor()])
             .answers(200, "A page of chats.", page_of(schema_ref("Chat")))

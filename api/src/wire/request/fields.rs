@@ -77,8 +77,16 @@ pub(super) fn title(errors: &mut Errors, object: &mut Object) -> Option<String> 
         errors.add(object.pointer("title"), "must not be blank");
     } else if title.chars().count() > TITLE_MAX_CHARACTERS {
         errors.add(object.pointer("title"), format!("must have at most {TITLE_MAX_CHARACTERS} characters"));
+    } else if title.contains(is_no_part_of_a_line) {
+        errors.add(object.pointer("title"), "must be one line, without characters that control how it is shown");
     }
     Some(title)
+}
+
+/// Control characters, ends of lines, and marks that turn the order of letters around.
+fn is_no_part_of_a_line(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 pub(super) fn system_prompt(errors: &mut Errors, object: &mut Object) -> Option<String> {

@@ -98,6 +98,11 @@ fn bounds_are_checked_where_they_enter() {
     assert!(create(fits).is_ok());
     assert_eq!(pointers(create(json!({"title": "ä".repeat(TITLE_MAX_CHARACTERS + 1)}))), ["/title"]);
     assert_eq!(pointers(create(json!({"title": " "}))), ["/title"]);
+    for title in ["a\nb", "a\u{1b}[31m", "\u{202e}evil", "a\u{2028}b", "\u{2066}a\u{2069}"] {
+        assert_eq!(pointers(create(json!({ "title": title }))), ["/title"], "{title:?}");
+        assert_eq!(pointers(patch(json!({ "title": title }))), ["/title"], "{title:?}");
+    }
+    assert!(create(json!({"title": "שלום 👩\u{200d}🔬"})).is_ok(), "letters of all scripts are no trouble");
     assert_eq!(pointers(create(json!({"system_prompt": "x".repeat(SYSTEM_PROMPT_MAX_BYTES + 1)}))), ["/system_prompt"]);
     assert_eq!(pointers(create(json!({"labels": many(LABELS_MAX + 1)}))), ["/labels"]);
     let tools: Vec<_> = (0..=CLIENT_TOOLS_MAX).map(tool).collect();

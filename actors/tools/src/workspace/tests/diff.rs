@@ -115,6 +115,54 @@ fn what_changed_since_the_last_commit_is_told_new_files_included() {
 }
 
 #[test]
+fn one_new_file_that_git_refuses_hides_no_other() {
+    let repository = Repository::new();
+    repository.put("b", "1\n");
+    repository.put("unborn/a", "1\n");
+    repository.put("z", "1\n");
+    repository.git("unborn", &["init", "-q"]);
+    let diff = repository.known();
+    let paths: Vec<&str> = diff.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!((paths, diff.status().insertions), (vec!["b", "z"], 2));
+    assert!(diff.more_files, "a repository without a commit stays unseen");
+    assert!(!diff.patch_truncated && !diff.is_uncounted);
+}
+
+#[test]
+fn what_git_cannot_compare_is_told_as_partial_and_what_it_cannot_read_is_an_error() {
+    let repository = Repository::new();
+    repository.put("a.txt", "one\n");
+    repository.put("b.txt", "1\n");
+    // The commit's own text is gone: that the file differs is known all the same, and nothing else suffers.
+    let object = Command::new("git").args(["rev-parse", "HEAD:a.txt"]).current_dir(repository.root()).output().unwrap();
+    let object = String::from_utf8(object.stdout).unwrap().trim().to_owned();
+    std::fs::remove_file(repository.root().join(".git/objects").join(&object[..2]).join(&object[2..])).unwrap();
+    let diff = repository.known();
+    let paths: Vec<&str> = diff.files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["a.txt", "b.txt"]);
+    assert!(diff.is_uncounted && diff.patch_truncated);
+    std::fs::remove_file(repository.root().join(".git/index")).unwrap();
+    std::fs::create_dir(repository.root().join(".git/index")).unwrap();
+    assert!(matches!(repository.diff(true), Err(NoDiff::Failed(_))));
+}
+
+#[test]
+fn files_that_take_too_long_to_compare_are_named_and_the_others_are_compared() {
+    let repository = Repository::new();
+    repository.put("big", "x");
+    repository.commit();
+    // What its text is nobody learns in time.
+    repository.git(".", &["config", "filter.slow.clean", "sleep 60"]);
+    repository.put(".git/info/attributes", "big filter=slow\n");
+    repository.put("big", "line\n".repeat(300_000));
+    repository.put("a.txt", "one\ntwo\nthree\nfour\n");
+    let diff = repository.known();
+    let told: Vec<(&str, u64)> = diff.files.iter().map(|file| (file.path.as_str(), file.insertions)).collect();
+    assert_eq!(told, [("a.txt", 1), ("big", 0)]);
+    assert!(diff.is_uncounted && diff.patch.contains("+four") && !diff.more_files, "{}", diff.patch.len());
+}
+
+#[test]
 fn a_repository_without_a_commit_or_a_branch_is_one_all_the_same() {
     let repository = Repository::none();
     repository.git(".", &["init", "-q", "-b", "main"]);
@@ -183,4 +231,5 @@ fn a_long_difference_is_cut_and_half_an_answer_is_none() {
     {
         assert!(matches!(read(broken), Err(NoDiff::Failed(_))), "{broken:?}");
     }
+    assert_eq!(read("VERBATIM slow\nVERBATIM.\n"), Err(NoDiff::TooSlow));
 }
