@@ -2,8 +2,8 @@
 
 mod chats;
 mod cursor;
-mod files;
 mod erased;
+mod files;
 mod idle;
 mod inbox;
 mod messages;
