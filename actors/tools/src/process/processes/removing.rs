@@ -17,13 +17,13 @@ impl Processes {
     pub async fn remove(&self, owner: &OwnerId, id: &ProcessId) -> Result<(), ProcessError> {
         match self.signal(owner, id, Ending::Kill).await {
             Ok(()) => {}
-            Err(ProcessError::NotFound { .. }) => return Ok(()),
+            Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => return Err(error),
         }
         match self.wait(owner, id, END_PATIENCE).await {
             Ok(status) if status.state.ended() => {}
             Ok(_) => return Err(ProcessError::DoesNotEnd { id: id.clone() }),
-            Err(ProcessError::NotFound { .. }) => return Ok(()),
+            Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => return Err(error),
         }
         read(&self.directory(owner, id), ProcessDirectory::remove).await?;
@@ -35,8 +35,8 @@ impl Processes {
         let all = self.list(owner).await?.into_iter().map(|(id, _)| (owner.clone(), id)).collect();
         self.remove_each(all).await?;
         // Goes only if it is empty: somebody may have started something meanwhile.
-        let path = self.inner.root.join(owner.as_str());
-        let _ = tokio::fs::remove_dir(path).await;
+        let _starting = self.inner.starting.lock().await;
+        let _ = tokio::fs::remove_dir(self.inner.root.join(owner.as_str())).await;
         Ok(())
     }
 
@@ -105,6 +105,15 @@ impl Processes {
             vitals.signal(rustix::process::Signal::INT)?;
         }
         Ok(())
+    }
+}
+
+/// Whether a process is not there, or was taken away by somebody else while it was looked at.
+fn is_gone(error: &ProcessError) -> bool {
+    match error {
+        ProcessError::NotFound { .. } => true,
+        ProcessError::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 
