@@ -11,6 +11,7 @@
 
 mod remains;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,15 +181,16 @@ impl Eraser {
 
     /// Finishes what was begun, at a start and whenever something was left. Ends when it is dropped.
     pub async fn run(self) {
+        self.inner.finish_all().await;
         if let Err(error) = self.inner.destroy_what_came_back().await {
             tracing::warn!(%error, "It could not be made sure that the keys of erased chats are gone; the next start tries again.");
         }
         loop {
-            self.inner.finish_all().await;
             tokio::select! {
                 () = self.inner.asked.notified() => {}
                 () = self.inner.reach.clock.sleep_ms(RETRY_MS) => {}
             }
+            self.inner.finish_all().await;
         }
     }
 }
@@ -219,7 +221,7 @@ impl Inner {
     }
 
     /// Destroys the keys of erased chats that are there again: an older copy of the keys was put back, beside a log that
-    /// knows more.
+    /// knows more. Where an erasure is not finished the key may be needed still, to read what must go.
     async fn destroy_what_came_back(&self) -> Result<(), StepError> {
         let reach = &self.reach;
         let Some(vault) = &reach.vault else { return Ok(()) };
@@ -227,8 +229,10 @@ impl Inner {
         let mut after = 0;
         loop {
             let page = reach.reads.erased_chats(after, ERASED_PAGE).await?;
+            // Asked after the page: what begins now is noted before the log says that the chat is erased.
+            let unfinished: BTreeSet<_> = vault.erasures().await?.into_iter().map(|erasure| erasure.chat_id).collect();
             let mut keys = Vec::new();
-            for (_, erased) in &page {
+            for (_, erased) in page.iter().filter(|(_, erased)| !unfinished.contains(&erased.id)) {
                 let first = reach.log.read_chat(erased.id, 0, 1).await?;
                 keys.extend(first.first().and_then(|stored| key_of(&stored.event)));
             }
