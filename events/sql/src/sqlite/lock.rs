@@ -1,6 +1,7 @@
 //! The lock file that keeps a second writer out of a log. The operating system lets go of it when the process dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::OpenError;
@@ -12,11 +13,12 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    /// Takes the lock of the database at `path`, or says who is in the way. Never waits.
+    /// Takes the lock of the database at `path`, or says who is in the way. Never waits. The file is its owner's alone: whoever
+    /// may open it could hold it.
     pub(crate) fn take(path: &Path) -> Result<LockFile, OpenError> {
         let lock = lock_path(path);
         let io = |source| OpenError::Io { path: lock.clone(), source };
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(io)?;
+        let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock).map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(LockFile { _file: file }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned(), lock }),
