@@ -1,7 +1,6 @@
 use serde_json::json;
 
 use super::*;
-use crate::wire::EVENT_TYPES;
 
 const TABLE: &[Step] = &[
     Step { event_type: "a", from: 1, raise: |value| Ok(json!([value, 2])) },
@@ -24,15 +23,4 @@ fn a_missing_or_failing_step_is_named() {
     assert_eq!(other, r#"nothing raises schema 1 of "c""#);
     let failing = raise(TABLE, "b", 1, 2, json!(1)).expect_err("a failing step");
     assert_eq!(failing, r#"schema 1 of "b" cannot be raised: it is wrong"#);
-}
-
-/// Every old schema number has exactly one step, and no step leads nowhere.
-#[test]
-fn the_steps_fit_the_table_of_events() {
-    let mut expected: Vec<_> =
-        EVENT_TYPES.iter().flat_map(|kind| (1..kind.schema).map(|from| (kind.name, from))).collect();
-    let mut present: Vec<_> = STEPS.iter().map(|step| (step.event_type, step.from)).collect();
-    expected.sort_unstable();
-    present.sort_unstable();
-    assert_eq!(present, expected);
 }

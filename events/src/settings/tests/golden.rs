@@ -1,30 +1,11 @@
-//! The frozen samples: what was once written must be readable for ever, and what is written now must not change its shape.
+//! The settings' frozen samples.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use super::super::wire::{encode, read, stored_type};
 use super::*;
 use crate::budget::{Budget, BudgetPeriod};
 use crate::price::Price;
-
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/settings")
-}
-
-/// Every sample by its file's name, without the newline that ends the file.
-fn frozen() -> BTreeMap<String, Vec<u8>> {
-    let files = fs::read_dir(folder()).expect("the folder of samples").map(|file| {
-        let file = file.expect("a sample's entry");
-        let bytes = fs::read(file.path()).expect("a sample");
-        let bytes = bytes.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(bytes);
-        (file.file_name().into_string().expect("a sample's name"), bytes)
-    });
-    files.collect()
-}
+use crate::wire::golden::{Golden, golden_tests};
 
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
@@ -32,7 +13,7 @@ fn some(text: &str) -> Option<String> {
 
 /// Every event with everything in it that can be, and those that can hold less with as little as they can. Written field
 /// by field, so that a new field makes somebody decide whether the schema number must rise.
-fn samples() -> Vec<(&'static str, SettingsEvent)> {
+fn values() -> Vec<(&'static str, SettingsEvent)> {
     let prices = Price {
         input_micros: 3_000_000,
         output_micros: 15_000_000,
@@ -139,83 +120,11 @@ fn samples() -> Vec<(&'static str, SettingsEvent)> {
     ]
 }
 
-fn current() -> BTreeMap<String, SettingsEvent> {
-    let named = samples().into_iter().map(|(variant, event)| {
-        let kind = stored_type(&event);
-        (format!("{}.{}{variant}.json", kind.name, kind.schema), event)
-    });
-    named.collect()
+fn golden() -> Golden<SettingsEvent> {
+    Golden { folder: "golden/settings", values: values() }
 }
 
-#[test]
-fn every_type_and_schema_number_has_its_sample() {
-    let frozen = frozen();
-    for (name, schema) in readable_schemas() {
-        let file = format!("{name}.{schema}.json");
-        assert!(frozen.contains_key(&file), "golden/settings/{file} is missing");
-    }
-}
-
-#[test]
-fn every_sample_belongs_to_a_declared_type_and_schema_number() {
-    let declared: BTreeSet<String> = readable_schemas().map(|(name, schema)| format!("{name}.{schema}")).collect();
-    for file in frozen().keys() {
-        let kind: Vec<&str> = file.split('.').take(2).collect();
-        assert!(declared.contains(&kind.join(".")), "golden/settings/{file} belongs to nothing");
-    }
-}
-
-#[test]
-fn what_is_written_now_is_what_was_frozen() {
-    let frozen = frozen();
-    for (file, event) in current() {
-        let written = String::from_utf8(encode(&event)).expect("JSON is UTF-8");
-        match frozen.get(&file) {
-            Some(bytes) => {
-                assert_eq!(String::from_utf8_lossy(bytes), written, "golden/settings/{file} differs: raise the schema")
-            }
-            None => panic!("golden/settings/{file} is missing; it would be\n{written}"),
-        }
-    }
-}
-
-#[test]
-fn every_sample_is_read() {
-    let current = current();
-    for (file, bytes) in frozen() {
-        let mut pieces = file.split('.');
-        let name = pieces.next().expect("a type");
-        let schema = pieces.next().and_then(|number| number.parse().ok()).expect("a schema number");
-        let event = read(name, schema, &bytes).unwrap_or_else(|problem| panic!("golden/settings/{file}: {problem}"));
-        assert_eq!(event_type(&event), name, "golden/settings/{file}");
-        if let Some(expected) = current.get(&file) {
-            assert_eq!(event, *expected, "golden/settings/{file}");
-            assert_eq!(encode(&event), bytes, "golden/settings/{file} is not written as it was read");
-        }
-    }
-}
-
-#[test]
-fn a_field_that_nobody_knows_is_refused() {
-    for (file, bytes) in frozen() {
-        let kind =
-            SETTINGS_EVENT_TYPES.iter().find(|kind| file.starts_with(&format!("{}.{}.", kind.name, kind.schema)));
-        let Some(kind) = kind else { continue };
-        let mut value: Value = serde_json::from_slice(&bytes).expect("JSON");
-        value["smuggled"] = json!(1);
-        let problem = read(kind.name, kind.schema, value.to_string().as_bytes()).expect_err(&file);
-        assert!(problem.contains("smuggled"), "{file}: {problem}");
-    }
-}
-
-#[test]
-fn other_schema_numbers_are_refused() {
-    for kind in SETTINGS_EVENT_TYPES {
-        assert!(read(kind.name, 0, b"{}").is_err(), "{}", kind.name);
-        assert!(read(kind.name, kind.schema + 1, b"{}").is_err(), "{}", kind.name);
-    }
-    assert!(read("chat_created", 1, b"{}").is_err());
-}
+golden_tests!(golden);
 
 #[test]
 fn kinds_are_named_as_they_are_stored() {

@@ -1,8 +1,4 @@
-//! The frozen samples: what was once written must be readable for ever, and what is written now must not change its shape.
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+//! The chats' frozen samples, and the names that stand in them.
 
 use serde_json::{Value, json};
 
@@ -11,109 +7,15 @@ use crate::envelope::Actor;
 use crate::error::ErrorKind;
 use crate::event::*;
 use crate::message::{FinishReason, Origin, Role, Visibility};
-use crate::wire::*;
+use crate::wire::golden::{Golden, golden_tests};
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden")
+fn golden() -> Golden<Event> {
+    let full = samples::full().into_iter().map(|event| ("", event));
+    let minimal = samples::minimal().into_iter().map(|event| (".min", event));
+    Golden { folder: "golden", values: full.chain(minimal).collect() }
 }
 
-/// Every sample by its file's name, without the newline that ends the file.
-fn frozen() -> BTreeMap<String, Vec<u8>> {
-    let files = fs::read_dir(folder()).expect("the folder of samples");
-    let files = files.map(|file| file.expect("a sample's entry"));
-    // The settings' samples lie in a folder of their own.
-    let files = files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file())).map(|file| {
-        let bytes = fs::read(file.path()).expect("a sample");
-        let bytes = bytes.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(bytes);
-        (file.file_name().into_string().expect("a sample's name"), bytes)
-    });
-    files.collect()
-}
-
-fn file_name(name: &str, schema: u32, variant: &str) -> String {
-    format!("{name}.{schema}{variant}.json")
-}
-
-/// The samples of the current schema numbers: file name, and the event they hold.
-fn current() -> BTreeMap<String, Event> {
-    let named = |variant: &'static str| {
-        move |event: Event| {
-            let kind = stored_type(&event);
-            (file_name(kind.name, kind.schema, variant), event)
-        }
-    };
-    let full = samples::full().into_iter().map(named(""));
-    full.chain(samples::minimal().into_iter().map(named(".min"))).collect()
-}
-
-#[test]
-fn every_type_has_a_value() {
-    let sampled: Vec<_> = samples::full().iter().map(event_type).collect();
-    let declared: Vec<_> = EVENT_TYPES.iter().map(|kind| kind.name).collect();
-    assert_eq!(sampled, declared);
-}
-
-#[test]
-fn every_type_and_schema_number_has_its_sample() {
-    let frozen = frozen();
-    for (name, schema) in readable_schemas() {
-        let file = file_name(name, schema, "");
-        assert!(frozen.contains_key(&file), "golden/{file} is missing");
-    }
-}
-
-#[test]
-fn every_sample_belongs_to_a_declared_type_and_schema_number() {
-    let declared: BTreeSet<String> = readable_schemas()
-        .flat_map(|(name, schema)| ["", ".min"].map(|variant| file_name(name, schema, variant)))
-        .collect();
-    for file in frozen().keys() {
-        assert!(declared.contains(file), "golden/{file} belongs to nothing");
-    }
-}
-
-#[test]
-fn what_is_written_now_is_what_was_frozen() {
-    let frozen = frozen();
-    for (file, event) in current() {
-        let written = String::from_utf8(encode(&event)).expect("JSON is UTF-8");
-        match frozen.get(&file) {
-            Some(bytes) => {
-                assert_eq!(String::from_utf8_lossy(bytes), written, "golden/{file} differs: raise the schema")
-            }
-            None => panic!("golden/{file} is missing; it would be\n{written}"),
-        }
-    }
-}
-
-#[test]
-fn every_sample_is_read() {
-    let current = current();
-    for (file, bytes) in frozen() {
-        let mut pieces = file.split('.');
-        let name = pieces.next().expect("a type");
-        let schema = pieces.next().and_then(|number| number.parse().ok()).expect("a schema number");
-        let event = read(name, schema, &bytes, EVENT_TYPES, upcast::STEPS);
-        let event = event.unwrap_or_else(|problem| panic!("golden/{file}: {problem}"));
-        assert_eq!(event_type(&event), name, "golden/{file}");
-        if let Some(expected) = current.get(&file) {
-            assert_eq!(event, *expected, "golden/{file}");
-            assert_eq!(encode(&event), bytes, "golden/{file} is not written as it was read");
-        }
-    }
-}
-
-#[test]
-fn a_field_that_nobody_knows_is_refused() {
-    for (file, bytes) in frozen() {
-        let kind = EVENT_TYPES.iter().find(|kind| file.starts_with(&format!("{}.{}.", kind.name, kind.schema)));
-        let Some(kind) = kind else { continue };
-        let mut value: Value = serde_json::from_slice(&bytes).expect("JSON");
-        value["smuggled"] = json!(1);
-        let problem = read_current(kind.name, value.to_string().as_bytes()).expect_err(&file);
-        assert!(problem.contains("smuggled"), "{file}: {problem}");
-    }
-}
+golden_tests!(golden);
 
 /// Stored JSON, and with it every hash and every prompt's digest, depends on keys staying sorted. A dependency that
 /// switches on `serde_json/preserve_order` anywhere in the build would change it.

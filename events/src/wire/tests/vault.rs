@@ -1,7 +1,7 @@
 //! Sealed events: bound to their place, hashed as they are stored, read when they were opened, missed when they were erased.
 
 use super::samples;
-use crate::envelope::{Actor, Words};
+use crate::envelope::{Actor, Encoding, Words};
 use crate::vault::{NotSealed, Sealer, associated_data};
 use crate::wire::*;
 
@@ -36,7 +36,7 @@ fn sealed(sealer: &dyn Sealer) -> Result<Vec<(NewEvent, Recorded)>, NotSealed> {
 fn every_event_is_sealed_for_its_place_but_the_end() {
     let mut previous = Digest::of(b"before");
     for (new, recorded) in sealed(&Mirror).unwrap() {
-        let plain = encode(&recorded.event);
+        let plain = recorded.event.encode();
         let mut stored = Stored::new(9, new);
         assert!(verify_link(&previous, &stored), "the hash is over what is stored");
         previous = stored.event.hash;
