@@ -11,9 +11,9 @@ use verbatim_events::error::ErrorKind;
 use verbatim_events::settings::{Given, SettingsCommand};
 use verbatim_projections::ChatFilter;
 
+use super::Answered;
 use super::query::Query;
-use super::settings::{held, name, page, remove, run, shown};
-use super::{Answered, body};
+use super::settings::{body_of_change, held, name, page, remove, run, shown};
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
 use crate::state::AppState;
@@ -44,9 +44,7 @@ pub async fn read(state: Data<AppState>, request: HttpRequest, caller: Caller) -
 
 /// `PUT /budgets/{owner}`
 pub async fn put(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
-    caller.check_admin()?;
-    Query::of(&request)?.finish()?;
-    let body = body::read(&request, payload, state.limits.body_max_bytes).await?;
+    let body = body_of_change(&state, &request, &caller, payload).await?;
     let BudgetRequest { budget } = BudgetRequest::read(&body)?;
     let owner = name(&request, "owner");
     let command = SettingsCommand::SetBudget { owner: owner.clone(), budget };

@@ -108,25 +108,25 @@ pub fn configure(config: &mut ServiceConfig) {
                 .service(
                     only("/providers", "GET, POST")
                         .route(web::get().to(settings::providers))
-                        .route(web::post().to(settings::create_provider)),
+                        .route(web::post().to(settings::set_provider)),
                 )
                 .service(
                     only("/providers/{provider}", "GET, PUT, PATCH, DELETE")
                         .route(web::get().to(settings::provider))
-                        .route(web::put().to(settings::put_provider))
-                        .route(web::patch().to(settings::patch_provider))
+                        .route(web::put().to(settings::set_provider))
+                        .route(web::patch().to(settings::set_provider))
                         .route(web::delete().to(settings::delete_provider)),
                 )
                 .service(
                     only("/models", "GET, POST")
                         .route(web::get().to(settings::models))
-                        .route(web::post().to(settings::create_model)),
+                        .route(web::post().to(settings::set_model)),
                 )
                 .service(
                     only("/models/{model}", "GET, PUT, PATCH, DELETE")
                         .route(web::get().to(settings::model))
-                        .route(web::put().to(settings::put_model))
-                        .route(web::patch().to(settings::patch_model))
+                        .route(web::put().to(settings::set_model))
+                        .route(web::patch().to(settings::set_model))
                         .route(web::delete().to(settings::delete_model)),
                 )
                 .service(only("/templates", "GET").route(web::get().to(workspaces::templates)))

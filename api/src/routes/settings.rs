@@ -1,7 +1,7 @@
 //! Providers and models: what is in force, and changes of it.
 
-use actix_web::http::{StatusCode, header};
-use actix_web::web::{Data, Payload};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
 use std::sync::Arc;
@@ -89,33 +89,11 @@ pub async fn model(state: Data<AppState>, request: HttpRequest, caller: Caller) 
     Ok(HttpResponse::Ok().json(ModelView::of(&name, entry, &held.effective, caller.reads_all())))
 }
 
-/// `POST /providers`
-pub async fn create_provider(state: Data<AppState>, request: HttpRequest, caller: Caller, body: Payload) -> Answered {
-    set_provider(&state, &request, &caller, body, Given::New).await
-}
-
-/// `PUT /providers/{provider}`
-pub async fn put_provider(state: Data<AppState>, request: HttpRequest, caller: Caller, body: Payload) -> Answered {
-    set_provider(&state, &request, &caller, body, Given::Whole).await
-}
-
-/// `PATCH /providers/{provider}`
-pub async fn patch_provider(state: Data<AppState>, request: HttpRequest, caller: Caller, body: Payload) -> Answered {
-    set_provider(&state, &request, &caller, body, Given::Part).await
-}
-
-async fn set_provider(
-    state: &AppState,
-    request: &HttpRequest,
-    caller: &Caller,
-    payload: Payload,
-    given: Given,
-) -> Answered {
-    caller.check_admin()?;
-    Query::of(request)?.finish()?;
-    let body = body::read(request, payload, state.limits.body_max_bytes).await?;
+/// `POST /providers`, `PUT /providers/{provider}` and `PATCH /providers/{provider}`
+pub async fn set_provider(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
+    let (given, body) = (given(&request), body_of_change(&state, &request, &caller, payload).await?);
     let ProviderRequest { name: new, mut change, api_key } = ProviderRequest::read(&body, given)?;
-    let name = if given == Given::New { new } else { name(request, "provider") };
+    let name = if given == Given::New { new } else { name(&request, "provider") };
     if let Some(key) = api_key {
         let sealed = state.settings.keys().seal(&name, &key.0).map_err(|problem| match problem {
             KeyProblem::NothingToSealWith => Problem::field("/api_key", problem.to_string()),
@@ -124,9 +102,9 @@ async fn set_provider(
         change.key = Some(KeyChange::Sealed(sealed));
     }
     let command = SettingsCommand::SetProvider { name: name.clone(), change, given };
-    let changed = run(state, request, caller, command, &body).await?;
+    let changed = run(&state, &request, &caller, command, &body).await?;
     tracing::info!(provider = %name, by = %caller.owner, "A provider was set.");
-    Ok(shown(state, given, format!("{API}/providers/{name}"), changed))
+    Ok(shown(&state, given, format!("{API}/providers/{name}"), changed))
 }
 
 /// `DELETE /providers/{provider}`
@@ -135,38 +113,16 @@ pub async fn delete_provider(state: Data<AppState>, request: HttpRequest, caller
     remove(&state, &request, &caller, SettingsCommand::RemoveProvider { name }).await
 }
 
-/// `POST /models`
-pub async fn create_model(state: Data<AppState>, request: HttpRequest, caller: Caller, body: Payload) -> Answered {
-    set_model(&state, &request, &caller, body, Given::New).await
-}
-
-/// `PUT /models/{model}`
-pub async fn put_model(state: Data<AppState>, request: HttpRequest, caller: Caller, body: Payload) -> Answered {
-    set_model(&state, &request, &caller, body, Given::Whole).await
-}
-
-/// `PATCH /models/{model}`
-pub async fn patch_model(state: Data<AppState>, request: HttpRequest, caller: Caller, body: Payload) -> Answered {
-    set_model(&state, &request, &caller, body, Given::Part).await
-}
-
-async fn set_model(
-    state: &AppState,
-    request: &HttpRequest,
-    caller: &Caller,
-    payload: Payload,
-    given: Given,
-) -> Answered {
-    caller.check_admin()?;
-    Query::of(request)?.finish()?;
-    let body = body::read(request, payload, state.limits.body_max_bytes).await?;
+/// `POST /models`, `PUT /models/{model}` and `PATCH /models/{model}`
+pub async fn set_model(state: Data<AppState>, request: HttpRequest, caller: Caller, payload: Payload) -> Answered {
+    let (given, body) = (given(&request), body_of_change(&state, &request, &caller, payload).await?);
     let ModelRequest { name: new, mut change } = ModelRequest::read(&body, given)?;
-    let name = if given == Given::New { new } else { name(request, "model") };
-    check_tools(state, &name, &mut change)?;
+    let name = if given == Given::New { new } else { name(&request, "model") };
+    check_tools(&state, &name, &mut change)?;
     let command = SettingsCommand::SetModel { name: name.clone(), change, given };
-    let changed = run(state, request, caller, command, &body).await?;
+    let changed = run(&state, &request, &caller, command, &body).await?;
     tracing::info!(model = %name, by = %caller.owner, "A model was set.");
-    Ok(shown(state, given, format!("{API}/models/{}", name.replace('/', "%2F")), changed))
+    Ok(shown(&state, given, format!("{API}/models/{}", name.replace('/', "%2F")), changed))
 }
 
 /// `DELETE /models/{model}`
@@ -187,6 +143,27 @@ fn check_tools(state: &AppState, name: &str, change: &mut ModelChange) -> Result
             .map_err(|problem| Problem::field(format!("/provider_tools/{index}"), problem))?;
     }
     Ok(())
+}
+
+/// How much of an entry a request gives.
+fn given(request: &HttpRequest) -> Given {
+    match *request.method() {
+        Method::POST => Given::New,
+        Method::PUT => Given::Whole,
+        _ => Given::Part,
+    }
+}
+
+/// The body of an administrator's change.
+pub(super) async fn body_of_change(
+    state: &AppState,
+    request: &HttpRequest,
+    caller: &Caller,
+    payload: Payload,
+) -> Result<Bytes, Problem> {
+    caller.check_admin()?;
+    Query::of(request)?.finish()?;
+    body::read(request, payload, state.limits.body_max_bytes).await
 }
 
 pub(super) async fn remove(
