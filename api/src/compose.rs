@@ -227,6 +227,7 @@ impl Server {
         let seeding = budgets::seed(Arc::clone(&budgets), storage.log(), reads.clone(), Arc::clone(&clock));
         runtime.spawn(background.clone().run_until_cancelled_owned(seeding));
         runtime.spawn(background.clone().run_until_cancelled_owned(metrics::upkeep()));
+        tools.follow_workspaces(&workspaces.spaces, &reads, &runtime);
         let eraser = Eraser::new(Reach {
             handle: handle.clone(),
             log: storage.log(),

@@ -38,6 +38,8 @@ pub const STEPS: &[Step] = &[
     Step { event_type: "tool_call_finished", from: 2, raise: unchanged },
     // Number 3 may say which files went along; before, none did.
     Step { event_type: "attempt_recorded", from: 2, raise: unchanged },
+    // Number 4 may say that there is no diff any more, by a `null`, and that figures are not whole.
+    Step { event_type: "settings_changed", from: 3, raise: without_null_diff },
     // Number 3 may say what the last turn did.
     Step { event_type: "settings_changed", from: 2, raise: unchanged },
     // Number 2 may say how context files stand to those of the workspace.
@@ -48,6 +50,16 @@ pub const STEPS: &[Step] = &[
 
 /// The next number only adds what may be left out.
 fn unchanged(data: Value) -> Result<Value, String> {
+    Ok(data)
+}
+
+/// A `null` meant nothing before it was given a meaning.
+fn without_null_diff(mut data: Value) -> Result<Value, String> {
+    if let Some(fields) = data.as_object_mut()
+        && fields.get("diff_status").is_some_and(Value::is_null)
+    {
+        fields.remove("diff_status");
+    }
     Ok(data)
 }
 

@@ -45,7 +45,7 @@ event_types! {
     CompactionRequested "compaction_requested" 1;
     ContextCompacted "context_compacted" 1;
     ContextCleared "context_cleared" 1;
-    SettingsChanged "settings_changed" 3;
+    SettingsChanged "settings_changed" 4;
     ChatArchived "chat_archived" 1;
     ChatUnarchived "chat_unarchived" 1;
     ChatErased "chat_erased" 3;

@@ -93,6 +93,16 @@ async fn a_chat_works_in_a_workspace_of_a_deployment() {
     assert_eq!((&diff["branch"], &diff["files"][0]["path"]), (&json!("main"), &json!("src/a b.txt")), "{diff}");
     say(&chat, "write_file", json!({"path": "AGENTS.md", "content": "Answer in verse.\n"})).await;
     stream.until(|frame| frame.data["data"]["context_dirty"] == true).await;
+    let gone = |frame: &Frame| frame.data["data"].get("diff_status").is_some_and(Value::is_null);
+    std::fs::remove_dir_all(house.project().join(".git")).expect("it can be removed");
+    chat.send("What now?").await.expect(202);
+    stream.until(gone).await;
+    std::fs::rename(house.project().join("src"), house.project().join("source")).expect("it can be renamed");
+    say(&chat, "execute", json!({"command": "git init -q"})).await;
+    stream.until(|frame| frame.data["data"]["diff_status"]["files_changed"] == 2).await;
+    let id = chat.get("").await.expect(200).body["workspace"]["id"].as_str().expect("an id").to_owned();
+    house.server.client().delete(&format!("/workspaces/{id}")).await.expect(204);
+    stream.until(gone).await;
     assert_eq!(house.coder.names().len(), 1);
     let server_log = house.server.log();
     assert!(!server_log.contains(TOKEN), "the token stays where it is");

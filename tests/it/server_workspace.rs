@@ -102,6 +102,54 @@ async fn context_files_are_in_prompts_and_a_change_is_said_until_they_are_read_a
     until_settings(&mut stream, |data| data["context_dirty"] == true).await;
 }
 
+/// Settings that say that nothing is known of the workspace's files any more.
+fn is_gone(data: &Value) -> bool {
+    data.get("diff_status").is_some_and(Value::is_null)
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_repository_goes_with_it() {
+    let server = start(&[("a.txt", "one\n")]).await;
+    let chat = chat_of(&server).await;
+    let mut stream = chat.stream(None).await;
+    let id = chat.get("").await.expect(200).body["workspace"]["id"].clone();
+    let other = ChatClient::create(server.client(), json!({"workspace": {"id": id}})).await;
+    let mut others = other.stream(None).await;
+    let knows = |data: &Value| data["diff_status"]["files_changed"] == 1;
+    let run = async |chat: &ChatClient, command: &str| {
+        let (_, ran) = say(chat, "execute", json!({ "command": command })).await;
+        assert_eq!(ran["exit_code"], 0, "{ran}");
+    };
+    run(&chat, "git init -q").await;
+    until_settings(&mut stream, knows).await;
+    run(&chat, "rm -rf .git").await;
+    until_settings(&mut stream, is_gone).await;
+    assert_eq!(chat.get("").await.expect(200).body.get("diff_status"), None);
+    chat.get("/diff").await.expect_problem(409, "no_repository");
+    run(&chat, "git init -q").await;
+    until_settings(&mut stream, knows).await;
+    run(&other, "true").await;
+    until_settings(&mut others, knows).await;
+
+    // Both chats work in it, and only one was made with it; nobody says another word.
+    let id = id.as_str().expect("an id");
+    server.client().delete(&format!("/workspaces/{id}")).await.expect(204);
+    until_settings(&mut stream, is_gone).await;
+    until_settings(&mut others, is_gone).await;
+    let replay = server.run(&["replay", &chat.id, "--check"]).await.expect("it runs");
+    assert!(replay.status.success(), "{}", String::from_utf8_lossy(&replay.stdout));
+
+    // A directory that is gone never comes back; the next turn finds that out.
+    let chat = chat_of(&server).await;
+    let mut stream = chat.stream(None).await;
+    run(&chat, "git init -q").await;
+    until_settings(&mut stream, knows).await;
+    std::fs::remove_dir_all(workspace_files(&server)).expect("it can be removed");
+    chat.get("/diff").await.expect_problem(404, "workspace_not_found");
+    chat.send("Still there?").await.expect(202);
+    until_settings(&mut stream, is_gone).await;
+}
+
 #[tokio::test]
 async fn what_changed_in_a_repository_is_told_and_noticed() {
     let server = start(&[("a.txt", "one\ntwo\n")]).await;
@@ -147,6 +195,9 @@ async fn what_changed_in_a_repository_is_told_and_noticed() {
     let is_noticed = |frame: &Frame| frame.event == "diff_status_changed" && frame.data["chat_id"] == chat.id.as_str();
     let told = watch.until(is_noticed).await.pop().expect("the watcher is told");
     assert_eq!(told.data["chat"]["diff_status"]["branch"], "main");
+    until_settings(&mut stream, is_gone).await;
+    let is_gone = |frame: &Frame| is_noticed(frame) && frame.data["chat"]["diff_status"].is_null();
+    watch.until(is_gone).await;
     let audit = server.run(&["audit", "verify"]).await.expect("it runs");
     assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
 }

@@ -26,7 +26,7 @@ pub async fn read(state: Data<AppState>, request: HttpRequest, caller: Caller) -
         Ok(Ok(diff)) => Ok(HttpResponse::Ok().json(DiffView::of(diff))),
         Ok(Err(error @ DiffError::NoRepository)) => Err(Problem::new(Code::NoRepository, error.to_string())),
         Ok(Err(error @ DiffError::Missing)) => Err(Problem::new(Code::WorkspaceNotFound, error.to_string())),
-        Ok(Err(error @ DiffError::TooSlow)) => Err(Problem::new(Code::DiffTimeout, error.to_string())),
+        Ok(Err(error @ DiffError::TooSlow { .. })) => Err(Problem::new(Code::DiffTimeout, error.to_string())),
         Ok(Err(error @ DiffError::Unavailable(_))) => Err(Problem::new(Code::WorkspacesUnavailable, error.to_string())),
         Err(_) => Err(Problem::new(Code::Internal, "the workspace could not be looked at")),
     }

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use verbatim_actors::clock::Clock;
 use verbatim_actors::ports::ModelCatalog;
 use verbatim_events::tool::ToolBox;
+use verbatim_projections::ReadModels;
 use verbatim_tools::conversation::{Advisor, AdvisorSettings, ConversationTools};
 use verbatim_tools::mcp::McpServers;
-use verbatim_tools::workspace::WorkspaceTools;
+use verbatim_tools::workspace::{WorkspaceTools, Workspaces};
 use verbatim_tools::{Registry, ToolFamily};
 
 pub use access::Access;
@@ -37,6 +38,7 @@ pub struct ToolSources<'a> {
 /// What the server's tools are made of.
 pub struct Tools {
     registry: Arc<Registry>,
+    workspaces: WorkspaceTools,
     mcp: Arc<McpServers>,
 }
 
@@ -66,13 +68,32 @@ impl Tools {
         let workspaces =
             WorkspaceTools::new(Arc::clone(&workspaces.spaces), Arc::clone(access) as _).with_store(Arc::new(store));
         let families: Vec<Arc<dyn ToolFamily>> =
-            vec![Arc::new(conversation), Arc::new(workspaces), Arc::clone(&mcp) as _];
-        Tools { registry: Arc::new(Registry::new(families)), mcp }
+            vec![Arc::new(conversation), Arc::new(workspaces.clone()), Arc::clone(&mcp) as _];
+        Tools { registry: Arc::new(Registry::new(families)), workspaces, mcp }
     }
 
     /// For the actors.
     pub fn tool_box(&self) -> Arc<dyn ToolBox> {
         Arc::clone(&self.registry) as _
+    }
+
+    /// From now on chats forget what they know of workspaces that are taken away.
+    pub fn follow_workspaces(&self, spaces: &Workspaces, reads: &ReadModels, runtime: &tokio::runtime::Handle) {
+        let (tools, reads, runtime) = (self.workspaces.clone(), reads.clone(), runtime.clone());
+        spaces.when_gone(move |workspace_id| {
+            let (tools, reads, workspace_id) = (tools.clone(), reads.clone(), workspace_id.to_owned());
+            runtime.spawn(async move {
+                // A chat that was bound a moment ago, and is not in the rows yet, finds out when its next turn begins.
+                match reads.chats_in_workspace(&workspace_id).await {
+                    Ok(chats) => chats.into_iter().filter_map(|chat_id| tools.noticed(chat_id)).for_each(|work| {
+                        tokio::spawn(work);
+                    }),
+                    Err(error) => {
+                        tracing::warn!(workspace.id = %workspace_id, %error, "Nobody knows who worked in it.")
+                    }
+                }
+            });
+        });
     }
 
     /// Refuses names of MCP servers that are not configured; `pointer` is where the request names them.

@@ -90,7 +90,8 @@ fn names(before: Option<&Outline>, event: &Event, after: &Outline) -> Vec<&'stat
             if changed.title.is_some() {
                 names.push("title_changed");
             }
-            if changed.diff_status.is_some() {
+            // It goes with its workspace, too, which events of older programs do not say.
+            if before.diff_status != after.diff_status {
                 names.push("diff_status_changed");
             }
             // Whatever else there is to set, be it added later.

@@ -84,7 +84,7 @@ pub struct ChatView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<words::WorkspaceBinding>)]
     pub workspace: Option<&'a WorkspaceBinding>,
-    /// What happened to the workspace's files.
+    /// What happened to the workspace's files; absent where it has no repository, or nobody has looked at it yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<words::DiffStatus>)]
     pub diff_status: Option<&'a DiffStatus>,

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use verbatim_tools::workspace::{FileChange, FileStatus, WorkspaceDiff};
 
 /// The difference: `{branch?, files_changed, insertions, deletions, files: [{path, status, insertions, deletions, binary?}],
-/// more_files?, diff, truncated?}`
+/// partial?, more_files?, diff, truncated?}`
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Diff)]
 pub struct DiffView {
@@ -20,6 +20,9 @@ pub struct DiffView {
     pub deletions: u64,
     /// The files, by path.
     pub files: Vec<FileChangeView>,
+    /// Not everything could be looked at or counted: at least so much differs.
+    #[serde(skip_serializing_if = "super::is_false")]
+    pub partial: bool,
     /// More files differ than are told and counted, or some could not be looked at.
     #[serde(skip_serializing_if = "super::is_false")]
     pub more_files: bool,
@@ -56,6 +59,7 @@ impl DiffView {
             files_changed: status.files_changed,
             insertions: status.insertions,
             deletions: status.deletions,
+            partial: status.partial,
             files: diff.files.into_iter().map(file).collect(),
             more_files: diff.more_files,
             diff: diff.patch,

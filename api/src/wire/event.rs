@@ -199,7 +199,7 @@ pub struct DecisionView<'a> {
 }
 
 /// Changed settings: `{title?, title_source?, labels?, pinned?, model?, effort?, plan_mode?, workspace?, diff_status?,
-/// context_dirty?, status_label?}`; absent ones stayed.
+/// context_dirty?, status_label?}`; absent ones stayed, and a `diff_status` that is null is gone.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ChangedSettings)]
 #[allow(missing_docs, reason = "the fields are those of `verbatim_events::event::SettingsChanged`")]
@@ -223,8 +223,8 @@ pub struct SettingsView<'a> {
     #[schema(value_type = Option<words::WorkspaceBinding>)]
     pub workspace: Option<&'a WorkspaceBinding>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<words::DiffStatus>)]
-    pub diff_status: Option<&'a DiffStatus>,
+    #[schema(value_type = Option<words::ChangedDiffStatus>)]
+    pub diff_status: Option<Option<&'a DiffStatus>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_dirty: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -333,7 +333,7 @@ impl<'a> EventData<'a> {
                 effort: changed.effort.as_deref(),
                 plan_mode: changed.plan_mode,
                 workspace: changed.workspace.as_ref(),
-                diff_status: changed.diff_status.as_ref(),
+                diff_status: changed.diff_status.as_ref().map(Option::as_ref),
                 context_dirty: changed.context.map(|mark| mark.freshness == ContextFreshness::Changed),
                 status_label: changed.status_label.as_deref(),
             }),

@@ -200,10 +200,10 @@ pub struct WorkspaceBinding {
     pub parameters: Option<Value>,
 }
 
-/// What happened to the files of a chat's workspace.
+/// What happened to the files of a chat's workspace, as far as that was found out.
 #[derive(Debug, ToSchema)]
 pub struct DiffStatus {
-    /// The branch.
+    /// The branch; absent where none is checked out.
     pub branch: Option<String>,
     /// Files that differ.
     pub files_changed: u64,
@@ -211,6 +211,32 @@ pub struct DiffStatus {
     pub insertions: u64,
     /// Removed lines.
     pub deletions: u64,
+    /// Not everything could be looked at or counted: at least so much differs.
+    pub partial: Option<bool>,
+}
+
+/// A diff status that changed: null where there is none any more.
+#[derive(Debug)]
+pub struct ChangedDiffStatus;
+
+impl PartialSchema for ChangedDiffStatus {
+    fn schema() -> RefOr<Schema> {
+        schema_of(json!({
+            "description": "What happened to the workspace's files; null where there is nothing to be said any more: \
+                            the repository or the workspace is gone, or it is another workspace.",
+            "oneOf": [{"$ref": "#/components/schemas/DiffStatus"}, {"type": "null"}],
+        }))
+    }
+}
+
+impl ToSchema for ChangedDiffStatus {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ChangedDiffStatus")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((DiffStatus::name().into_owned(), DiffStatus::schema()));
+    }
 }
 
 /// A tool that a client runs.

@@ -437,7 +437,7 @@ impl Outline {
             }
             self.workspace = Some(workspace.clone());
         }
-        if diff_status.is_some() {
+        if let Some(diff_status) = diff_status {
             self.diff_status.clone_from(diff_status);
         }
         if let Some(mark) = context {

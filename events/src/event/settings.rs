@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::event::{ContextMark, TitleSource, WorkspaceBinding};
 use crate::ids::ChatId;
 use crate::message::Usage;
+use crate::part::is_false;
 use crate::price::Cost;
 use crate::spending::SpendingShare;
 
@@ -21,11 +22,11 @@ pub struct TitleChange {
     pub source: TitleSource,
 }
 
-/// What happened to the files of a chat's workspace.
+/// What happened to the files of a chat's workspace, as far as that was found out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiffStatus {
-    /// The branch.
+    /// The branch; absent where none is checked out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub branch: Option<String>,
     /// Files that differ.
@@ -34,6 +35,9 @@ pub struct DiffStatus {
     pub insertions: u64,
     /// Removed lines.
     pub deletions: u64,
+    /// Not everything could be looked at or counted: at least so much differs. Logs of older programs do not tell.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub partial: bool,
 }
 
 /// Settings of the chat changed; absent fields stayed.
@@ -61,15 +65,20 @@ pub struct SettingsChanged {
     /// The workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<WorkspaceBinding>,
-    /// The workspace's diff.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub diff_status: Option<DiffStatus>,
+    /// The workspace's diff; the inner `None`, written as `null`, where there is none any more.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub diff_status: Option<Option<DiffStatus>>,
     /// Whether the workspace's context files are still what prompts hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextMark>,
     /// What the last turn did, in a few words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_label: Option<String>,
+}
+
+/// A field that is there, be it `null`.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 impl SettingsChanged {

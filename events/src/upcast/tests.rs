@@ -24,3 +24,14 @@ fn a_missing_or_failing_step_is_named() {
     let failing = raise(TABLE, "b", 1, 2, json!(1)).expect_err("a failing step");
     assert_eq!(failing, r#"schema 1 of "b" cannot be raised: it is wrong"#);
 }
+
+/// What a `null` says in number 4 it never said before.
+#[test]
+fn a_null_of_an_old_number_changes_nothing() {
+    let raised = |from, data| raise(STEPS, "settings_changed", from, 4, data);
+    for from in 1..=3 {
+        assert_eq!(raised(from, json!({"diff_status": null, "pinned": true})), Ok(json!({"pinned": true})));
+    }
+    let figures = json!({"diff_status": {"files_changed": 1, "insertions": 2, "deletions": 0}});
+    assert_eq!(raised(3, figures.clone()), Ok(figures));
+}

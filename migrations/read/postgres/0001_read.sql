@@ -14,23 +14,25 @@ CREATE TABLE checkpoint (
 
 -- A chat's outline, with the columns that lists filter and sort by.
 CREATE TABLE chats (
-    chat_id  UUID    PRIMARY KEY,
-    owner    TEXT    COLLATE "C" NOT NULL,
-    parent   UUID,
-    root     UUID    NOT NULL,
-    title    TEXT    COLLATE "C" NOT NULL,
-    status   TEXT    COLLATE "C" NOT NULL,
-    archived BOOLEAN NOT NULL,
-    pinned   BOOLEAN NOT NULL,
-    erased   BOOLEAN NOT NULL,
-    version  BIGINT  NOT NULL,
-    position BIGINT  NOT NULL,
-    outline  TEXT    NOT NULL
+    chat_id   UUID    PRIMARY KEY,
+    owner     TEXT    COLLATE "C" NOT NULL,
+    parent    UUID,
+    root      UUID    NOT NULL,
+    title     TEXT    COLLATE "C" NOT NULL,
+    status    TEXT    COLLATE "C" NOT NULL,
+    archived  BOOLEAN NOT NULL,
+    pinned    BOOLEAN NOT NULL,
+    erased    BOOLEAN NOT NULL,
+    version   BIGINT  NOT NULL,
+    position  BIGINT  NOT NULL,
+    workspace TEXT    COLLATE "C",
+    outline   TEXT    NOT NULL
 ) WITH (fillfactor = 70);
 CREATE INDEX chats_by_activity ON chats (pinned DESC, position DESC);
 CREATE INDEX chats_by_owner ON chats (owner, pinned DESC, position DESC);
 CREATE INDEX chats_by_parent ON chats (parent) WHERE parent IS NOT NULL;
 CREATE INDEX chats_by_root ON chats (root);
+CREATE INDEX chats_by_workspace ON chats (workspace, chat_id) WHERE workspace IS NOT NULL;
 
 CREATE TABLE labels (
     chat_id UUID NOT NULL,

@@ -21,23 +21,25 @@ CREATE TABLE session (
 
 -- A chat's outline, with the columns that lists filter and sort by.
 CREATE TABLE chats (
-    chat_id  BLOB    PRIMARY KEY,
-    owner    TEXT    NOT NULL,
-    parent   BLOB,
-    root     BLOB    NOT NULL,
-    title    TEXT    NOT NULL,
-    status   TEXT    NOT NULL,
-    archived INTEGER NOT NULL,
-    pinned   INTEGER NOT NULL,
-    erased   INTEGER NOT NULL,
-    version  INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    outline  TEXT    NOT NULL
+    chat_id   BLOB    PRIMARY KEY,
+    owner     TEXT    NOT NULL,
+    parent    BLOB,
+    root      BLOB    NOT NULL,
+    title     TEXT    NOT NULL,
+    status    TEXT    NOT NULL,
+    archived  INTEGER NOT NULL,
+    pinned    INTEGER NOT NULL,
+    erased    INTEGER NOT NULL,
+    version   INTEGER NOT NULL,
+    position  INTEGER NOT NULL,
+    workspace TEXT,
+    outline   TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX chats_by_activity ON chats (pinned DESC, position DESC);
 CREATE INDEX chats_by_owner ON chats (owner, pinned DESC, position DESC);
 CREATE INDEX chats_by_parent ON chats (parent) WHERE parent IS NOT NULL;
 CREATE INDEX chats_by_root ON chats (root);
+CREATE INDEX chats_by_workspace ON chats (workspace, chat_id) WHERE workspace IS NOT NULL;
 
 CREATE TABLE labels (
     chat_id BLOB NOT NULL,

@@ -21,6 +21,7 @@ const CHAT_COLUMNS: &[Column] = &[
     column("erased", Kind::Boolean),
     column("version", Kind::Integer),
     column("position", Kind::Integer),
+    column("workspace", Kind::Text),
     column("outline", Kind::Text),
 ];
 
@@ -41,11 +42,12 @@ impl Projection for Chats {
     fn apply(&self, batch: &Batch, _dialect: Dialect) -> Vec<Statement> {
         let mut statements = multi_row(
             "INSERT INTO chats (chat_id, owner, parent, root, title, status, archived, pinned, erased, version, position,
-             outline) VALUES ",
-            "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             workspace, outline) VALUES ",
+            "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             " ON CONFLICT (chat_id) DO UPDATE SET title = excluded.title, status = excluded.status,
              archived = excluded.archived, pinned = excluded.pinned, erased = excluded.erased,
-             version = excluded.version, position = excluded.position, outline = excluded.outline",
+             version = excluded.version, position = excluded.position, workspace = excluded.workspace,
+             outline = excluded.outline",
             batch.chats.values().map(chat_row).collect(),
         );
         let relabelled = || batch.chats.values().filter(|touched| labels_before(touched) != &touched.after.labels);
@@ -81,6 +83,7 @@ fn chat_row(touched: &Touched) -> Vec<Value> {
         Value::Boolean(outline.erased),
         Value::unsigned(outline.version),
         Value::unsigned(touched.position),
+        outline.workspace.as_ref().and_then(|bound| bound.id.as_deref()).map_or(Value::Text(None), Value::text),
         json(outline.as_ref()),
     ]
 }

@@ -10,6 +10,7 @@ mod messages;
 mod turns;
 mod usage;
 mod work;
+mod workspaces;
 
 pub use chats::{ChatFilter, Parent};
 pub use inbox::{INBOX_MAX, InboxEntry, InboxFilter, Unread};

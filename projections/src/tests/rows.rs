@@ -2,7 +2,7 @@
 
 use verbatim_events::chat::Status;
 use verbatim_events::command::{Command, EditMessage};
-use verbatim_events::event::SettingsChanged;
+use verbatim_events::event::{SettingsChanged, WorkspaceBinding};
 use verbatim_events::ids::ChatId;
 use verbatim_events::part::Part;
 
@@ -26,6 +26,31 @@ async fn rows_agree_with_the_chats_whatever_happens_and_however_it_is_paged() {
         assert!(statuses.iter().any(|status| *status != Status::Waiting), "seed {seed} leaves everything at rest");
         assert_eq!(models.dead_letters(10).await.unwrap(), []);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_knows_who_works_in_it() {
+    let (mut world, place) = (World::new(), Place::new().await);
+    let models = place.open(world.log()).await;
+    let (one, two) = (world.begin("ann", "one").await, world.begin("bob", "two").await);
+    let bind = |id: Option<&str>| {
+        let workspace = WorkspaceBinding { id: id.map(str::to_owned), template_id: None, name: None, parameters: None };
+        let patch = SettingsChanged { workspace: Some(workspace), ..SettingsChanged::default() };
+        Command::ChangeSettings { patch, archived: None }
+    };
+    for (chat_id, id) in [(one, Some("w1")), (two, Some("w1"))] {
+        assert!(world.act(chat_id, &bind(id)).await);
+    }
+    models.catch_up().await.unwrap();
+    let mut both = vec![one, two];
+    both.sort();
+    assert_eq!(models.chats_in_workspace("w1").await.unwrap(), both);
+    for (chat_id, id) in [(one, Some("w2")), (two, None)] {
+        assert!(world.act(chat_id, &bind(id)).await);
+    }
+    models.catch_up().await.unwrap();
+    assert_eq!(models.chats_in_workspace("w1").await.unwrap(), []);
+    assert_eq!(models.chats_in_workspace("w2").await.unwrap(), [one]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -62,6 +62,11 @@ pub struct WorkspaceDiff {
 }
 
 impl WorkspaceDiff {
+    /// Not everything could be looked at or counted: at least so much differs.
+    pub fn is_partial(&self) -> bool {
+        self.more_files || self.is_uncounted
+    }
+
     /// What a chat remembers of it.
     pub fn status(&self) -> DiffStatus {
         DiffStatus {
@@ -69,6 +74,7 @@ impl WorkspaceDiff {
             files_changed: self.files.len() as u64,
             insertions: self.files.iter().map(|file| file.insertions).sum(),
             deletions: self.files.iter().map(|file| file.deletions).sum(),
+            partial: self.is_partial(),
         }
     }
 }
@@ -99,7 +105,8 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
 command -v git >/dev/null || {{ say no_git; end; }}
 t() {{ timeout -k 1 "$seconds" "$@"; }}
 if ! command -v timeout >/dev/null; then t() {{ "$@"; }}; fi
-late() {{ case $1 in 124|137|143) say slow; end;; esac; }}
+branch=
+late() {{ case $1 in 124|137|143) say slow "$branch"; end;; esac; }}
 g() {{ t {GIT} "$@"; }}
 seconds=3
 inside=$(g rev-parse --is-inside-work-tree); late $?
@@ -111,6 +118,7 @@ if [ "$inside" != true ]; then
 fi
 top=$(g rev-parse --show-toplevel); late $?
 cd "$top" || {{ say none; end; }}
+branch=$(g symbolic-ref -q --short HEAD | base64 -w 0)
 base=$(g rev-parse -q --verify 'HEAD^{{commit}}'); late $?
 [ -n "$base" ] || base=$(g hash-object -t tree /dev/null)
 own=$(g rev-parse --git-path index)
@@ -153,7 +161,7 @@ if [ {patch_bytes} -gt 0 ]; then
   [ "$ended" -eq 0 ] || cut=cut
 fi
 if [ -e "$w/more" ]; then more=more; fi
-say diff "$(g symbolic-ref -q --short HEAD | base64 -w 0)"
+say diff "$branch"
 {{ for field in names numbers patch; do head -c {NAMES_MAX_BYTES} "$w/$field" | base64 -w 0; echo; done
   printf '%s\n' "$more $uncounted $cut" | base64 -w 0; echo; }} | base64
 end
@@ -167,7 +175,10 @@ pub(super) enum NoDiff {
     /// There is no repository.
     NoRepository,
     /// Git has had its time, and has not even said which files differ.
-    TooSlow,
+    TooSlow {
+        /// The branch, if one is checked out and that much was said.
+        branch: Option<String>,
+    },
     /// In words.
     Failed(String),
 }
@@ -176,10 +187,12 @@ pub(super) enum NoDiff {
 pub(super) fn read(output: &str) -> Result<WorkspaceDiff, NoDiff> {
     let failed = |words: &str| NoDiff::Failed(words.to_owned());
     let told = Told::read(output).ok_or_else(|| failed("the workspace's answer is broken off"))?;
+    let branch = told.words.get(1).and_then(|word| base64_of(word)).map(|name| lossy(&name).trim().to_owned());
+    let branch = branch.filter(|name| !name.is_empty());
     match told.words.first().map(String::as_str) {
         Some("diff") => {}
         Some("none") => return Err(NoDiff::NoRepository),
-        Some("slow") => return Err(NoDiff::TooSlow),
+        Some("slow") => return Err(NoDiff::TooSlow { branch }),
         Some("no_git") => return Err(failed("there is no git in the workspace")),
         _ => return Err(failed("git fails in the workspace")),
     }
@@ -188,7 +201,6 @@ pub(super) fn read(output: &str) -> Result<WorkspaceDiff, NoDiff> {
     let mut field = || lines.next().and_then(base64_of).unwrap_or_default();
     let (names, numbers, patch) = (field(), field(), field());
     let flags = lossy(&field());
-    let branch = told.words.get(1).and_then(|word| base64_of(word)).map(|name| lossy(&name).trim().to_owned());
     let mut files = files(&names, &numbers);
     let is_flagged = |flag: &str| flags.split_whitespace().any(|one| one == flag);
     let more_files = files.len() > FILES_MAX || names.len() == NAMES_MAX_BYTES || is_flagged("more");
@@ -203,7 +215,7 @@ pub(super) fn read(output: &str) -> Result<WorkspaceDiff, NoDiff> {
         patch.truncate(error.valid_up_to());
     }
     Ok(WorkspaceDiff {
-        branch: branch.filter(|name| !name.is_empty()),
+        branch,
         files,
         more_files,
         patch: lossy(&patch),

@@ -106,10 +106,16 @@ impl Surveys {
     async fn look(&self, chat_id: ChatId) -> Result<(), String> {
         let Some(chat) = self.access.look(chat_id).await.map_err(|error| error.to_string())? else { return Ok(()) };
         let Some(workspace_id) = workspace_of(&chat).filter(|_| !chat.outline.erased) else { return Ok(()) };
-        let diff_status = match self.spaces.diff(workspace_id, false).await {
-            Ok(diff) => Some(diff.status()),
-            // A repository that is gone leaves nothing that could differ.
-            Err(DiffError::NoRepository) => chat.outline.diff_status.is_some().then(none_differ),
+        let diff = match chat.outline.diff_status {
+            Some(_) => self.spaces.diff(workspace_id, false).await,
+            None => self.spaces.diff_if_there(workspace_id, false).await,
+        };
+        let diff_status = match diff {
+            Ok(diff) => Some(Some(diff.status())),
+            // What is gone leaves nothing that could differ.
+            Err(DiffError::NoRepository | DiffError::Missing) => Some(None),
+            // What was known before may be so no more; that nothing was found out is said.
+            Err(DiffError::TooSlow { branch }) => Some(Some(nothing_found(branch))),
             Err(problem) => {
                 tracing::debug!(chat.id = %chat_id, %problem, "What changed in a workspace is not known.");
                 None
@@ -118,17 +124,25 @@ impl Surveys {
         let context = self.freshness(&chat, workspace_id).await;
         // Told only if it is news; whoever decides compares again.
         let patch = SettingsChanged {
-            diff_status: diff_status.filter(|status| Some(status) != chat.outline.diff_status.as_ref()),
+            diff_status: diff_status.filter(|found| *found != chat.outline.diff_status),
             context: context.filter(|mark| mark.freshness != chat.outline.context_freshness),
             ..SettingsChanged::default()
         };
-        if patch.is_empty() {
+        if patch.is_empty() || !self.is_still_in(chat_id, workspace_id).await {
             return Ok(());
         }
         let told = serde_json::to_vec(&patch).map_err(|error| error.to_string())?;
         let key = format!("survey-{chat_id}-{}-{}", chat.outline.version, &Digest::of(&told).to_string()[..16]);
         let command = Command::ChangeSettings { patch, archived: None };
         self.access.send(chat_id, command, key).await.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Whether a chat works where it did: what was seen of one workspace says nothing of another, which is looked at by itself.
+    async fn is_still_in(&self, chat_id: ChatId, workspace_id: &str) -> bool {
+        match self.access.look(chat_id).await {
+            Ok(Some(chat)) => workspace_of(&chat) == Some(workspace_id),
+            Ok(None) | Err(_) => false,
+        }
     }
 
     /// How the context files that prompts hold stand to those of the workspace; nothing where that cannot be found out.
@@ -181,8 +195,9 @@ impl Drop for Turn {
     }
 }
 
-fn none_differ() -> DiffStatus {
-    DiffStatus { branch: None, files_changed: 0, insertions: 0, deletions: 0 }
+/// There is a repository, and no more is known of it.
+fn nothing_found(branch: Option<String>) -> DiffStatus {
+    DiffStatus { branch, files_changed: 0, insertions: 0, deletions: 0, partial: true }
 }
 
 /// The workspace that a chat has.

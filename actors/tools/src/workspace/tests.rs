@@ -9,6 +9,7 @@ mod pieces;
 mod skills;
 #[path = "../../../../tests/support/coder.rs"]
 mod stand_in;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -154,7 +154,12 @@ impl WorkspaceTools {
     /// Looks at a chat's workspace now that a turn begins; `None` where it has none, or somebody looks at it already.
     pub fn turn_began(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
         workspace_of(chat)?;
-        let work = self.inner.surveys.noticed(chat.outline.id)?;
+        self.noticed(chat.outline.id)
+    }
+
+    /// Looks at a chat's workspace now that something happened to it; `None` where somebody looks at it already.
+    pub fn noticed(&self, chat_id: ChatId) -> Option<BoxFuture<'static, ()>> {
+        let work = self.inner.surveys.noticed(chat_id)?;
         Some(Box::pin(work))
     }
 

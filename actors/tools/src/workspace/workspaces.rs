@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 use verbatim_events::ids::ChatId;
@@ -34,16 +34,22 @@ pub enum DiffError {
     /// There is no repository in the workspace.
     #[error("there is no git repository in the workspace")]
     NoRepository,
-    /// There is no such workspace any more.
+    /// There is no such workspace any more, or it can never be reached again.
     #[error("the workspace is gone")]
     Missing,
     /// Git has had its time, and has not even said which files differ.
     #[error("git takes too long to say how the files differ")]
-    TooSlow,
+    TooSlow {
+        /// The branch, if one is checked out and that much was said.
+        branch: Option<String>,
+    },
     /// The workspace cannot be looked at now. In words for people.
     #[error("{0}")]
     Unavailable(String),
 }
+
+/// Who is told that a workspace was taken away.
+type Listener = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Templates, and who makes workspaces of them.
 pub struct Workspaces {
@@ -53,6 +59,7 @@ pub struct Workspaces {
     pub(super) pause: Arc<dyn Pause>,
     pub(super) locks: Locks,
     diffs: Shared<Result<WorkspaceDiff, DiffError>>,
+    gone: OnceLock<Listener>,
 }
 
 impl Workspaces {
@@ -63,7 +70,28 @@ impl Workspaces {
         pause: Arc<dyn Pause>,
     ) -> Workspaces {
         let provisioners = provisioners.into_iter().collect();
-        Workspaces { templates, provisioners, shell: None, pause, locks: Locks::default(), diffs: Shared::default() }
+        Workspaces {
+            templates,
+            provisioners,
+            shell: None,
+            pause,
+            locks: Locks::default(),
+            diffs: Shared::default(),
+            gone: OnceLock::new(),
+        }
+    }
+
+    /// From now on `listener` is told of each workspace that was taken away, by its id; perhaps more than once. The first
+    /// listener stays. It is told in passing, so it must not wait for anything.
+    pub fn when_gone(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+        // A second one would be the same server's.
+        let _ = self.gone.set(Box::new(listener));
+    }
+
+    fn tell_of_end(&self, id: &str) {
+        if let Some(listener) = self.gone.get() {
+            listener(id);
+        }
     }
 
     /// The same with a shell: commands can be run in the workspaces.
@@ -195,9 +223,35 @@ impl Workspaces {
     /// How a workspace's files differ from what was last committed to its repository; with the difference itself if that is
     /// wanted. Bounded in time. Whoever asks while git runs is told what the next run finds, with all others who wait for it.
     pub async fn diff(&self, id: &str, with_patch: bool) -> Result<WorkspaceDiff, DiffError> {
+        match self.diff_if_there(id, with_patch).await {
+            Err(DiffError::TooSlow { .. } | DiffError::Unavailable(_)) if self.is_lost(id).await => {
+                Err(DiffError::Missing)
+            }
+            found => found,
+        }
+    }
+
+    /// The same, where it does not matter whether a workspace that cannot be looked at will ever be there again.
+    pub(super) async fn diff_if_there(&self, id: &str, with_patch: bool) -> Result<WorkspaceDiff, DiffError> {
         let name = format!("diff {id}");
         let turn = self.locks.turn(&name);
         self.diffs.run(&format!("{with_patch} {id}"), turn, || self.diff_now(id, with_patch)).await
+    }
+
+    /// Whether nobody will ever work in a workspace again. One that rests, or whose maker cannot be asked now, may come back.
+    async fn is_lost(&self, id: &str) -> bool {
+        let Ok(maker) = self.maker_of(id) else { return true };
+        match maker.look(id).await {
+            Ok(view) => match view.status {
+                WorkspaceStatus::Deleted | WorkspaceStatus::Unreachable => true,
+                WorkspaceStatus::Running => view.agent_status == AgentStatus::NoAgent,
+                WorkspaceStatus::Building
+                | WorkspaceStatus::Stopping
+                | WorkspaceStatus::Stopped
+                | WorkspaceStatus::Failed => false,
+            },
+            Err(problem) => matches!(problem, ProvisionError::NotFound(_)),
+        }
     }
 
     async fn diff_now(&self, id: &str, with_patch: bool) -> Result<WorkspaceDiff, DiffError> {
@@ -210,13 +264,13 @@ impl Workspaces {
         let script = git::script(with_patch);
         let plan = self.maker_of(id).map_err(unavailable)?.command(id, &script, None).await;
         let output = shell.look(id, plan.map_err(unavailable)?, &script).await.map_err(|problem| match problem {
-            LookError::TooSlow => DiffError::TooSlow,
+            LookError::TooSlow => DiffError::TooSlow { branch: None },
             LookError::Failed(problem) => DiffError::Unavailable(problem),
         });
         match git::read(&output?) {
             Ok(diff) => Ok(diff),
             Err(NoDiff::NoRepository) => Err(DiffError::NoRepository),
-            Err(NoDiff::TooSlow) => Err(DiffError::TooSlow),
+            Err(NoDiff::TooSlow { branch }) => Err(DiffError::TooSlow { branch }),
             Err(NoDiff::Failed(problem)) => Err(DiffError::Unavailable(problem)),
         }
     }
@@ -227,11 +281,13 @@ impl Workspaces {
         let provisioner = self.maker_of(id)?;
         let view = provisioner.settle(id).await?;
         if view.status == WorkspaceStatus::Deleted {
+            self.tell_of_end(id);
             return Ok(view);
         }
         let root = self.root_of(id).await;
         self.end_in(root.as_deref()).await?;
         provisioner.delete(id).await?;
+        self.tell_of_end(id);
         // What was started meanwhile found its directory just before that went.
         self.end_in(root.as_deref()).await?;
         if let Some(shell) = &self.shell {

@@ -192,17 +192,21 @@ fn table() -> Vec<(Event, Value)> {
                 effort: Some("high".into()),
                 plan_mode: Some(false),
                 workspace: None,
-                diff_status: Some(DiffStatus { branch: None, files_changed: 1, insertions: 2, deletions: 3 }),
+                diff_status: Some(Some(diff_status())),
                 context: Some(ContextMark { message_id: 4, freshness: ContextFreshness::Changed }),
                 status_label: Some("Mended the loom".into()),
             }),
             json!({
                 "title": "Looms", "title_source": "user", "labels": {}, "pinned": true, "model": "demo",
                 "effort": "high", "plan_mode": false,
-                "diff_status": {"files_changed": 1, "insertions": 2, "deletions": 3},
+                "diff_status": {"files_changed": 1, "insertions": 2, "deletions": 3, "partial": true},
                 "context_dirty": true,
                 "status_label": "Mended the loom",
             }),
+        ),
+        (
+            Event::SettingsChanged(SettingsChanged { diff_status: Some(None), ..SettingsChanged::default() }),
+            json!({"diff_status": null}),
         ),
         (Event::ChatArchived(ChatArchived {}), json!({})),
         (Event::ChatUnarchived(ChatUnarchived {}), json!({})),
@@ -225,6 +229,10 @@ fn table() -> Vec<(Event, Value)> {
             json!({"purpose": "advice", "model": "demo", "usage": zero(), "cost_micros": 5, "attempt_id": 3}),
         ),
     ]
+}
+
+fn diff_status() -> DiffStatus {
+    DiffStatus { branch: None, files_changed: 1, insertions: 2, deletions: 3, partial: true }
 }
 
 #[test]

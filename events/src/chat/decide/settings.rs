@@ -4,6 +4,7 @@ use super::draft::{Decided, Draft};
 use crate::chat::{Chat, Outline, Status};
 use crate::event::{
     ChatArchived, ChatUnarchived, ContextFreshness, ContextMark, Event, SettingsChanged, TitleChange, TitleSource,
+    WorkspaceBinding,
 };
 
 pub(super) fn archive(draft: &mut Draft<'_>) -> Decided {
@@ -49,6 +50,11 @@ fn news(chat: &Chat, patch: &SettingsChanged) -> SettingsChanged {
         context,
         status_label,
     } = patch.clone();
+    let workspace = workspace.filter(|workspace| Some(workspace) != outline.workspace.as_ref());
+    let id_of = |binding: &WorkspaceBinding| binding.id.clone();
+    // What was known of another workspace says nothing about this one, and whoever reads the event alone is told so.
+    let is_another = workspace.as_ref().is_some_and(|new| new.id != outline.workspace.as_ref().and_then(id_of));
+    let diff_status = diff_status.or_else(|| is_another.then_some(None));
     SettingsChanged {
         title: title.filter(|change| is_new_title(outline, change)),
         labels: labels.filter(|labels| *labels != outline.labels),
@@ -56,8 +62,8 @@ fn news(chat: &Chat, patch: &SettingsChanged) -> SettingsChanged {
         model: model.filter(|model| Some(model) != outline.model.as_ref()),
         effort: effort.filter(|effort| Some(effort) != outline.effort.as_ref()),
         plan_mode: plan_mode.filter(|plan_mode| *plan_mode != outline.plan_mode),
-        workspace: workspace.filter(|workspace| Some(workspace) != outline.workspace.as_ref()),
-        diff_status: diff_status.filter(|diff_status| Some(diff_status) != outline.diff_status.as_ref()),
+        workspace,
+        diff_status: diff_status.filter(|found| *found != outline.diff_status || is_another && found.is_some()),
         context: context.filter(|mark| is_new_mark(chat, *mark)),
         // A label is of a turn that is over; a turn that has begun meanwhile will have its own.
         status_label: status_label

@@ -95,7 +95,7 @@ fn settings_change_in_one_event_and_what_is_so_already_is_left_out() {
             name: None,
             parameters: None,
         }),
-        diff_status: Some(DiffStatus { branch: None, files_changed: 2, insertions: 3, deletions: 1 }),
+        diff_status: Some(Some(diff_status())),
         context: None,
         status_label: Some("Explained monads".to_owned()),
     };
@@ -104,10 +104,46 @@ fn settings_change_in_one_event_and_what_is_so_already_is_left_out() {
     assert_eq!(events, [Event::SettingsChanged(news)]);
     let outline = story.outline();
     assert_eq!((outline.title.as_str(), outline.pinned, outline.effort.as_deref()), ("Monads", true, Some("low")));
-    assert_eq!((&outline.workspace, &outline.diff_status), (&patch.workspace, &patch.diff_status));
+    assert_eq!((&outline.workspace, &Some(outline.diff_status.clone())), (&patch.workspace, &patch.diff_status));
     let version = outline.version;
     assert_eq!(story.run(settings(patch)), Ok(Vec::new()));
     assert_eq!(story.outline().version, version);
+}
+
+fn diff_status() -> DiffStatus {
+    DiffStatus { branch: None, files_changed: 2, insertions: 3, deletions: 1, partial: false }
+}
+
+fn bound_to(id: Option<&str>) -> WorkspaceBinding {
+    WorkspaceBinding { id: id.map(str::to_owned), template_id: None, name: None, parameters: None }
+}
+
+#[test]
+fn a_diff_status_goes_once_and_with_its_workspace() {
+    let mut story = Story::answered();
+    let found = |diff_status| SettingsChanged { diff_status: Some(diff_status), ..SettingsChanged::default() };
+    let bind = |id| SettingsChanged { workspace: Some(bound_to(id)), ..SettingsChanged::default() };
+    let gone = Event::SettingsChanged(found(None));
+    assert_eq!(story.must(settings(found(None))), "", "there is none");
+    assert_eq!(story.run(settings(bind(Some("w1")))), Ok(vec![Event::SettingsChanged(bind(Some("w1")))]));
+    story.must(settings(found(Some(diff_status()))));
+    assert_eq!(story.run(settings(found(None))), Ok(vec![gone]));
+    assert_eq!(story.must(settings(found(None))), "");
+    assert_eq!(story.outline().diff_status, None);
+
+    story.must(settings(found(Some(diff_status()))));
+    let renamed = WorkspaceBinding { name: Some("another name".to_owned()), ..bound_to(Some("w1")) };
+    story.must(settings(SettingsChanged { workspace: Some(renamed), ..SettingsChanged::default() }));
+    assert_eq!(story.outline().diff_status, Some(diff_status()), "it is the same workspace");
+    // Another one is bound: the event itself says that what was known is gone.
+    let rebound = SettingsChanged { diff_status: Some(None), ..bind(Some("w2")) };
+    assert_eq!(story.run(settings(bind(Some("w2")))), Ok(vec![Event::SettingsChanged(rebound)]));
+    assert_eq!(story.outline().diff_status, None);
+    // What is said of the new one in the same breath counts, even if the old one was the same.
+    story.must(settings(found(Some(diff_status()))));
+    let both = SettingsChanged { diff_status: Some(Some(diff_status())), ..bind(Some("w3")) };
+    assert_eq!(story.run(settings(both.clone())), Ok(vec![Event::SettingsChanged(both)]));
+    assert_eq!(story.outline().diff_status, Some(diff_status()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::super::settings::CoderConfig;
 use super::super::template::TemplateConfig;
 use super::chats::Crash;
 use super::stand_in::{AgentMood, StandIn, TOKEN};
-use super::{Hasty, House, bad, context, contract, files, good, skills};
+use super::{Hasty, House, bad, context, contract, files, good, skills, survey};
 
 struct CoderHouse {
     house: House,
@@ -72,6 +72,8 @@ keeps! {
     context::context_files_are_read;
     context::a_change_of_a_context_file_is_noticed;
     context::files_that_nobody_could_read_are_read_when_they_can_be;
+    survey::what_is_known_of_a_workspace_goes_with_it;
+    survey::the_end_of_a_workspace_is_told;
 }
 
 #[tokio::test]
@@ -177,6 +179,19 @@ async fn a_workspace_whose_agent_is_gone_is_replaced() {
     let second = house.create("call-3").await.result;
     assert_eq!((&second["created"], &second["replaced"]), (&json!(true), &first["workspace_id"]));
     assert_eq!(coder.names().len(), 2, "what is in the first may still be wanted");
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_now_is_not_forgotten_and_what_never_can_is() {
+    let CoderHouse { house, coder, home: _home, .. } = coder().await;
+    good(house.create("call-1").await);
+    survey::know(&house);
+    coder.set(|moods| moods.agent = AgentMood::Lost);
+    assert!(survey::looked_at(&house).await.is_some(), "its agent may come back");
+    coder.set(|moods| moods.down = true);
+    assert!(survey::looked_at(&house).await.is_some(), "nobody can be asked");
+    coder.set(|moods| (moods.down, moods.agent) = (false, AgentMood::None));
+    assert_eq!(survey::looked_at(&house).await, None, "without an agent nothing in it can be looked at");
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ fn pin(house: &House, found: ContextFiles) {
     house.chats.change(&Command::CommitStep { attempt_id, step: Step::ContextLoaded { files, source } });
 }
 
-async fn until(house: &House, holds: impl Fn(&Chat) -> bool) -> Arc<Chat> {
+pub(super) async fn until(house: &House, holds: impl Fn(&Chat) -> bool) -> Arc<Chat> {
     let waiting = async {
         loop {
             let chat = house.chats.chat();

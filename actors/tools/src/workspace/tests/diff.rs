@@ -106,7 +106,8 @@ fn what_changed_since_the_last_commit_is_told_new_files_included() {
             ("new/it's \"new\"\t\u{e9}.txt", FileStatus::Added, 2, 0, false),
         ]
     );
-    let status = DiffStatus { branch: Some("main".into()), files_changed: 5, insertions: 5, deletions: 2 };
+    let status =
+        DiffStatus { branch: Some("main".into()), files_changed: 5, insertions: 5, deletions: 2, partial: false };
     assert_eq!(diff.status(), status);
     assert!(diff.patch.contains("--- a/a.txt\n+++ b/a.txt\n") && diff.patch.contains("\n-two\n+2\n"), "{}", diff.patch);
     assert!(!diff.patch_truncated && !diff.more_files);
@@ -124,7 +125,7 @@ fn one_new_file_that_git_refuses_hides_no_other() {
     let diff = repository.known();
     let paths: Vec<&str> = diff.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!((paths, diff.status().insertions), (vec!["b", "z"], 2));
-    assert!(diff.more_files, "a repository without a commit stays unseen");
+    assert!(diff.more_files && diff.status().partial, "a repository without a commit stays unseen");
     assert!(!diff.patch_truncated && !diff.is_uncounted);
 }
 
@@ -140,7 +141,7 @@ fn what_git_cannot_compare_is_told_as_partial_and_what_it_cannot_read_is_an_erro
     let diff = repository.known();
     let paths: Vec<&str> = diff.files.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, ["a.txt", "b.txt"]);
-    assert!(diff.is_uncounted && diff.patch_truncated);
+    assert!(diff.is_uncounted && diff.patch_truncated && diff.status().partial);
     std::fs::remove_file(repository.root().join(".git/index")).unwrap();
     std::fs::create_dir(repository.root().join(".git/index")).unwrap();
     assert!(matches!(repository.diff(true), Err(NoDiff::Failed(_))));
@@ -231,5 +232,7 @@ fn a_long_difference_is_cut_and_half_an_answer_is_none() {
     {
         assert!(matches!(read(broken), Err(NoDiff::Failed(_))), "{broken:?}");
     }
-    assert_eq!(read("VERBATIM slow\nVERBATIM.\n"), Err(NoDiff::TooSlow));
+    assert_eq!(read("VERBATIM slow \nVERBATIM.\n"), Err(NoDiff::TooSlow { branch: None }));
+    let branch = Some("main".to_owned());
+    assert_eq!(read("VERBATIM slow bWFpbgo=\nVERBATIM.\n"), Err(NoDiff::TooSlow { branch }));
 }

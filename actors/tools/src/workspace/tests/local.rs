@@ -9,7 +9,7 @@ use super::super::local::LocalProvisioner;
 use super::super::port::{ProvisionerKind, WorkspaceStatus};
 use super::super::template::TemplateConfig;
 use super::chats::Crash;
-use super::{Hasty, House, bad, context, contract, files, good, skills};
+use super::{Hasty, House, bad, context, contract, files, good, skills, survey};
 
 struct LocalHouse {
     house: House,
@@ -72,6 +72,8 @@ keeps! {
     context::context_files_are_read;
     context::a_change_of_a_context_file_is_noticed;
     context::files_that_nobody_could_read_are_read_when_they_can_be;
+    survey::what_is_known_of_a_workspace_goes_with_it;
+    survey::the_end_of_a_workspace_is_told;
 }
 
 #[tokio::test]
@@ -124,6 +126,8 @@ async fn a_workspace_whose_directory_is_gone_is_replaced() {
     std::fs::remove_dir_all(home.path().join("workspaces").join(&first).join("files")).unwrap();
     let view = house.spaces.look(&first).await.unwrap();
     assert_eq!((view.status, view.detail.as_deref()), (WorkspaceStatus::Unreachable, Some("its directory is gone")));
+    survey::know(&house);
+    assert_eq!(survey::looked_at(&house).await, None, "what was known of its files goes");
     assert_eq!(good(house.create("call-2").await)["replaced"], Value::String(first));
 }
 
