@@ -263,6 +263,31 @@ pub struct CreateChat {
     pub content: Vec<Part>,
 }
 
+impl CreateChat {
+    /// A user's root chat of which nothing is chosen.
+    pub fn new(id: ChatId, owner: impl Into<String>, content: Vec<Part>) -> CreateChat {
+        CreateChat {
+            id,
+            owner: owner.into(),
+            parent: None,
+            kind: ChildKind::User,
+            root: id,
+            title: None,
+            model: None,
+            effort: None,
+            system_prompt: None,
+            tools: Vec::new(),
+            server_tools: None,
+            mcp_servers: Vec::new(),
+            tool_policy: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            workspace: None,
+            plan_mode: false,
+            content,
+        }
+    }
+}
+
 /// What to do with a message for a chat that is busy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Busy {

@@ -148,6 +148,13 @@ pub struct Recorded {
     pub event: Event,
 }
 
+impl Recorded {
+    /// An event that is decided, and neither sealed nor appended.
+    pub fn decided(chat_id: ChatId, version: Version, recorded_at: DateTime<Utc>, event: Event) -> Recorded {
+        Recorded { position: 0, chat_id, version, recorded_at, hash: Digest::ZERO, event }
+    }
+}
+
 /// What a whole append's events share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::envelope::Recorded;
+use crate::event::MessageCommitted;
 use crate::form::FormCell;
 use crate::ids::{MessageId, QueuedId, TurnId};
 use crate::part::Part;
@@ -141,6 +143,75 @@ pub struct Message {
 }
 
 impl Message {
+    /// A message with nothing but who speaks, what, and where it came from. All may see it.
+    pub fn new(id: MessageId, role: Role, parts: Vec<Part>, origin: Origin, created_at: DateTime<Utc>) -> Message {
+        Message {
+            id,
+            role,
+            parts,
+            visibility: Visibility::Both,
+            origin,
+            author: None,
+            model: None,
+            effort: None,
+            usage: None,
+            finish_reason: None,
+            response_id: None,
+            compressed: false,
+            created_at,
+            turn_id: None,
+            queued_id: None,
+            form: FormCell::default(),
+        }
+    }
+
+    /// The server's own words to a model, in a user's place. They are part of a prompt and of no history.
+    pub fn synthetic(id: MessageId, text: impl Into<String>, created_at: DateTime<Utc>) -> Message {
+        let parts = vec![Part::text(text)];
+        Message { visibility: Visibility::Model, ..Message::new(id, Role::User, parts, Origin::Synthetic, created_at) }
+    }
+
+    /// The message that `recorded` brought into history in turn `turn_id`; `committed` is what it holds.
+    pub fn committed(recorded: &Recorded, committed: &MessageCommitted, turn_id: Option<TurnId>) -> Message {
+        let MessageCommitted {
+            role,
+            parts,
+            visibility,
+            origin,
+            author,
+            queued_id,
+            model,
+            effort,
+            usage,
+            cost_micros: _,
+            finish_reason,
+            response_id,
+            attempt_id: _,
+            first_part_ms: _,
+            refused_calls: _,
+            compressed,
+            context: _,
+        } = committed;
+        Message {
+            id: recorded.version,
+            role: *role,
+            parts: parts.clone(),
+            visibility: *visibility,
+            origin: *origin,
+            author: author.clone(),
+            model: model.clone(),
+            effort: effort.clone(),
+            usage: *usage,
+            finish_reason: *finish_reason,
+            response_id: response_id.clone(),
+            compressed: *compressed,
+            created_at: recorded.recorded_at,
+            turn_id,
+            queued_id: *queued_id,
+            form: FormCell::default(),
+        }
+    }
+
     /// The calls in it that somebody other than the provider must answer.
     pub fn open_call_ids(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(Part::open_call_id)

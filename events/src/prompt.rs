@@ -8,9 +8,8 @@ use std::sync::Arc;
 use crate::chat::{Chat, ChatFiles};
 use crate::error::ErrorKind;
 use crate::event::{Offer, ToolDefinition};
-use crate::form::FormCell;
 use crate::ids::MessageId;
-use crate::message::{Message, Origin, Role, Visibility};
+use crate::message::{Message, Origin, Role};
 use crate::model::{Continuation, Prompt};
 use crate::part::Part;
 
@@ -162,24 +161,9 @@ fn tools(chat: &Chat, server_tools: &[ToolDefinition]) -> Vec<ToolDefinition> {
 
 /// A user message of our own beside `neighbour`.
 fn words(text: &str, neighbour: Option<&Arc<Message>>, chat: &Chat) -> Arc<Message> {
-    Arc::new(Message {
-        id: neighbour.map_or(chat.outline.version, |message| message.id),
-        role: Role::User,
-        parts: vec![Part::text(text)],
-        visibility: Visibility::Model,
-        origin: Origin::Synthetic,
-        author: None,
-        model: None,
-        effort: None,
-        usage: None,
-        finish_reason: None,
-        response_id: None,
-        compressed: false,
-        created_at: neighbour.map_or(chat.outline.updated_at, |message| message.created_at),
-        turn_id: None,
-        queued_id: None,
-        form: FormCell::default(),
-    })
+    let outline = &chat.outline;
+    let (id, at) = neighbour.map_or((outline.version, outline.updated_at), |message| (message.id, message.created_at));
+    Arc::new(Message::synthetic(id, text, at))
 }
 
 #[cfg(test)]

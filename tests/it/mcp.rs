@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 use verbatim_events::chat::{Chat, evolve};
 use verbatim_events::envelope::Recorded;
-use verbatim_events::event::{ChatCreated, EffectClass, Event, TitleSource};
-use verbatim_events::ids::{ChatId, Digest};
+use verbatim_events::event::{ChatCreated, EffectClass, Event};
+use verbatim_events::ids::ChatId;
 use verbatim_events::tool::{CallKey, ToolAnswer, ToolInvocation};
 use verbatim_tools::mcp::{McpConfig, McpServers, McpTransport};
 
@@ -25,32 +25,8 @@ const CHAT: ChatId = ChatId(Uuid::from_u128(9));
 
 /// A chat that may use the server `s`.
 fn chat() -> Chat {
-    let created = ChatCreated {
-        owner: "ada".to_owned(),
-        parent: None,
-        root: CHAT,
-        title: "Tools".to_owned(),
-        title_source: TitleSource::Fallback,
-        model: None,
-        effort: None,
-        system_prompt: None,
-        tools: Vec::new(),
-        server_tools: None,
-        mcp_servers: vec!["s".to_owned()],
-        tool_policy: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        workspace: None,
-        plan_mode: false,
-        forked_from: None,
-    };
-    let recorded = Recorded {
-        position: 1,
-        chat_id: CHAT,
-        version: 1,
-        recorded_at: DateTime::UNIX_EPOCH,
-        hash: Digest::ZERO,
-        event: Event::ChatCreated(created),
-    };
+    let created = ChatCreated { mcp_servers: vec!["s".to_owned()], ..ChatCreated::new("ada", CHAT, "Tools") };
+    let recorded = Recorded::decided(CHAT, 1, DateTime::UNIX_EPOCH, Event::ChatCreated(created));
     evolve(None, &recorded).expect("a chat can be created")
 }
 

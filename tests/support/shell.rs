@@ -150,25 +150,7 @@ pub async fn create(handle: &Handle, content: &str) -> (ChatId, Answer) {
 /// A plain creation. A chat without a message has a title of its own: the first message would bring one else, in an event
 /// that most tests do not look for.
 pub fn new_chat(id: ChatId, content: Vec<Part>) -> CreateChat {
-    CreateChat {
-        id,
-        owner: "ann".to_owned(),
-        parent: None,
-        kind: verbatim_events::event::ChildKind::User,
-        root: id,
-        title: content.is_empty().then(|| "a chat".to_owned()),
-        model: None,
-        effort: None,
-        system_prompt: None,
-        tools: Vec::new(),
-        server_tools: None,
-        mcp_servers: Vec::new(),
-        tool_policy: Default::default(),
-        labels: Default::default(),
-        workspace: None,
-        plan_mode: false,
-        content,
-    }
+    CreateChat { title: content.is_empty().then(|| "a chat".to_owned()), ..CreateChat::new(id, "ann", content) }
 }
 
 /// Sends a message.

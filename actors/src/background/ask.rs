@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use uuid::Uuid;
 use verbatim_events::budget::Spent;
 use verbatim_events::chat::Chat;
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{UsagePurpose, UsageRecorded};
-use verbatim_events::message::{Message, Origin, Role, Visibility};
+use verbatim_events::message::Message;
 use verbatim_events::model::{CallIdentity, Prompt};
 use verbatim_events::part::{LivePart, Part};
 
@@ -75,7 +74,7 @@ pub(super) async fn ask(
     settings.provider_tools.clear();
     let prompt = Prompt {
         system: Some(instructions.to_owned()),
-        messages: vec![Arc::new(question(text, now))],
+        messages: vec![Arc::new(Message::synthetic(1, text, now))],
         ..Prompt::default()
     };
     let request = match provider.encode(&prompt, &settings, None) {
@@ -111,25 +110,4 @@ pub(super) async fn ask(
     });
     let said = std::mem::take(&mut *said.lock());
     Asked { said: Ok(said), spent }
-}
-
-fn question(text: String, now: DateTime<Utc>) -> Message {
-    Message {
-        id: 1,
-        role: Role::User,
-        parts: vec![Part::text(text)],
-        visibility: Visibility::Model,
-        origin: Origin::Synthetic,
-        author: None,
-        model: None,
-        effort: None,
-        usage: None,
-        finish_reason: None,
-        response_id: None,
-        compressed: false,
-        created_at: now,
-        turn_id: None,
-        queued_id: None,
-        form: Default::default(),
-    }
 }

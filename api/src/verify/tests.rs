@@ -56,23 +56,8 @@ impl<'a> Writer<'a> {
     /// A whole turn with the demo model's encoder; `lie` records another digest than that of the prompt.
     async fn turn(&mut self, lie: bool) {
         let create = CreateChat {
-            id: self.id,
-            owner: "ann".to_owned(),
-            parent: None,
-            kind: verbatim_events::event::ChildKind::User,
-            root: self.id,
-            title: None,
-            model: None,
-            effort: None,
             system_prompt: Some("Be brief.".to_owned()),
-            tools: Vec::new(),
-            server_tools: None,
-            mcp_servers: Vec::new(),
-            tool_policy: Default::default(),
-            labels: Default::default(),
-            workspace: None,
-            plan_mode: false,
-            content: vec![Part::text("Hello")],
+            ..CreateChat::new(self.id, "ann", vec![Part::text("Hello")])
         };
         let settings = ModelSettings {
             name: "demo".to_owned(),

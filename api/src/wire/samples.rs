@@ -7,7 +7,7 @@ use verbatim_events::chat::{Chat, Outline, evolve};
 use verbatim_events::envelope::{Actor, Cause, NewEvent, Recorded};
 use verbatim_events::event::{ChatCreated, Event, MessageCommitted, TitleSource, TurnReason, TurnStarted};
 use verbatim_events::ids::{ChatId, Digest, Version};
-use verbatim_events::message::{Origin, Role, Visibility};
+use verbatim_events::message::{Origin, Role};
 use verbatim_events::part::Part;
 use verbatim_events::wire::seal;
 
@@ -24,22 +24,10 @@ pub fn chat_id() -> ChatId {
 /// The beginning of a chat of Ada's.
 pub fn created() -> Event {
     Event::ChatCreated(ChatCreated {
-        owner: "ada".into(),
-        parent: None,
-        root: chat_id(),
-        title: "Engines".into(),
         title_source: TitleSource::User,
-        model: None,
-        effort: None,
         system_prompt: Some("the prompt's secret".into()),
-        tools: Vec::new(),
-        server_tools: None,
-        mcp_servers: Vec::new(),
-        tool_policy: Default::default(),
         labels: [("team".to_owned(), "engines".to_owned())].into(),
-        workspace: None,
-        plan_mode: false,
-        forked_from: None,
+        ..ChatCreated::new("ada", chat_id(), "Engines")
     })
 }
 
@@ -50,25 +38,8 @@ pub fn turn_started() -> Event {
 
 /// A message of Ada's.
 pub fn said(text: &str) -> MessageCommitted {
-    MessageCommitted {
-        role: Role::User,
-        parts: vec![Part::text(text)],
-        visibility: Visibility::Both,
-        origin: Origin::User,
-        author: Some("ada".into()),
-        queued_id: None,
-        model: None,
-        effort: None,
-        usage: None,
-        cost_micros: None,
-        finish_reason: None,
-        response_id: None,
-        attempt_id: None,
-        first_part_ms: None,
-        refused_calls: Default::default(),
-        compressed: false,
-        context: None,
-    }
+    let parts = vec![Part::text(text)];
+    MessageCommitted { author: Some("ada".into()), ..MessageCommitted::new(Role::User, parts, Origin::User) }
 }
 
 /// An event of this version, a second after the one before it.

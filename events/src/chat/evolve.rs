@@ -11,7 +11,6 @@ use crate::envelope::Recorded;
 use crate::event::{
     ChatCreated, ContextSource, Event, MessageCommitted, MessageQueued, PromotedTo, QueuedMessagePromoted,
 };
-use crate::form::FormCell;
 use crate::ids::{ChatId, Digest, MessageId, QueuedId, Version};
 use crate::message::{Message, Origin, Role};
 use crate::spending::add_to_share;
@@ -180,24 +179,8 @@ impl Chat {
     }
 
     fn message_committed(&mut self, recorded: &Recorded, committed: &MessageCommitted) {
-        let message = Message {
-            id: recorded.version,
-            role: committed.role,
-            parts: committed.parts.clone(),
-            visibility: committed.visibility,
-            origin: committed.origin,
-            author: committed.author.clone(),
-            model: committed.model.clone(),
-            effort: committed.effort.clone(),
-            usage: committed.usage,
-            finish_reason: committed.finish_reason,
-            response_id: committed.response_id.clone(),
-            compressed: committed.compressed,
-            created_at: recorded.recorded_at,
-            turn_id: self.outline.turn.as_ref().map(|turn| turn.id),
-            queued_id: committed.queued_id,
-            form: FormCell::default(),
-        };
+        let turn_id = self.outline.turn.as_ref().map(|turn| turn.id);
+        let message = Message::committed(recorded, committed, turn_id);
         if message.role == Role::Tool {
             self.forget_answered(&message);
         }

@@ -111,6 +111,30 @@ pub struct ChatCreated {
     pub forked_from: Option<ForkOrigin>,
 }
 
+impl ChatCreated {
+    /// The beginning of a root chat of which nothing was chosen; its title is a fallback.
+    pub fn new(owner: impl Into<String>, chat_id: ChatId, title: impl Into<String>) -> ChatCreated {
+        ChatCreated {
+            owner: owner.into(),
+            parent: None,
+            root: chat_id,
+            title: title.into(),
+            title_source: TitleSource::Fallback,
+            model: None,
+            effort: None,
+            system_prompt: None,
+            tools: Vec::new(),
+            server_tools: None,
+            mcp_servers: Vec::new(),
+            tool_policy: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            workspace: None,
+            plan_mode: false,
+            forked_from: None,
+        }
+    }
+}
+
 /// Where a chat's first messages are from: another chat, as it was after one of its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

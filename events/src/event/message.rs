@@ -62,6 +62,31 @@ pub struct MessageCommitted {
     pub context: Option<ContextSource>,
 }
 
+impl MessageCommitted {
+    /// A message with nothing but who speaks, what, and where it came from. All may see it.
+    pub fn new(role: Role, parts: Vec<Part>, origin: Origin) -> MessageCommitted {
+        MessageCommitted {
+            role,
+            parts,
+            visibility: Visibility::Both,
+            origin,
+            author: None,
+            queued_id: None,
+            model: None,
+            effort: None,
+            usage: None,
+            cost_micros: None,
+            finish_reason: None,
+            response_id: None,
+            attempt_id: None,
+            first_part_ms: None,
+            refused_calls: BTreeMap::new(),
+            compressed: false,
+            context: None,
+        }
+    }
+}
+
 /// Why messages were withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

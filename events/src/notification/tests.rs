@@ -8,26 +8,17 @@ use super::*;
 use crate::chat::Outline;
 use crate::envelope::Recorded;
 use crate::event::{ActionRequired, ChatCreated, TurnReason, TurnStarted};
-use crate::ids::{ChatId, Digest};
+use crate::ids::ChatId;
 use crate::message::Usage;
 
 /// A chat in its first turn.
 fn chat(parent: Option<ChatId>) -> Outline {
     let id = ChatId(Uuid::from_u128(1));
-    let created = json!({"owner": "ann", "root": id, "title": "Engines", "title_source": "fallback"});
-    let mut created: ChatCreated = serde_json::from_value(created).expect("the least that a chat is made of");
-    created.parent = parent;
+    let created = ChatCreated { parent, ..ChatCreated::new("ann", id, "Engines") };
     let events = [Event::ChatCreated(created), Event::TurnStarted(TurnStarted { reason: TurnReason::Message })];
     let mut outline = None;
     for (index, event) in events.into_iter().enumerate() {
-        let recorded = Recorded {
-            position: 0,
-            chat_id: id,
-            version: index as u64 + 1,
-            recorded_at: DateTime::<Utc>::UNIX_EPOCH,
-            hash: Digest::ZERO,
-            event,
-        };
+        let recorded = Recorded::decided(id, index as u64 + 1, DateTime::<Utc>::UNIX_EPOCH, event);
         outline = Some(Outline::apply(outline, &recorded).expect("a chat may begin like this"));
     }
     outline.expect("there were events")

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -7,7 +5,6 @@ use super::*;
 use crate::chat::{decide, evolve};
 use crate::command::{Busy, Command, Context, CreateChat, EditMessage, SendMessage};
 use crate::error::{ChatError, ErrorKind};
-use crate::ids::Digest;
 use crate::limits::Limits;
 use crate::part::Part;
 
@@ -24,42 +21,15 @@ fn run(chat: &mut Option<Chat>, command: Command) -> Outcome {
     let context = Context { now: NOW, limits: &limits };
     let events = decide(before.as_ref(), &command, context).expect("an allowed command");
     let version = before.as_ref().map_or(0, |chat| chat.outline.version);
-    let recorded: Vec<Recorded> = (version + 1..)
-        .zip(events)
-        .map(|(version, event)| Recorded {
-            position: 0,
-            chat_id: id(),
-            version,
-            recorded_at: NOW,
-            hash: Digest::ZERO,
-            event,
-        })
-        .collect();
+    let recorded: Vec<Recorded> =
+        (version + 1..).zip(events).map(|(version, event)| Recorded::decided(id(), version, NOW, event)).collect();
     let after = recorded.iter().fold(before.clone(), |chat, recorded| Some(evolve(chat, recorded).expect("legal")));
     *chat = after;
     Outcome::of(before.as_ref(), &recorded, chat.as_ref().expect("a chat"))
 }
 
 fn create(text: Option<&str>) -> Command {
-    Command::CreateChat(Box::new(CreateChat {
-        id: id(),
-        owner: "ada".to_owned(),
-        parent: None,
-        kind: crate::event::ChildKind::User,
-        root: id(),
-        title: None,
-        model: None,
-        effort: None,
-        system_prompt: None,
-        tools: vec![],
-        server_tools: None,
-        mcp_servers: vec![],
-        tool_policy: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        workspace: None,
-        plan_mode: false,
-        content: text.map(Part::text).into_iter().collect(),
-    }))
+    Command::CreateChat(Box::new(CreateChat::new(id(), "ada", text.map(Part::text).into_iter().collect())))
 }
 
 fn send(text: &str) -> Command {

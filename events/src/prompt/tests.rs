@@ -7,8 +7,9 @@ use super::*;
 use crate::chat::{PendingRetry, evolve};
 use crate::envelope::Recorded;
 use crate::error::ChatError;
-use crate::event::{ChatCreated, Event, TitleSource};
+use crate::event::{ChatCreated, Event};
 use crate::ids::{ChatId, Digest};
+use crate::message::Visibility;
 
 fn offer(tools: impl IntoIterator<Item = ToolDefinition>) -> Offer {
     Offer { tools: tools.into_iter().collect(), guidance: None }
@@ -18,31 +19,11 @@ fn offer(tools: impl IntoIterator<Item = ToolDefinition>) -> Offer {
 fn chat(history: impl IntoIterator<Item = Message>) -> Chat {
     let id = ChatId(Uuid::from_u128(1));
     let created = ChatCreated {
-        owner: "ada".to_owned(),
-        parent: None,
-        root: id,
-        title: "New chat".to_owned(),
-        title_source: TitleSource::Fallback,
-        model: None,
-        effort: None,
         system_prompt: Some("Be brief.".to_owned()),
         tools: vec![tool("get_time"), tool("ask_colour")],
-        server_tools: None,
-        mcp_servers: vec![],
-        tool_policy: Default::default(),
-        labels: Default::default(),
-        workspace: None,
-        plan_mode: false,
-        forked_from: None,
+        ..ChatCreated::new("ada", id, "New chat")
     };
-    let recorded = Recorded {
-        position: 1,
-        chat_id: id,
-        version: 1,
-        recorded_at: DateTime::UNIX_EPOCH,
-        hash: Digest::ZERO,
-        event: Event::ChatCreated(created),
-    };
+    let recorded = Recorded::decided(id, 1, DateTime::UNIX_EPOCH, Event::ChatCreated(created));
     let mut chat = evolve(None, &recorded).expect("a creation");
     history.into_iter().for_each(|message| chat.history.push(Arc::new(message)));
     chat
@@ -58,24 +39,7 @@ fn message(id: MessageId, role: Role, parts: Vec<Part>) -> Message {
         Role::Tool => Origin::Tool,
         Role::User | Role::System => Origin::User,
     };
-    Message {
-        id,
-        role,
-        parts,
-        visibility: Visibility::Both,
-        origin,
-        author: None,
-        model: None,
-        effort: None,
-        usage: None,
-        finish_reason: None,
-        response_id: None,
-        compressed: false,
-        created_at: DateTime::UNIX_EPOCH,
-        turn_id: None,
-        queued_id: None,
-        form: Default::default(),
-    }
+    Message::new(id, role, parts, origin, DateTime::UNIX_EPOCH)
 }
 
 fn user(id: MessageId, text: &str) -> Message {

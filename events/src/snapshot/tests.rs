@@ -5,7 +5,7 @@ use crate::chat::evolve;
 use crate::envelope::Cause;
 use crate::envelope::{Actor, Stored};
 use crate::event::{ChatCreated, Event, MessageCommitted, TitleSource, TurnReason, TurnStarted};
-use crate::message::{Origin, Role, Visibility};
+use crate::message::{Origin, Role};
 use crate::part::Part;
 use crate::wire;
 
@@ -13,42 +13,13 @@ use crate::wire;
 fn chat(parts: Vec<Part>) -> Chat {
     let chat_id = ChatId(uuid::Uuid::from_u128(5));
     let created = ChatCreated {
-        owner: "ada".to_owned(),
-        parent: None,
-        root: chat_id,
-        title: "Numbers".to_owned(),
         title_source: TitleSource::User,
-        model: None,
-        effort: None,
         system_prompt: Some("Be exact.".to_owned()),
-        tools: Vec::new(),
         server_tools: Some(Vec::new()),
-        mcp_servers: Vec::new(),
-        tool_policy: Default::default(),
-        labels: Default::default(),
-        workspace: None,
-        plan_mode: false,
-        forked_from: None,
+        ..ChatCreated::new("ada", chat_id, "Numbers")
     };
-    let said = MessageCommitted {
-        role: Role::User,
-        parts,
-        visibility: Visibility::Both,
-        origin: Origin::User,
-        author: Some("ada".to_owned()),
-        queued_id: None,
-        model: None,
-        effort: None,
-        usage: None,
-        cost_micros: None,
-        finish_reason: None,
-        response_id: None,
-        attempt_id: None,
-        first_part_ms: None,
-        refused_calls: Default::default(),
-        compressed: false,
-        context: None,
-    };
+    let said =
+        MessageCommitted { author: Some("ada".to_owned()), ..MessageCommitted::new(Role::User, parts, Origin::User) };
     let events = vec![
         Event::ChatCreated(created),
         Event::TurnStarted(TurnStarted { reason: TurnReason::Message }),

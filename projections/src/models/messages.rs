@@ -1,9 +1,6 @@
 //! Messages: one row per committed message. A withdrawn one stays and says which event withdrew it; an erased chat's go.
 
-use verbatim_events::envelope::Recorded;
-use verbatim_events::event::{Event, MessageCommitted};
-use verbatim_events::form::FormCell;
-use verbatim_events::ids::TurnId;
+use verbatim_events::event::Event;
 use verbatim_events::message::Message;
 
 use super::{Column, Kind, PAGE_ROWS, Projection, Table, column, erased, id, json, key, name};
@@ -74,47 +71,6 @@ fn message_row(step: &Step) -> Option<Vec<Value>> {
         name(&committed.visibility),
         name(&committed.origin),
         Value::optional_unsigned(step.turn_id),
-        json(&message(recorded, committed, step.turn_id)),
+        json(&Message::committed(recorded, committed, step.turn_id)),
     ])
-}
-
-/// The message as readers see it: what the chat's own state holds.
-fn message(recorded: &Recorded, committed: &MessageCommitted, turn_id: Option<TurnId>) -> Message {
-    let MessageCommitted {
-        role,
-        parts,
-        visibility,
-        origin,
-        author,
-        queued_id,
-        model,
-        effort,
-        usage,
-        cost_micros: _,
-        finish_reason,
-        response_id,
-        attempt_id: _,
-        first_part_ms: _,
-        refused_calls: _,
-        compressed,
-        context: _,
-    } = committed;
-    Message {
-        id: recorded.version,
-        role: *role,
-        parts: parts.clone(),
-        visibility: *visibility,
-        origin: *origin,
-        author: author.clone(),
-        model: model.clone(),
-        effort: effort.clone(),
-        usage: *usage,
-        finish_reason: *finish_reason,
-        response_id: response_id.clone(),
-        compressed: *compressed,
-        created_at: recorded.recorded_at,
-        turn_id,
-        queued_id: *queued_id,
-        form: FormCell::default(),
-    }
 }

@@ -1,41 +1,14 @@
-use std::collections::BTreeMap;
-
 use chrono::DateTime;
 use uuid::Uuid;
 use verbatim_events::envelope::Recorded;
-use verbatim_events::event::{ChatCreated, Event, TitleSource};
-use verbatim_events::ids::Digest;
+use verbatim_events::event::{ChatCreated, Event};
 
 use super::*;
 
 fn outline(number: u128) -> Arc<Outline> {
     let chat_id = ChatId(Uuid::from_u128(number));
-    let created = ChatCreated {
-        owner: "ann".to_owned(),
-        parent: None,
-        root: chat_id,
-        title: String::new(),
-        title_source: TitleSource::Fallback,
-        model: None,
-        effort: None,
-        system_prompt: None,
-        tools: Vec::new(),
-        server_tools: None,
-        mcp_servers: Vec::new(),
-        tool_policy: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        workspace: None,
-        plan_mode: false,
-        forked_from: None,
-    };
-    let recorded = Recorded {
-        position: 1,
-        chat_id,
-        version: 1,
-        recorded_at: DateTime::UNIX_EPOCH,
-        hash: Digest::ZERO,
-        event: Event::ChatCreated(created),
-    };
+    let created = Event::ChatCreated(ChatCreated::new("ann", chat_id, ""));
+    let recorded = Recorded::decided(chat_id, 1, DateTime::UNIX_EPOCH, created);
     Arc::new(Outline::apply(None, &recorded).unwrap())
 }
 

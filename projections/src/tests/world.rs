@@ -86,29 +86,12 @@ impl World {
 
     pub async fn begin_with(&mut self, owner: &str, text: &str, change: impl FnOnce(&mut CreateChat)) -> ChatId {
         let id = ChatId(self.fresh_id());
-        let mut create = CreateChat {
-            id,
-            owner: owner.to_owned(),
-            parent: None,
-            kind: verbatim_events::event::ChildKind::User,
-            root: id,
-            title: None,
-            model: None,
-            effort: None,
-            system_prompt: None,
-            tools: vec![ToolDefinition {
-                name: "lookup".to_owned(),
-                description: "Looks something up.".to_owned(),
-                parameters: json!({"type": "object"}),
-            }],
-            server_tools: None,
-            mcp_servers: Vec::new(),
-            tool_policy: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            workspace: None,
-            plan_mode: false,
-            content: vec![Part::text(text)],
+        let lookup = ToolDefinition {
+            name: "lookup".to_owned(),
+            description: "Looks something up.".to_owned(),
+            parameters: json!({"type": "object"}),
         };
+        let mut create = CreateChat { tools: vec![lookup], ..CreateChat::new(id, owner, vec![Part::text(text)]) };
         change(&mut create);
         assert!(self.act(id, &Command::CreateChat(Box::new(create))).await, "a chat can be made");
         id

@@ -6,36 +6,12 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use verbatim_events::event::RequestRecipe;
 use verbatim_events::ids::{AttemptId, ChatId};
-use verbatim_events::message::{FinishReason, Message, Origin, Role, Visibility};
+use verbatim_events::message::{FinishReason, Message, Role};
 use verbatim_events::part::{LivePart, Part};
 
 use super::directive::{Directives, Fail, parse};
 use super::*;
-
-fn message(role: Role, parts: Vec<Part>) -> Arc<Message> {
-    Arc::new(Message {
-        id: 1,
-        role,
-        parts,
-        visibility: Visibility::Both,
-        origin: Origin::User,
-        author: None,
-        model: None,
-        effort: None,
-        usage: None,
-        finish_reason: None,
-        response_id: None,
-        compressed: false,
-        created_at: DateTime::UNIX_EPOCH,
-        turn_id: None,
-        queued_id: None,
-        form: Default::default(),
-    })
-}
-
-fn user(text: &str) -> Arc<Message> {
-    message(Role::User, vec![Part::text(text)])
-}
+use crate::testing::{message, user};
 
 fn prompt(messages: Vec<Arc<Message>>) -> Prompt {
     Prompt { system: Some("Be kind.".into()), messages, tools: Vec::new(), ..Prompt::default() }

@@ -14,7 +14,7 @@ use verbatim_events::error::{CallError, ErrorKind};
 use verbatim_events::event::ToolDefinition;
 use verbatim_events::ids::Digest;
 use verbatim_events::log::BoxFuture;
-use verbatim_events::message::{FinishReason, Message, Origin, Role, Visibility};
+use verbatim_events::message::{Message, Origin, Role};
 use verbatim_events::model::{EncodedRequest, FileSource, ModelFinished, ModelProvider, ModelSettings, Prompt};
 use verbatim_events::part::{FileContent, LivePart, Part};
 
@@ -164,28 +164,12 @@ pub(crate) fn by_provider(part: Part, fields: Option<Value>) -> Part {
 }
 
 pub(crate) fn message(role: Role, parts: Vec<Part>) -> Arc<Message> {
-    Arc::new(Message {
-        id: 1,
-        role,
-        parts,
-        visibility: Visibility::Both,
-        origin: match role {
-            Role::Assistant => Origin::Model,
-            Role::Tool => Origin::Tool,
-            Role::User | Role::System => Origin::User,
-        },
-        author: None,
-        model: None,
-        effort: None,
-        usage: None,
-        finish_reason: None::<FinishReason>,
-        response_id: None,
-        compressed: false,
-        created_at: DateTime::UNIX_EPOCH,
-        turn_id: None,
-        queued_id: None,
-        form: Default::default(),
-    })
+    let origin = match role {
+        Role::Assistant => Origin::Model,
+        Role::Tool => Origin::Tool,
+        Role::User | Role::System => Origin::User,
+    };
+    Arc::new(Message::new(1, role, parts, origin, DateTime::UNIX_EPOCH))
 }
 
 pub(crate) fn user(text: &str) -> Arc<Message> {

@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use verbatim_events::chat::{Chat, evolve};
 use verbatim_events::envelope::Recorded;
-use verbatim_events::event::Offer;
-use verbatim_events::event::{ChatCreated, Event, TitleSource};
+use verbatim_events::event::{ChatCreated, Event, Offer};
 use verbatim_events::ids::{ChatId, Digest};
 use verbatim_events::message::{Message, Role, Visibility};
 use verbatim_events::model::Prompt;
@@ -40,36 +39,13 @@ pub(crate) fn any_provider_tools(search: Value) -> impl Strategy<Value = Vec<Val
 
 fn chat(has_tools: bool) -> Chat {
     let id = ChatId(Uuid::from_u128(1));
+    let tools = [tool("look", json!({})), tool("find", json!({ "type": "object" }))];
     let created = ChatCreated {
-        owner: "ada".to_owned(),
-        parent: None,
-        root: id,
-        title: "New chat".to_owned(),
-        title_source: TitleSource::Fallback,
-        model: None,
-        effort: None,
         system_prompt: Some("Be brief.".to_owned()),
-        tools: if has_tools {
-            vec![tool("look", json!({})), tool("find", json!({ "type": "object" }))]
-        } else {
-            vec![]
-        },
-        server_tools: None,
-        mcp_servers: vec![],
-        tool_policy: Default::default(),
-        labels: Default::default(),
-        workspace: None,
-        plan_mode: false,
-        forked_from: None,
+        tools: tools.into_iter().filter(|_| has_tools).collect(),
+        ..ChatCreated::new("ada", id, "New chat")
     };
-    let recorded = Recorded {
-        position: 1,
-        chat_id: id,
-        version: 1,
-        recorded_at: DateTime::UNIX_EPOCH,
-        hash: Digest::ZERO,
-        event: Event::ChatCreated(created),
-    };
+    let recorded = Recorded::decided(id, 1, DateTime::UNIX_EPOCH, Event::ChatCreated(created));
     evolve(None, &recorded).expect("a creation")
 }
 

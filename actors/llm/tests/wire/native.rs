@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use verbatim_events::error::{CallError, ErrorKind};
 use verbatim_events::ids::ChatId;
-use verbatim_events::message::{FinishReason, Message, Origin, Role, Visibility};
+use verbatim_events::message::{FinishReason, Message, Origin, Role};
 use verbatim_events::model::{
     CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
@@ -70,24 +70,7 @@ fn provider(speech: Speech, base_url: &str, api_key: Option<&str>) -> Box<dyn Mo
 }
 
 fn request(provider: &dyn ModelProvider, provider_model: &str) -> EncodedRequest {
-    let message = Message {
-        id: 1,
-        role: Role::User,
-        parts: vec![Part::text("Hallo")],
-        visibility: Visibility::Both,
-        origin: Origin::User,
-        author: None,
-        model: None,
-        effort: None,
-        usage: None,
-        finish_reason: None,
-        response_id: None,
-        compressed: false,
-        created_at: DateTime::UNIX_EPOCH,
-        turn_id: None,
-        queued_id: None,
-        form: Default::default(),
-    };
+    let message = Message::new(1, Role::User, vec![Part::text("Hallo")], Origin::User, DateTime::UNIX_EPOCH);
     let prompt = Prompt {
         system: Some("Be brief.".into()),
         messages: vec![Arc::new(message)],

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 use verbatim_events::chat::Chat;
 use verbatim_events::event::{ToolDefinition, UsagePurpose, UsageRecorded};
-use verbatim_events::message::{Message, Origin, Role, Usage, Visibility};
+use verbatim_events::message::{Message, Role, Usage};
 use verbatim_events::model::{CallIdentity, ModelProvider, ModelSettings, Prompt};
 use verbatim_events::part::{LivePart, Part};
 use verbatim_events::tool::{OutputSink, ToolAnswer, ToolInvocation};
@@ -187,24 +187,7 @@ fn prompt(chat: &Chat, question: &str) -> Prompt {
     let kept = kept.count();
     lines.drain(..lines.len() - kept);
     let text = format!("The conversation:\n\n{}\n\nThe assistant's question:\n\n{question}", lines.join("\n"));
-    let message = Message {
-        id: chat.outline.version,
-        role: Role::User,
-        parts: vec![Part::text(text)],
-        visibility: Visibility::Model,
-        origin: Origin::Synthetic,
-        author: None,
-        model: None,
-        effort: None,
-        usage: None,
-        finish_reason: None,
-        response_id: None,
-        compressed: false,
-        created_at: chat.outline.updated_at,
-        turn_id: None,
-        queued_id: None,
-        form: Default::default(),
-    };
+    let message = Message::synthetic(chat.outline.version, text, chat.outline.updated_at);
     Prompt {
         system: Some(INSTRUCTIONS.to_owned()),
         messages: vec![Arc::new(message)],

@@ -5,7 +5,6 @@ mod elsewhere;
 mod peer;
 mod programs;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +13,8 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 use verbatim_events::chat::{Chat, evolve};
 use verbatim_events::envelope::Recorded;
-use verbatim_events::event::{ChatCreated, Event, TitleSource};
-use verbatim_events::ids::{ChatId, Digest};
+use verbatim_events::event::{ChatCreated, Event};
+use verbatim_events::ids::ChatId;
 use verbatim_events::tool::{CallKey, OutputSink, ToolInvocation};
 
 /// A wait that only a fault makes longer.
@@ -24,32 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A chat that names these servers.
 fn chat(servers: &[&str]) -> Chat {
     let id = ChatId(Uuid::from_u128(7));
-    let created = ChatCreated {
-        owner: "ada".to_owned(),
-        parent: None,
-        root: id,
-        title: "Tools".to_owned(),
-        title_source: TitleSource::Fallback,
-        model: None,
-        effort: None,
-        system_prompt: None,
-        tools: Vec::new(),
-        server_tools: None,
-        mcp_servers: servers.iter().map(|name| (*name).to_owned()).collect(),
-        tool_policy: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        workspace: None,
-        plan_mode: false,
-        forked_from: None,
-    };
-    let recorded = Recorded {
-        position: 1,
-        chat_id: id,
-        version: 1,
-        recorded_at: DateTime::UNIX_EPOCH,
-        hash: Digest::ZERO,
-        event: Event::ChatCreated(created),
-    };
+    let servers = servers.iter().map(|name| (*name).to_owned()).collect();
+    let created = ChatCreated { mcp_servers: servers, ..ChatCreated::new("ada", id, "Tools") };
+    let recorded = Recorded::decided(id, 1, DateTime::UNIX_EPOCH, Event::ChatCreated(created));
     evolve(None, &recorded).expect("a chat can be created")
 }
 

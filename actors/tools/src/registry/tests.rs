@@ -1,12 +1,10 @@
-use std::collections::BTreeMap;
-
 use chrono::DateTime;
 use serde_json::json;
 use uuid::Uuid;
 use verbatim_events::chat::evolve;
 use verbatim_events::envelope::Recorded;
-use verbatim_events::event::{ChatCreated, Event, TitleSource};
-use verbatim_events::ids::{ChatId, Digest};
+use verbatim_events::event::{ChatCreated, Event};
+use verbatim_events::ids::ChatId;
 
 use super::*;
 
@@ -46,33 +44,9 @@ fn registry() -> Registry {
 
 fn chat(change: impl FnOnce(&mut ChatCreated)) -> Chat {
     let id = ChatId(Uuid::from_u128(1));
-    let mut created = ChatCreated {
-        owner: "ada".to_owned(),
-        parent: None,
-        root: id,
-        title: "New chat".to_owned(),
-        title_source: TitleSource::Fallback,
-        model: None,
-        effort: None,
-        system_prompt: None,
-        tools: vec![],
-        server_tools: None,
-        mcp_servers: vec![],
-        tool_policy: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        workspace: None,
-        plan_mode: false,
-        forked_from: None,
-    };
+    let mut created = ChatCreated::new("ada", id, "New chat");
     change(&mut created);
-    let recorded = Recorded {
-        position: 1,
-        chat_id: id,
-        version: 1,
-        recorded_at: DateTime::UNIX_EPOCH,
-        hash: Digest::ZERO,
-        event: Event::ChatCreated(created),
-    };
+    let recorded = Recorded::decided(id, 1, DateTime::UNIX_EPOCH, Event::ChatCreated(created));
     evolve(None, &recorded).expect("a chat begins")
 }
 

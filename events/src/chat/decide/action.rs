@@ -1,12 +1,12 @@
 //! Waiting for a client or for approvals: how a turn comes to wait, and the ways out.
 
 use super::draft::{Decided, Draft};
-use super::moves::message;
 use crate::chat::calls::{Unanswered, sort_open_calls, synthetic_result};
 use crate::chat::{PendingAction, Status};
 use crate::command::SubmittedResult;
 use crate::event::{
-    ActionRequired, ActionResolution, ActionResolved, ApprovalDecision, ApprovalsDecided, CallNeed, Event, PendingCall,
+    ActionRequired, ActionResolution, ActionResolved, ApprovalDecision, ApprovalsDecided, CallNeed, Event,
+    MessageCommitted, PendingCall,
 };
 use crate::limits::{TOOL_RESULT_MAX_BYTES, VALUE_LEVELS_MAX};
 use crate::message::{Origin, Role};
@@ -41,7 +41,7 @@ pub(super) fn submit_tool_results(draft: &mut Draft<'_>, results: &[SubmittedRes
     let mut approvals = pending_action(draft)?.calls;
     approvals.retain(|call| call.needs == CallNeed::Approval);
     draft.push(Event::ActionResolved(ActionResolved { resolution: ActionResolution::Submitted }))?;
-    draft.push(Event::MessageCommitted(message(Role::Tool, parts, Origin::Tool)))?;
+    draft.push(Event::MessageCommitted(MessageCommitted::new(Role::Tool, parts, Origin::Tool)))?;
     if !approvals.is_empty() {
         // They waited under the client's deadline; their own is longer and begins now.
         let deadline = draft.after_ms(draft.limits.approval_deadline_ms);
@@ -78,7 +78,7 @@ pub(super) fn expire_action(draft: &mut Draft<'_>) -> Decided {
     } else {
         timed_out
     };
-    draft.push(Event::MessageCommitted(message(Role::Tool, parts, Origin::Synthetic)))?;
+    draft.push(Event::MessageCommitted(MessageCommitted::new(Role::Tool, parts, Origin::Synthetic)))?;
     Ok(())
 }
 

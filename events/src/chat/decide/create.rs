@@ -1,7 +1,7 @@
 //! `CreateChat`: from nothing to a resting chat, or to a running one where something was said.
 
 use super::draft::Draft;
-use super::moves::{message, require_content};
+use super::moves::require_content;
 use crate::chat::Chat;
 use crate::command::{Context, CreateChat};
 use crate::event::{ChatCreated, Event, MessageCommitted, TitleSource, TurnReason};
@@ -51,7 +51,7 @@ pub(super) fn create_chat(
             author: Some(create.owner.clone()),
             model: create.model.clone(),
             effort: create.effort.clone(),
-            ..message(Role::User, create.content.clone(), Origin::User)
+            ..MessageCommitted::new(Role::User, create.content.clone(), Origin::User)
         };
         draft.begin_turn(TurnReason::Message, prompt)?;
     }

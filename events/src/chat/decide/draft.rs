@@ -7,7 +7,7 @@ use crate::chat::{Chat, Status};
 use crate::command::{Command, Context};
 use crate::envelope::{Recorded, microseconds};
 use crate::event::{Event, TurnReason};
-use crate::ids::{AttemptId, ChatId, Digest, Version};
+use crate::ids::{AttemptId, ChatId, Version};
 use crate::limits::Limits;
 use crate::rejection::Rejection;
 
@@ -41,7 +41,7 @@ impl<'a> Draft<'a> {
     /// A decision that begins a chat.
     pub fn begin(chat_id: ChatId, created: Event, command: &'static str, context: Context<'a>) -> Decided<Draft<'a>> {
         let now = microseconds(context.now);
-        let first = recorded(chat_id, 1, now, created);
+        let first = Recorded::decided(chat_id, 1, now, created);
         let chat = Chat::begin(&first).map_err(inconsistent)?;
         Ok(Draft { chat, now, limits: context.limits, command, events: vec![first.event] })
     }
@@ -49,7 +49,7 @@ impl<'a> Draft<'a> {
     /// Adds an event. Returns its version.
     pub fn push(&mut self, event: Event) -> Decided<Version> {
         let version = self.chat.outline.version + 1;
-        let next = recorded(self.chat.outline.id, version, self.now, event);
+        let next = Recorded::decided(self.chat.outline.id, version, self.now, event);
         self.chat.advance(&next).map_err(inconsistent)?;
         self.events.push(next.event);
         Ok(version)
@@ -100,10 +100,6 @@ impl<'a> Draft<'a> {
     pub fn turn_reason(&self) -> Option<TurnReason> {
         self.chat.outline.turn.as_ref().map(|turn| turn.reason)
     }
-}
-
-fn recorded(chat_id: ChatId, version: Version, recorded_at: DateTime<Utc>, event: Event) -> Recorded {
-    Recorded { position: 0, chat_id, version, recorded_at, hash: Digest::ZERO, event }
 }
 
 fn inconsistent(illegal: crate::chat::IllegalEvent) -> Rejection {

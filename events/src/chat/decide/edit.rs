@@ -1,7 +1,7 @@
 //! `EditMessage`: takes a user's message and everything after it back, and begins again from what it says now.
 
 use super::draft::{Decided, Draft};
-use super::moves::{Ending, message, require_content};
+use super::moves::{Ending, require_content};
 use crate::chat::calls::Unanswered;
 use crate::command::EditMessage;
 use crate::event::{
@@ -23,7 +23,7 @@ pub(super) fn edit_message(draft: &mut Draft<'_>, edit: &EditMessage) -> Decided
         author: Some(edit.author.clone()),
         model: edit.model.clone().or_else(|| target.model.clone()),
         effort: edit.effort.clone().or_else(|| target.effort.clone()),
-        ..message(Role::User, edit.parts.clone(), Origin::User)
+        ..MessageCommitted::new(Role::User, edit.parts.clone(), Origin::User)
     };
     draft.leave_action(ActionResolution::Superseded)?;
     for queued_id in draft.chat.outline.queue.clone() {

@@ -2,7 +2,6 @@
 //! first; a turn that waits for a client stops at once.
 
 use super::draft::{Decided, Draft};
-use super::moves::message;
 use crate::chat::Status;
 use crate::chat::calls::Unanswered;
 use crate::event::{ActionResolution, AttemptAction, Event, InterruptCause, InterruptRequested, MessageCommitted};
@@ -31,7 +30,7 @@ pub(super) fn finish_interruption(draft: &mut Draft<'_>, partial: &[Part]) -> De
             model: attempt.model,
             finish_reason: Some(FinishReason::Interrupted),
             attempt_id: Some(attempt.id),
-            ..message(Role::Assistant, partial.to_vec(), Origin::Model)
+            ..MessageCommitted::new(Role::Assistant, partial.to_vec(), Origin::Model)
         };
         draft.push(Event::MessageCommitted(answer))?;
     }

@@ -1,7 +1,5 @@
 //! The moves that several commands share: answering open calls, beginning and ending turns, promoting what waits.
 
-use std::collections::BTreeMap;
-
 use super::create::{EMPTY_TITLE, fallback_title};
 use super::draft::{Decided, Draft};
 use crate::chat::calls::{Unanswered, answers};
@@ -12,32 +10,9 @@ use crate::event::{
     TitleChange, TitleSource, TurnFinished, TurnOutcome, TurnReason, TurnStarted,
 };
 use crate::ids::QueuedId;
-use crate::message::{Origin, Role, Visibility};
+use crate::message::{Origin, Role};
 use crate::part::Part;
 use crate::rejection::Rejection;
-
-/// A message with nothing but who speaks, what, and where it came from.
-pub(super) fn message(role: Role, parts: Vec<Part>, origin: Origin) -> MessageCommitted {
-    MessageCommitted {
-        role,
-        parts,
-        visibility: Visibility::Both,
-        origin,
-        author: None,
-        queued_id: None,
-        model: None,
-        effort: None,
-        usage: None,
-        cost_micros: None,
-        finish_reason: None,
-        response_id: None,
-        attempt_id: None,
-        first_part_ms: None,
-        refused_calls: BTreeMap::new(),
-        compressed: false,
-        context: None,
-    }
-}
 
 /// Refuses content that says nothing.
 pub(super) fn require_content(parts: &[Part]) -> Decided {
@@ -62,7 +37,7 @@ impl Draft<'_> {
             return Ok(());
         }
         let origin = if any_synthetic { Origin::Synthetic } else { Origin::Tool };
-        self.push(Event::MessageCommitted(message(Role::Tool, parts, origin)))?;
+        self.push(Event::MessageCommitted(MessageCommitted::new(Role::Tool, parts, origin)))?;
         Ok(())
     }
 
@@ -162,7 +137,7 @@ impl Draft<'_> {
             queued_id: Some(queued_id),
             model,
             effort,
-            ..message(Role::User, parts, Origin::User)
+            ..MessageCommitted::new(Role::User, parts, Origin::User)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `SendMessage`: straight into history where the chat rests, to the queue's tail where it does not.
 
 use super::draft::{Decided, Draft};
-use super::moves::{message, require_content};
+use super::moves::require_content;
 use crate::chat::Status;
 use crate::chat::calls::Unanswered;
 use crate::command::{Busy, SendMessage};
@@ -46,7 +46,7 @@ fn enter_history(draft: &mut Draft<'_>, send: &SendMessage) -> Decided {
         author: Some(send.author.clone()),
         model: send.model.clone().or_else(|| outline.model.clone()),
         effort: send.effort.clone().or_else(|| outline.effort.clone()),
-        ..message(Role::User, send.parts.clone(), Origin::User)
+        ..MessageCommitted::new(Role::User, send.parts.clone(), Origin::User)
     };
     draft.begin_turn(TurnReason::Message, prompt)
 }

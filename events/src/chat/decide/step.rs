@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::draft::{Decided, Draft};
-use super::moves::message;
 use crate::chat::Status;
 use crate::chat::calls::sort_open_calls;
 use crate::chat::compaction::unanswered_messages;
@@ -63,7 +62,7 @@ fn commit_answer(draft: &mut Draft<'_>, attempt_id: AttemptId, generated: &Gener
         attempt_id: Some(attempt_id),
         first_part_ms: generated.first_part_ms,
         refused_calls: generated.refused_calls.clone(),
-        ..message(Role::Assistant, generated.parts.clone(), Origin::Model)
+        ..MessageCommitted::new(Role::Assistant, generated.parts.clone(), Origin::Model)
     };
     draft.push(Event::MessageCommitted(answer))?;
     Ok(())
@@ -85,7 +84,8 @@ fn commit_tool_results(draft: &mut Draft<'_>, attempt_id: AttemptId, results: &[
     if parts.len() != results.len() {
         return mismatch("there are results that no call asked for");
     }
-    let answers = MessageCommitted { attempt_id: Some(attempt_id), ..message(Role::Tool, parts, Origin::Tool) };
+    let answers =
+        MessageCommitted { attempt_id: Some(attempt_id), ..MessageCommitted::new(Role::Tool, parts, Origin::Tool) };
     draft.push(Event::MessageCommitted(answers))?;
     Ok(())
 }
@@ -109,13 +109,13 @@ fn commit_summary(draft: &mut Draft<'_>, attempt_id: AttemptId, compacted: &Comp
         cost_micros: compacted.cost_micros,
         attempt_id: Some(attempt_id),
         compressed: true,
-        ..message(Role::User, vec![Part::text(&compacted.summary)], Origin::Summary)
+        ..MessageCommitted::new(Role::User, vec![Part::text(&compacted.summary)], Origin::Summary)
     }))?;
     draft.push(Event::MessageCommitted(MessageCommitted {
         visibility: Visibility::User,
         model: Some(compacted.model.clone()),
         compressed: true,
-        ..message(Role::Assistant, summary_mark(boundary, compacted), Origin::Summary)
+        ..MessageCommitted::new(Role::Assistant, summary_mark(boundary, compacted), Origin::Summary)
     }))?;
     for prompt in unanswered {
         draft.push(Event::MessageCommitted(MessageCommitted {
@@ -123,7 +123,7 @@ fn commit_summary(draft: &mut Draft<'_>, attempt_id: AttemptId, compacted: &Comp
             author: prompt.author.clone(),
             model: prompt.model.clone(),
             effort: prompt.effort.clone(),
-            ..message(Role::User, prompt.parts.clone(), Origin::User)
+            ..MessageCommitted::new(Role::User, prompt.parts.clone(), Origin::User)
         }))?;
     }
     Ok(())
@@ -156,7 +156,7 @@ fn commit_context(draft: &mut Draft<'_>, attempt_id: AttemptId, files: &[Part], 
         visibility: Visibility::Model,
         attempt_id: Some(attempt_id),
         context: Some(source.clone()),
-        ..message(Role::User, files.to_vec(), Origin::Context)
+        ..MessageCommitted::new(Role::User, files.to_vec(), Origin::Context)
     }))?;
     Ok(())
 }

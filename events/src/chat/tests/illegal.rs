@@ -8,8 +8,8 @@ use crate::chat::{Outline, StateName, Status, evolve};
 use crate::command::{Busy, Command};
 use crate::envelope::Recorded;
 use crate::event::*;
-use crate::ids::{ChatId, Digest};
-use crate::message::{Origin, Role, Usage, Visibility};
+use crate::ids::ChatId;
+use crate::message::{Origin, Role, Usage};
 use crate::part::Part;
 
 /// `+` can happen, `.` cannot. Running and interrupting chats have an open attempt here.
@@ -90,27 +90,7 @@ fn event(name: &str, story: &Story) -> Event {
     let attempt_id = story.open_attempt();
     let queued_id = outline.queue.first().copied().unwrap_or(777);
     let turn_id = outline.turn.as_ref().map_or(777, |turn| turn.id);
-    let message = |role: Role| {
-        Event::MessageCommitted(MessageCommitted {
-            role,
-            parts: vec![Part::text("x")],
-            visibility: Visibility::Both,
-            origin: Origin::User,
-            author: None,
-            queued_id: None,
-            model: None,
-            effort: None,
-            usage: None,
-            cost_micros: None,
-            finish_reason: None,
-            response_id: None,
-            attempt_id: None,
-            first_part_ms: None,
-            refused_calls: Default::default(),
-            compressed: false,
-            context: None,
-        })
-    };
+    let message = |role| Event::MessageCommitted(MessageCommitted::new(role, vec![Part::text("x")], Origin::User));
     let finished = |outcome: TurnOutcome| {
         Event::TurnFinished(TurnFinished {
             turn_id,
@@ -213,14 +193,7 @@ fn event(name: &str, story: &Story) -> Event {
 }
 
 fn following(story: &Story, event: Event) -> Recorded {
-    Recorded {
-        position: 0,
-        chat_id: CHAT,
-        version: story.outline().version + 1,
-        recorded_at: story.now,
-        hash: Digest::ZERO,
-        event,
-    }
+    Recorded::decided(CHAT, story.outline().version + 1, story.now, event)
 }
 
 #[test]

@@ -323,24 +323,12 @@ pub fn creation(text: &str) -> CreateChat {
         description: "Looks something up.".to_owned(),
         parameters: json!({"type": "object"}),
     };
+    let content = if text.is_empty() { Vec::new() } else { vec![Part::text(text)] };
     CreateChat {
-        id: CHAT,
-        owner: "ada".to_owned(),
-        parent: None,
-        kind: crate::event::ChildKind::User,
-        root: CHAT,
-        title: None,
         model: Some("small".to_owned()),
-        effort: None,
-        system_prompt: None,
         tools: vec![tool],
-        server_tools: None,
-        mcp_servers: Vec::new(),
         tool_policy: BTreeMap::from([(ASK_TOOL.to_owned(), ToolPolicy::Ask)]),
-        labels: BTreeMap::new(),
-        workspace: None,
-        plan_mode: false,
-        content: if text.is_empty() { Vec::new() } else { vec![Part::text(text)] },
+        ..CreateChat::new(CHAT, "ada", content)
     }
 }
 

@@ -1,96 +1,39 @@
 use std::sync::Arc;
 
-use chrono::DateTime;
 use serde_json::{Value, json};
 use verbatim_events::error::ErrorKind;
-use verbatim_events::event::ToolDefinition;
 use verbatim_events::ids::Digest;
-use verbatim_events::message::{Message, Origin, Role, Visibility};
-use verbatim_events::model::{ModelProvider, ModelSettings, Prompt};
+use verbatim_events::message::{Message, Role};
+use verbatim_events::model::ModelProvider;
 use verbatim_events::part::Part;
 
 use crate::openai_chat::{OpenAiChat, OpenAiChatOptions};
-use crate::secret::Secret;
+use crate::testing::{
+    by_provider, call, message, model, options, prompt, reasoning, request, result, source, tool, user,
+};
 
 fn provider() -> OpenAiChat {
-    let options = OpenAiChatOptions {
-        name: "acme".into(),
-        base_url: "http://127.0.0.1:9/v1".into(),
-        api_key: Some(Secret::new("sk-hidden-key")),
-        api_key_expected_in: None,
-        store: false,
-        files: None,
-    };
-    OpenAiChat::new(options).unwrap()
+    OpenAiChat::new(options()).unwrap()
 }
 
-fn model(provider_model: &str) -> ModelSettings {
-    ModelSettings {
-        name: "configured".into(),
-        provider: "acme".into(),
-        provider_model: provider_model.into(),
-        context_window: None,
-        max_output_tokens: Some(100),
-        ..ModelSettings::default()
-    }
-}
-
-fn message(role: Role, parts: Vec<Part>) -> Arc<Message> {
-    Arc::new(Message {
-        id: 1,
-        role,
-        parts,
-        visibility: Visibility::Both,
-        origin: Origin::User,
-        author: None,
-        model: None,
-        effort: None,
-        usage: None,
-        finish_reason: None,
-        response_id: None,
-        compressed: false,
-        created_at: DateTime::UNIX_EPOCH,
-        turn_id: None,
-        queued_id: None,
-        form: Default::default(),
-    })
-}
-
-fn call(call_id: &str, args: Value) -> Part {
-    Part::ToolCall { call_id: call_id.into(), name: "look".into(), args, provider_executed: false, metadata: None }
-}
-
-fn result(call_id: &str, result: Value, is_error: bool) -> Part {
-    let (call_id, name) = (call_id.into(), "look".into());
-    Part::ToolResult { call_id, name, result, is_error, provider_executed: false, metadata: None }
-}
-
-fn reasoning(text: &str) -> Part {
-    Part::Reasoning { text: text.into(), metadata: None }
-}
-
-fn prompt(messages: Vec<Arc<Message>>) -> Prompt {
-    Prompt { system: None, messages, tools: Vec::new(), ..Prompt::default() }
+/// What the body of the request says that a prompt makes.
+#[track_caller]
+fn body(provider_model: &str, messages: Vec<Arc<Message>>) -> Value {
+    request(&provider(), provider_model, Some(100), None, &prompt(messages)).1
 }
 
 /// The messages of the request that a prompt makes.
 #[track_caller]
 fn check(provider_model: &str, messages: Vec<Arc<Message>>, expected: Value) {
-    let request = provider().encode(&prompt(messages), &model(provider_model), None).unwrap();
-    let body: Value = serde_json::from_slice(&request.body).unwrap();
-    assert_eq!(body["messages"], expected);
+    assert_eq!(body(provider_model, messages)["messages"], expected);
 }
 
 #[test]
 fn a_request_has_exactly_these_bytes() {
-    let mut prompt = prompt(vec![message(Role::User, vec![Part::text("Hi \"you\"\né")])]);
+    let mut prompt = prompt(vec![user("Hi \"you\"\né")]);
     prompt.system = Some("Be brief.".into());
-    prompt.tools = vec![ToolDefinition {
-        name: "look".into(),
-        description: "Looks.".into(),
-        parameters: json!({ "type": "object" }),
-    }];
-    let request = provider().encode(&prompt, &model("m-1"), Some("high")).unwrap();
+    prompt.tools = vec![tool("look", json!({ "type": "object" }))];
+    let (request, _) = request(&provider(), "m-1", Some(100), Some("high"), &prompt);
     let expected = concat!(
         r#"{"model":"m-1","messages":[{"role":"system","content":"Be brief."},"#,
         r#"{"role":"user","content":"Hi \"you\"\né"}],"tools":[{"type":"function","function":"#,
@@ -99,13 +42,12 @@ fn a_request_has_exactly_these_bytes() {
     );
     assert_eq!(std::str::from_utf8(&request.body), Ok(expected));
     assert_eq!(request.digest, Digest::of(expected.as_bytes()));
-    assert_eq!(crate::encode_with(&request.recipe, &prompt), Some(request));
 }
 
 #[test]
 fn another_encoders_bytes_are_not_made_again() {
-    let prompt = prompt(vec![message(Role::User, vec![Part::text("Hi")])]);
-    let recipe = provider().encode(&prompt, &model("m"), None).unwrap().recipe;
+    let prompt = prompt(vec![user("Hi")]);
+    let recipe = provider().encode(&prompt, &model("m", Some(100)), None).unwrap().recipe;
     for changed in [("openai_chat", 1), ("openai_responses", 1), ("unheard_of", 1)] {
         let mut recipe = recipe.clone();
         (recipe.protocol, recipe.encoder) = (changed.0.to_owned(), changed.1);
@@ -119,10 +61,15 @@ fn tools_and_their_answers() {
         message(Role::User, vec![Part::text("a"), Part::text("b")]),
         message(
             Role::Assistant,
-            vec![reasoning("hm"), Part::text("I look."), call("c1", json!({ "x": 1 })), call("c2", json!("{bro"))],
+            vec![
+                reasoning("hm", None),
+                Part::text("I look."),
+                call("c1", "look", json!({ "x": 1 })),
+                call("c2", "look", json!("{bro")),
+            ],
         ),
         message(Role::Tool, vec![result("c1", json!("plain"), false), result("c2", json!({ "why": "bad" }), true)]),
-        message(Role::Assistant, vec![call("c3", json!({}))]),
+        message(Role::Assistant, vec![call("c3", "look", json!({}))]),
         message(Role::Tool, vec![result("c3", json!([1, 2]), false)]),
     ];
     let function = |name: &str, arguments: &str| json!({ "name": name, "arguments": arguments });
@@ -147,19 +94,13 @@ fn tools_and_their_answers() {
 
 #[test]
 fn what_the_protocol_has_no_place_for() {
-    let provider_call = Part::ToolCall {
-        call_id: "p".into(),
-        name: "web".into(),
-        args: json!({}),
-        provider_executed: true,
-        metadata: None,
-    };
-    let source = Part::Source { url: "https://a".into(), title: "A".into() };
+    let provider_call = by_provider(call("p", "web", json!({})), None);
+    let source = source("https://a", "A");
     let file = Part::File { file_id: "f".into(), media_type: "image/png".into(), name: "a.png".into(), content: None };
     let context = Part::ContextFile { path: "AGENTS.md".into(), text: "Rules.".into() };
     let messages = vec![
         message(Role::User, vec![Part::text("see"), file, context]),
-        message(Role::Assistant, vec![reasoning("only this"), provider_call, source]),
+        message(Role::Assistant, vec![reasoning("only this", None), provider_call, source]),
         message(Role::User, vec![]),
     ];
     check(
@@ -176,12 +117,11 @@ fn what_the_protocol_has_no_place_for() {
 #[test]
 fn a_long_id_is_shortened_alike_in_call_and_answer() {
     let long = "x".repeat(41);
-    let prompt = prompt(vec![
-        message(Role::Assistant, vec![call(&long, json!({}))]),
+    let messages = vec![
+        message(Role::Assistant, vec![call(&long, "look", json!({}))]),
         message(Role::Tool, vec![result(&long, json!("r"), false)]),
-    ]);
-    let request = provider().encode(&prompt, &model("m"), None).unwrap();
-    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    ];
+    let body = body("m", messages);
     let id = body["messages"][1]["tool_call_id"].as_str().unwrap();
     assert_eq!((id, id.len()), (body["messages"][0]["tool_calls"][0]["id"].as_str().unwrap(), 37));
 }
@@ -209,15 +149,13 @@ fn a_calls_extra_content_goes_back() {
 fn reasoning_goes_back_within_a_turn_where_it_is_demanded() {
     let turn = |thought: &str, id: &str| {
         vec![
-            message(Role::User, vec![Part::text("go")]),
-            message(Role::Assistant, vec![reasoning(thought), call(id, json!({}))]),
+            user("go"),
+            message(Role::Assistant, vec![reasoning(thought, None), call(id, "look", json!({}))]),
             message(Role::Tool, vec![result(id, json!("r"), false)]),
         ]
     };
     let sent = |provider_model: &str| -> Vec<Value> {
-        let messages = [turn("old", "1"), turn("new", "2")].concat();
-        let request = provider().encode(&prompt(messages), &model(provider_model), None).unwrap();
-        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let body = body(provider_model, [turn("old", "1"), turn("new", "2")].concat());
         [1, 4].map(|at: usize| body["messages"][at]["reasoning_content"].clone()).into()
     };
     assert_eq!(sent("deepseek/DeepSeek-V3.2"), [Value::Null, json!("new")]);
@@ -238,8 +176,7 @@ fn the_output_limit_has_the_name_that_the_model_accepts() {
         ("gpt-10", "max_completion_tokens"),
     ];
     for (name, expected) in rows {
-        let request = provider().encode(&prompt(Vec::new()), &model(name), None).unwrap();
-        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let body = body(name, Vec::new());
         let fields = ["max_tokens", "max_completion_tokens"].map(|field| body.get(field).is_some().then_some(field));
         assert_eq!(fields.into_iter().flatten().collect::<Vec<_>>(), [expected], "{name}");
     }
@@ -248,14 +185,7 @@ fn the_output_limit_has_the_name_that_the_model_accepts() {
 #[test]
 fn an_address_that_cannot_be_used_is_said_at_once() {
     for base_url in ["", "api.openai.com/v1", "ftp://x/v1", "mailto:a"] {
-        let options = OpenAiChatOptions {
-            name: "acme".into(),
-            base_url: base_url.into(),
-            api_key: None,
-            api_key_expected_in: None,
-            store: false,
-            files: None,
-        };
+        let options = OpenAiChatOptions { base_url: base_url.into(), ..options() };
         let error = OpenAiChat::new(options).unwrap_err();
         assert_eq!((error.kind, error.provider.as_deref()), (ErrorKind::Config, Some("acme")), "{base_url}");
     }

@@ -1,6 +1,6 @@
 //! A chat that is decided and evolved as ever, without a log behind it, and a server that crashes where a test wants it to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::DateTime;
@@ -42,25 +42,7 @@ pub struct Chats {
 
 impl Default for Chats {
     fn default() -> Chats {
-        let create = CreateChat {
-            id: CHAT,
-            owner: "ada".to_owned(),
-            parent: None,
-            kind: verbatim_events::event::ChildKind::User,
-            root: CHAT,
-            title: None,
-            model: None,
-            effort: None,
-            system_prompt: None,
-            tools: Vec::new(),
-            server_tools: None,
-            mcp_servers: Vec::new(),
-            tool_policy: BTreeMap::new(),
-            labels: BTreeMap::new(),
-            workspace: None,
-            plan_mode: false,
-            content: Vec::new(),
-        };
+        let create = CreateChat::new(CHAT, "ada", Vec::new());
         let (chat, _) = run(None, &Command::CreateChat(Box::new(create)));
         let state = State { chat: Arc::new(chat), receipts: HashMap::new(), crash: None, sends: 0 };
         Chats { state: Arc::new(Mutex::new(state)), crashed: watch::channel(false).0 }

@@ -3,7 +3,7 @@ use verbatim_events::event::{
     ActionRequired, ApprovalsDecided, CallNeed, EffectClass, MessageCommitted, PendingCall, PromotedTo,
     ToolCallStarted, TurnReason,
 };
-use verbatim_events::message::{Origin, Visibility};
+use verbatim_events::message::{Origin};
 
 use super::*;
 
@@ -62,25 +62,8 @@ fn results(results: &[(&str, Value, bool)]) -> Event {
         provider_executed: false,
         metadata: None,
     });
-    Event::MessageCommitted(MessageCommitted {
-        role: Role::Tool,
-        parts: parts.collect(),
-        visibility: Visibility::Both,
-        origin: Origin::Tool,
-        author: None,
-        queued_id: None,
-        model: None,
-        effort: None,
-        usage: None,
-        cost_micros: None,
-        finish_reason: None,
-        response_id: None,
-        attempt_id: Some(5),
-        first_part_ms: None,
-        refused_calls: std::collections::BTreeMap::new(),
-        compressed: false,
-        context: None,
-    })
+    let results = MessageCommitted::new(Role::Tool, parts.collect(), Origin::Tool);
+    Event::MessageCommitted(MessageCommitted { attempt_id: Some(5), ..results })
 }
 
 #[test]
