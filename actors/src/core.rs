@@ -12,7 +12,7 @@ use uuid::Uuid;
 use verbatim_events::chat::{Chat, pending};
 use verbatim_events::command::Command;
 use verbatim_events::envelope::Actor;
-use verbatim_events::ids::{AttemptId, ChatId};
+use verbatim_events::ids::{AttemptId, ChatId, Version};
 use verbatim_events::log::{LogError, Receipt};
 use verbatim_events::rejection::Rejection;
 use verbatim_events::vault::Sealer;
@@ -22,7 +22,7 @@ use crate::attempt::RunningAttempt;
 use crate::capacity::Seat;
 use crate::handle::{Answer, IdempotencyKey, Meta, SendError};
 use crate::hub::{Channel, Opened};
-use crate::hydrate::{Caught, catch_up};
+use crate::hydrate::{Caught, catch_up, read_whole};
 use crate::messages::ChatMessage;
 use crate::metrics::Census;
 use crate::node::Deps;
@@ -146,6 +146,22 @@ impl Core {
         }
         let seen = self.channel.version();
         let caught = catch_up(self.deps.as_ref(), self.chat_id, self.chat.take(), seen).await?;
+        self.take_over(caught, seen).await
+    }
+
+    /// Brings the chat's past back from the log, for a command that goes back to it.
+    async fn recall_past(&mut self) -> Result<(), SendError> {
+        let seen = self.channel.version();
+        let caught = read_whole(self.deps.as_ref(), self.chat_id, seen).await?;
+        if caught.news.is_empty() {
+            self.chat = caught.chat;
+            return Ok(());
+        }
+        self.take_over(caught, seen).await
+    }
+
+    /// Goes on from what was read. Watchers have been told what is not above `seen`.
+    async fn take_over(&mut self, caught: Caught, seen: Version) -> Result<(), SendError> {
         let Caught { chat, news, trace_id } = caught;
         self.chat = chat;
         let Some(chat) = &self.chat else {

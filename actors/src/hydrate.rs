@@ -1,8 +1,9 @@
 //! From the log to a chat's state: a long chat's from its snapshot and the events since, any other's from its first event.
+//! So is one whose past is asked for.
 
 use std::sync::Arc;
 
-use verbatim_events::chat::{Chat, Status, evolve};
+use verbatim_events::chat::{Chat, IllegalEvent, Status, evolve};
 use verbatim_events::envelope::{Recorded, Stored};
 use verbatim_events::event::Event;
 use verbatim_events::ids::{ChatId, Digest, TurnId, Version};
@@ -28,9 +29,15 @@ impl From<LogError> for SendError {
     }
 }
 
+impl From<IllegalEvent> for SendError {
+    fn from(error: IllegalEvent) -> SendError {
+        SendError::Damaged { problem: error.to_string() }
+    }
+}
+
 /// Applies an event and notes what watchers are told beside it.
-pub(crate) fn witness(chat: Option<Chat>, recorded: Recorded) -> Result<(Chat, Witnessed), SendError> {
-    let chat = evolve(chat, &recorded).map_err(|error| SendError::Damaged { problem: error.to_string() })?;
+pub(crate) fn witness(chat: Option<Chat>, recorded: Recorded) -> Result<(Chat, Witnessed), IllegalEvent> {
+    let chat = evolve(chat, &recorded)?;
     let ended = match &recorded.event {
         Event::TurnFinished(finished) => Some(finished.turn_id),
         _ => None,
@@ -61,13 +68,29 @@ struct Start {
     trace_id: Option<String>,
 }
 
+impl Start {
+    /// At a chat's first event.
+    fn of(page: Vec<Stored>, page_events: usize) -> Start {
+        Start { chat: None, full: page.len() == page_events, page, trace_id: None }
+    }
+}
+
+/// Which chat is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// What the next step needs.
+    Lean,
+    /// All live messages: it is read from its first event.
+    Whole,
+}
+
 /// The start of a chat of which nothing is known. A snapshot past `seen` would leave a gap in the news; without news
 /// (0) any will do.
-async fn start(deps: &Deps, chat_id: ChatId, seen: Version) -> Result<Start, SendError> {
+async fn start(deps: &Deps, chat_id: ChatId, seen: Version) -> Result<Start, LogError> {
     // No chat has a snapshot before this many events, and most chats are not that long.
     let first = usize::try_from(EVERY_EVENTS).unwrap_or(usize::MAX);
     let page = deps.log.read_chat(chat_id, 0, first).await?;
-    let from_first = Start { chat: None, full: page.len() == first, page, trace_id: None };
+    let from_first = Start::of(page, first);
     if !from_first.full {
         return Ok(from_first);
     }
@@ -87,7 +110,7 @@ async fn start(deps: &Deps, chat_id: ChatId, seen: Version) -> Result<Start, Sen
     Ok(Start { chat: Some(chat), page, full, trace_id })
 }
 
-/// Reads on from `chat` to the end of its stream. What is above `seen` is news.
+/// Reads on from `chat` to the end of its stream. What is above `seen` is news. The chat has let its past go.
 pub(crate) async fn catch_up(
     deps: &Deps,
     chat_id: ChatId,
@@ -97,6 +120,68 @@ pub(crate) async fn catch_up(
     if !chat_id.is_chat() {
         return Ok(Caught { chat: None, news: Vec::new(), trace_id: None });
     }
+    match read_on(deps, chat_id, chat, seen, Wanted::Lean).await {
+        // Somebody else's edit, or one since the snapshot.
+        Err(ReadError::LacksPast) => match read_on(deps, chat_id, None, seen, Wanted::Whole).await {
+            Ok(mut caught) => {
+                if let Some(chat) = &mut caught.chat {
+                    Arc::make_mut(chat).let_past_go();
+                }
+                Ok(caught)
+            }
+            Err(error) => Err(error.into()),
+        },
+        caught => Ok(caught?),
+    }
+}
+
+/// The chat at the end of its stream with all its live messages, and the news above `seen`.
+pub(crate) async fn read_whole(deps: &Deps, chat_id: ChatId, seen: Version) -> Result<Caught, SendError> {
+    Ok(read_on(deps, chat_id, None, seen, Wanted::Whole).await?)
+}
+
+/// Why reading came to nothing.
+enum ReadError {
+    /// The state that was read on from is not whole, and an event takes back what it let go of.
+    LacksPast,
+    /// What its sender is told.
+    Failed(SendError),
+}
+
+impl From<ReadError> for SendError {
+    fn from(error: ReadError) -> SendError {
+        match error {
+            ReadError::LacksPast => {
+                SendError::Damaged { problem: "a chat that was read from its first event lacks its past".to_owned() }
+            }
+            ReadError::Failed(error) => error,
+        }
+    }
+}
+
+impl From<LogError> for ReadError {
+    fn from(error: LogError) -> ReadError {
+        ReadError::Failed(error.into())
+    }
+}
+
+impl From<IllegalEvent> for ReadError {
+    fn from(error: IllegalEvent) -> ReadError {
+        if error.lacks_past { ReadError::LacksPast } else { ReadError::Failed(error.into()) }
+    }
+}
+
+fn damaged(problem: String) -> ReadError {
+    ReadError::Failed(SendError::Damaged { problem })
+}
+
+async fn read_on(
+    deps: &Deps,
+    chat_id: ChatId,
+    chat: Option<Arc<Chat>>,
+    seen: Version,
+    wanted: Wanted,
+) -> Result<Caught, ReadError> {
     let mut news = Vec::new();
     let Start { mut chat, mut page, mut full, mut trace_id } = match chat {
         Some(chat) => {
@@ -104,6 +189,7 @@ pub(crate) async fn catch_up(
             let full = page.len() == PAGE_EVENTS;
             Start { chat: Some(Arc::unwrap_or_clone(chat)), page, full, trace_id: None }
         }
+        None if wanted == Wanted::Whole => Start::of(deps.log.read_chat(chat_id, 0, PAGE_EVENTS).await?, PAGE_EVENTS),
         None => start(deps, chat_id, seen).await?,
     };
     // Erased events are read past: they count and are checked, but they change nothing.
@@ -116,13 +202,13 @@ pub(crate) async fn catch_up(
             if !wire::verify_link(&read.1, &stored) {
                 let (position, version) = (stored.position, stored.event.version);
                 let problem = format!("event {version} at position {position} was changed: its hash does not fit");
-                return Err(SendError::Damaged { problem });
+                return Err(damaged(problem));
             }
             read = (stored.event.version, stored.event.hash);
             if stored.is_erased() {
                 continue;
             }
-            let recorded = wire::decode(&stored).map_err(|error| SendError::Damaged { problem: error.to_string() })?;
+            let recorded = wire::decode(&stored).map_err(|error| damaged(error.to_string()))?;
             let (next, witnessed) = witness(chat.take(), recorded)?;
             chat = Some(next);
             if witnessed.0.version > seen {
@@ -132,7 +218,10 @@ pub(crate) async fn catch_up(
         if !full {
             if chat.as_ref().map_or(0, |chat| chat.outline.version) != read.0 {
                 let problem = format!("the key to event {} is gone, but nobody erased the chat", read.0);
-                return Err(SendError::Damaged { problem });
+                return Err(damaged(problem));
+            }
+            if let Some(chat) = chat.as_mut().filter(|_| wanted == Wanted::Lean) {
+                chat.let_past_go();
             }
             return Ok(Caught { chat: chat.map(Arc::new), news, trace_id });
         }

@@ -213,7 +213,15 @@ pub(crate) fn plan(
             break;
         }
     }
-    let Draft { events, witnessed, chat, .. } = draft;
+    let Draft { events, witnessed, mut chat, .. } = draft;
+    let moves_prompts = |event: &Event| {
+        matches!(event, Event::ContextCompacted(_) | Event::ContextCleared(_) | Event::MessagesWithdrawn(_))
+    };
+    if let Some(chat) = &mut chat
+        && witnessed.iter().any(|(recorded, _, _)| moves_prompts(&recorded.event))
+    {
+        chat.let_past_go();
+    }
     Ok(Plan { events, witnessed, after: chat.map(Arc::new), outcome, attempt, preparation })
 }
 

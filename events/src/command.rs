@@ -220,7 +220,7 @@ impl Command {
 pub struct ForkChat {
     /// Its id, made by the caller.
     pub id: ChatId,
-    /// The other chat, as it was then.
+    /// The other chat, whole, as it was then.
     pub source: Arc<Chat>,
 }
 

@@ -1,5 +1,6 @@
-//! Snapshots: a chat's whole state, written down so that it need not be folded from its first event again. They are kept
-//! beside the log and may be thrown away at any time; whoever uses one checks it against the log.
+//! Snapshots: a chat's state without its past, written down so that it need not be folded from its first event again. They
+//! are kept beside the log and may be thrown away at any time; whoever uses one checks it against the log, and whoever needs
+//! a whole chat does without.
 //!
 //! **Invariant:** what was written is read back as the very same state, or not at all. There is no half of a state and
 //! no empty one: a snapshot that does not decode does not exist.
@@ -10,7 +11,7 @@ use crate::log::BoxFuture;
 use crate::wire::{NESTING_MAX, read_json};
 
 /// The number of the form that `encode` writes. Another number's snapshots are not read.
-pub const STATE_SCHEMA: u32 = 1;
+pub const STATE_SCHEMA: u32 = 2;
 
 /// The least number of events from one snapshot to the next, and so the version of a chat's first.
 pub const EVERY_EVENTS: u64 = 200;
@@ -60,7 +61,7 @@ pub struct Encoded {
     pub digest: Digest,
 }
 
-/// Writes a state down; `None` for one that is too large to be kept.
+/// Writes down a state that let its past go; `None` for one that is too large to be kept.
 pub fn encode(chat: &Chat) -> Option<Encoded> {
     let state = serde_json::to_string(chat).ok().filter(|state| state.len() <= BYTES_MAX)?;
     let digest = Digest::of(state.as_bytes());

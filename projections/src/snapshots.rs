@@ -1,7 +1,8 @@
 //! Takes the snapshots that are due, and finds them again.
 //!
 //! A state is folded from the chat's snapshot before and the events since; what was folded last stays in memory, so that a
-//! chat that goes on costs no reading of its own words.
+//! chat that goes on costs no reading of its own words. Where messages were withdrawn it is folded from the first event: a
+//! snapshot has no past to go back to.
 
 use std::collections::HashMap;
 
@@ -46,7 +47,8 @@ impl Folded {
                 continue;
             }
             let folded = self.fold(database, log, *chat_id, wanted).await?;
-            let kept = folded.and_then(|chat| {
+            let kept = folded.and_then(|mut chat| {
+                chat.let_past_go();
                 let encoded = snapshot::encode(&chat)?;
                 self.remember(*chat_id, chat, encoded.state.len());
                 Some(Kept { version: wanted, encoded })
@@ -86,15 +88,20 @@ impl Folded {
                 }
                 let next = wire::decode(stored)
                     .map_err(|error| error.to_string())
-                    .and_then(|recorded| evolve(chat.take(), &recorded).map_err(|error| error.to_string()));
-                match next {
-                    Ok(next) => chat = Some(next),
-                    Err(problem) => {
-                        // The actor will find the same and say so to whoever asks for the chat.
-                        tracing::warn!(chat.id = %chat_id, problem, "no snapshot of this chat can be made");
-                        return Ok(None);
+                    .map(|recorded| evolve(chat.take(), &recorded));
+                let problem = match next {
+                    Ok(Ok(next)) => {
+                        chat = Some(next);
+                        continue;
                     }
-                }
+                    // From the first event again.
+                    Ok(Err(illegal)) if illegal.lacks_past => break,
+                    Ok(Err(illegal)) => illegal.to_string(),
+                    Err(problem) => problem,
+                };
+                // The actor will find the same and say so to whoever asks for the chat.
+                tracing::warn!(chat.id = %chat_id, problem, "no snapshot of this chat can be made");
+                return Ok(None);
             }
         }
     }

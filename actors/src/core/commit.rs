@@ -45,6 +45,9 @@ impl Core {
         let mut failed_commits = 0;
         for _ in 0..CONFLICTS_MAX {
             self.hydrate().await?;
+            if command.is_some_and(Command::needs_past) && self.chat.as_ref().is_some_and(|chat| !chat.is_whole()) {
+                self.recall_past().await?;
+            }
             let before = self.chat.clone();
             let now = microseconds(self.deps.clock.now());
             let sealer = self.sealer(command).await?;

@@ -22,7 +22,7 @@ use super::{API, Answered, body};
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
 use crate::state::AppState;
-use crate::stream::story::{chat_at, outline_at};
+use crate::stream::story::{outline_at, whole_chat_at};
 use crate::wire::chat::ChatView;
 use crate::wire::page::PageView;
 use crate::wire::request::{CreateChatRequest, ForkChatRequest, PatchChatRequest, read_nothing};
@@ -94,7 +94,7 @@ pub async fn fork(state: Data<AppState>, request: HttpRequest, caller: Caller, p
     if state.handle.open(source_id).await?.chat.outline.erased {
         return Err(Problem::erased());
     }
-    let source = if at == 0 { None } else { chat_at(&state.sources(), source_id, at).await? };
+    let source = if at == 0 { None } else { whole_chat_at(&state.sources(), source_id, at).await? };
     let source = source.ok_or_else(|| Problem::new(Code::VersionNotFound, "the chat has no such version"))?;
     if source.history.len() > FORK_MESSAGES_MAX {
         let detail = format!("the history up to there has more than {FORK_MESSAGES_MAX} messages");

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 use verbatim_actors::hub::Opened;
+use verbatim_events::chat::RECENT_MESSAGES;
 
 use super::cursor::Cursor;
 use crate::wire::chat::ChatView;
@@ -10,10 +11,8 @@ use crate::wire::event::AttemptView;
 use crate::wire::message::{MessageView, QueuedView};
 use crate::wire::part::PartFrameView;
 
-/// Messages in a snapshot; earlier ones are a matter of `GET messages`.
-const MESSAGES_MAX: usize = 200;
-
-/// A chat at one instant, with the words of its last messages and of the attempt under way.
+/// A chat at one instant, with the words of its last messages and of the attempt under way; earlier ones are a matter of
+/// `GET messages`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Snapshot)]
 pub struct SnapshotView<'a> {
@@ -34,7 +33,7 @@ impl<'a> SnapshotView<'a> {
             .iter()
             .rev()
             .filter(|message| message.for_user())
-            .take(MESSAGES_MAX)
+            .take(RECENT_MESSAGES)
             .map(|message| MessageView::of(message).shown_with(&chat.outline.files))
             .collect();
         messages.reverse();

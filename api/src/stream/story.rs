@@ -157,13 +157,44 @@ pub fn missing(chat_id: ChatId, version: Version) -> Problem {
 /// The chat as it was after the event of this version; none where it has no such version.
 pub async fn outline_at(sources: &Sources, chat_id: ChatId, version: Version) -> Result<Option<Outline>, Problem> {
     let start = sources.known(chat_id, version).await?.map(|chat| chat.outline);
-    fold_to(sources, chat_id, version, start, |outline| outline.version, Outline::apply).await
+    Ok(fold_to(sources, chat_id, version, start, |outline| outline.version, Outline::apply).await?)
 }
 
-/// As `outline_at`, with all words.
+/// As `outline_at`, with the words; it may have let its past go.
 pub async fn chat_at(sources: &Sources, chat_id: ChatId, version: Version) -> Result<Option<Chat>, Problem> {
     let start = sources.known(chat_id, version).await?;
-    fold_to(sources, chat_id, version, start, |chat| chat.outline.version, evolve).await
+    match fold_to(sources, chat_id, version, start, |chat| chat.outline.version, evolve).await {
+        Err(Unfolded::LacksPast) => whole_chat_at(sources, chat_id, version).await,
+        folded => Ok(folded?),
+    }
+}
+
+/// As `chat_at`, with all live messages.
+pub async fn whole_chat_at(sources: &Sources, chat_id: ChatId, version: Version) -> Result<Option<Chat>, Problem> {
+    Ok(fold_to(sources, chat_id, version, None, |chat: &Chat| chat.outline.version, evolve).await?)
+}
+
+/// Why events could not be folded.
+enum Unfolded {
+    /// The state at the start let go of what an event takes back.
+    LacksPast,
+    /// What the reader is told.
+    Failed(Problem),
+}
+
+impl From<Problem> for Unfolded {
+    fn from(problem: Problem) -> Unfolded {
+        Unfolded::Failed(problem)
+    }
+}
+
+impl From<Unfolded> for Problem {
+    fn from(unfolded: Unfolded) -> Problem {
+        match unfolded {
+            Unfolded::LacksPast => damaged(),
+            Unfolded::Failed(problem) => problem,
+        }
+    }
 }
 
 async fn fold_to<S>(
@@ -173,7 +204,7 @@ async fn fold_to<S>(
     start: Option<S>,
     version_of: impl Fn(&S) -> Version,
     apply: impl Fn(Option<S>, &Recorded) -> Result<S, IllegalEvent>,
-) -> Result<Option<S>, Problem> {
+) -> Result<Option<S>, Unfolded> {
     let mut state = start;
     loop {
         let after = state.as_ref().map_or(0, &version_of);
@@ -181,21 +212,27 @@ async fn fold_to<S>(
         if wanted == 0 {
             return Ok(state);
         }
-        let page = sources.log.read_chat(chat_id, after, wanted).await?;
+        let page = sources.log.read_chat(chat_id, after, wanted).await.map_err(Problem::from)?;
         if page.is_empty() {
             return Ok(None);
         }
         for stored in &page {
             if stored.is_erased() {
-                return Err(Problem::erased());
+                return Err(Problem::erased().into());
             }
-            let applied = decode(stored)
-                .map_err(|error| error.to_string())
-                .and_then(|recorded| apply(state.take(), &recorded).map_err(|error| error.to_string()));
-            state = Some(applied.map_err(|problem| {
-                tracing::error!(chat.id = %chat_id, %problem, "An event of a chat cannot be read.");
-                damaged()
-            })?);
+            let applied =
+                decode(stored).map_err(|error| error.to_string()).map(|recorded| apply(state.take(), &recorded));
+            let problem = match applied {
+                Ok(Ok(next)) => {
+                    state = Some(next);
+                    continue;
+                }
+                Ok(Err(illegal)) if illegal.lacks_past => return Err(Unfolded::LacksPast),
+                Ok(Err(illegal)) => illegal.to_string(),
+                Err(problem) => problem,
+            };
+            tracing::error!(chat.id = %chat_id, %problem, "An event of a chat cannot be read.");
+            return Err(damaged().into());
         }
     }
 }

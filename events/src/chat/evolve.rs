@@ -27,6 +27,8 @@ pub struct IllegalEvent {
     pub event_type: &'static str,
     /// Why it is illegal.
     pub problem: String,
+    /// Nothing is wrong: the event needs what the state let go of, and can be applied to a whole one.
+    pub lacks_past: bool,
 }
 
 /// Says why `recorded` is illegal.
@@ -36,6 +38,7 @@ pub(super) fn illegal(recorded: &Recorded, problem: String) -> IllegalEvent {
         version: recorded.version,
         event_type: crate::wire::event_type(&recorded.event),
         problem,
+        lacks_past: false,
     }
 }
 
@@ -91,6 +94,10 @@ impl Chat {
 
     /// Applies a later event in place. After an error the chat is not to be used any more.
     pub(super) fn advance(&mut self, recorded: &Recorded) -> Result<(), IllegalEvent> {
+        if matches!(recorded.event, Event::MessagesWithdrawn(_)) && !self.is_whole() {
+            let illegal = illegal(recorded, "it withdraws messages of a chat that is not whole".to_owned());
+            return Err(IllegalEvent { lacks_past: true, ..illegal });
+        }
         self.outline.advance(recorded)?;
         self.fold_words(recorded).map_err(|problem| illegal(recorded, problem))?;
         if let Some(spending) = recorded.event.spending() {

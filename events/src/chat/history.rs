@@ -4,8 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
-use serde::{Serialize, Serializer};
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::ids::MessageId;
 use crate::message::{Message, Role};
@@ -13,9 +13,18 @@ use crate::message::{Message, Role};
 /// Messages per sealed chunk: a clone copies one pointer per chunk plus the open tail.
 const CHUNK_MESSAGES: usize = 128;
 
+/// Messages in order of their ids, but for those that were let go.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct History {
+    /// How many live messages are not here any more.
+    gone: usize,
+    messages: Messages,
+}
+
 /// Messages in order of their ids.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct History {
+struct Messages {
     sealed: Vec<Chunk>,
     tail: Vec<Arc<Message>>,
 }
@@ -35,56 +44,69 @@ impl Chunk {
 }
 
 impl History {
-    /// How many messages there are.
+    /// How many messages are here.
     pub fn len(&self) -> usize {
-        self.sealed.len() * CHUNK_MESSAGES + self.tail.len()
+        self.messages.sealed.len() * CHUNK_MESSAGES + self.messages.tail.len()
     }
 
-    /// There are none.
+    /// None are here.
     pub fn is_empty(&self) -> bool {
-        self.tail.is_empty() && self.sealed.is_empty()
+        self.len() == 0
+    }
+
+    /// Whether all live messages are here.
+    pub fn is_whole(&self) -> bool {
+        self.gone == 0
+    }
+
+    /// Lets those go of the first `count` that are not to be kept.
+    pub(super) fn let_go(&mut self, count: usize, keep: impl Fn(&Message) -> bool) {
+        let mut kept = Messages::default();
+        let mut gone = 0;
+        for (index, message) in self.iter().enumerate() {
+            if index < count && !keep(message) {
+                gone += 1;
+            } else {
+                kept.push(Arc::clone(message));
+            }
+        }
+        if gone > 0 {
+            self.gone += gone;
+            self.messages = kept;
+        }
     }
 
     /// Adds a message; its id must be above all others.
     pub fn push(&mut self, message: Arc<Message>) {
-        self.tail.push(message);
-        if self.tail.len() == CHUNK_MESSAGES {
-            self.sealed.push(Chunk::of(std::mem::take(&mut self.tail)));
-        }
+        self.messages.push(message);
     }
 
     /// Removes the message `from` and all after it.
     pub fn withdraw_from(&mut self, from: MessageId) {
-        while self.tail.first().is_none_or(|message| message.id >= from) {
-            let Some(chunk) = self.sealed.pop() else {
-                self.tail.clear();
-                return;
-            };
-            self.tail = Arc::unwrap_or_clone(chunk.messages);
-        }
-        self.tail.retain(|message| message.id < from);
+        self.messages.withdraw_from(from);
     }
 
-    /// All messages, oldest first.
+    /// All messages that are here, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Message>> {
-        self.sealed.iter().flat_map(|chunk| chunk.messages.iter()).chain(self.tail.iter())
+        self.messages.iter()
     }
 
     /// The messages with ids above `after`, oldest first, found without walking the whole list.
     pub fn after(&self, after: MessageId) -> impl Iterator<Item = &Arc<Message>> {
-        let chunk =
-            self.sealed.partition_point(|chunk| chunk.messages.last().is_some_and(|message| message.id <= after));
-        self.sealed[chunk..]
+        let Messages { sealed, tail } = &self.messages;
+        let chunk = sealed.partition_point(|chunk| chunk.messages.last().is_some_and(|message| message.id <= after));
+        sealed[chunk..]
             .iter()
             .flat_map(|chunk| chunk.messages.iter())
-            .chain(self.tail.iter())
+            .chain(tail.iter())
             .skip_while(move |message| message.id <= after)
     }
 
     /// The instructions (messages of role system) with ids up to `last`, oldest first, found without walking the whole list.
     pub fn instructions_up_to(&self, last: MessageId) -> impl Iterator<Item = &Arc<Message>> {
-        let old = self.sealed.iter().filter(|chunk| chunk.instructs).flat_map(|chunk| chunk.messages.iter());
-        old.chain(self.tail.iter())
+        let Messages { sealed, tail } = &self.messages;
+        let old = sealed.iter().filter(|chunk| chunk.instructs).flat_map(|chunk| chunk.messages.iter());
+        old.chain(tail.iter())
             .take_while(move |message| message.id <= last)
             .filter(|message| message.role == Role::System)
     }
@@ -96,22 +118,46 @@ impl History {
         newest.into_iter()
     }
 
-    /// The message of this id.
+    /// The message of this id, if it is here.
     pub fn get(&self, id: MessageId) -> Option<&Arc<Message>> {
         self.after(id.checked_sub(1)?).next().filter(|message| message.id == id)
     }
 }
 
+impl Messages {
+    fn push(&mut self, message: Arc<Message>) {
+        self.tail.push(message);
+        if self.tail.len() == CHUNK_MESSAGES {
+            self.sealed.push(Chunk::of(std::mem::take(&mut self.tail)));
+        }
+    }
+
+    fn withdraw_from(&mut self, from: MessageId) {
+        while self.tail.first().is_none_or(|message| message.id >= from) {
+            let Some(chunk) = self.sealed.pop() else {
+                self.tail.clear();
+                return;
+            };
+            self.tail = Arc::unwrap_or_clone(chunk.messages);
+        }
+        self.tail.retain(|message| message.id < from);
+    }
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<Message>> {
+        self.sealed.iter().flat_map(|chunk| chunk.messages.iter()).chain(self.tail.iter())
+    }
+}
+
 /// As one list, whatever the chunks.
-impl Serialize for History {
+impl Serialize for Messages {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter().map(Arc::as_ref))
     }
 }
 
 /// Refuses messages whose ids do not rise.
-impl<'de> Deserialize<'de> for History {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<History, D::Error> {
+impl<'de> Deserialize<'de> for Messages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Messages, D::Error> {
         deserializer.deserialize_seq(InOrder)
     }
 }
@@ -119,23 +165,23 @@ impl<'de> Deserialize<'de> for History {
 struct InOrder;
 
 impl<'de> Visitor<'de> for InOrder {
-    type Value = History;
+    type Value = Messages;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("messages in the order of their ids")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut messages: A) -> Result<History, A::Error> {
-        let mut history = History::default();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut messages: A) -> Result<Messages, A::Error> {
+        let mut list = Messages::default();
         let mut last = 0;
         while let Some(message) = messages.next_element::<Message>()? {
             if message.id <= last {
                 return Err(A::Error::custom(format!("message {} stands after {last}", message.id)));
             }
             last = message.id;
-            history.push(Arc::new(message));
+            list.push(Arc::new(message));
         }
-        Ok(history)
+        Ok(list)
     }
 }
 

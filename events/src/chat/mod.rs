@@ -10,6 +10,7 @@ mod fold;
 mod history;
 mod next_action;
 mod outline;
+mod past;
 mod pending;
 mod state;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use files::ChatFiles;
 pub use history::History;
 pub use next_action::{CallToRun, ModelFacts, NextAction, next_action};
 pub use outline::{CapacityWait, OpenAttempt, OpenTurn, Outline, PendingAction, PendingRetry, Status};
+pub use past::RECENT_MESSAGES;
 pub use pending::{Effect, pending};
 pub use state::{Boundary, CallRecord, Chat, ChatConfig, PinnedContext, QueuedMessage, StateName};
 pub use tool_rules::{is_exclusive, policy_of, stops_turn};

@@ -6,13 +6,14 @@ use serde_json::Value;
 
 use crate::chat::calls::sort_open_calls;
 use crate::chat::compaction::{answers_since_boundary, is_answer, is_over_threshold, unanswered_messages};
+use crate::chat::past::is_prompt;
 use crate::chat::tool_rules::stops_turn;
 use crate::chat::{CallRecord, Chat};
 use crate::error::{ChatError, ErrorKind};
 use crate::event::{ApprovalDecision, CompactionSource, ContextFreshness, TurnOutcome, TurnReason};
 use crate::ids::MessageId;
 use crate::limits::Limits;
-use crate::message::{Message, Origin, Role};
+use crate::message::{Message, Role};
 use crate::part::Part;
 
 /// What the decision needs to know of the model that would be called.
@@ -105,9 +106,7 @@ const STILL_TOO_LONG: &str = "the conversation is still too long after it was su
 
 /// The messages since the last user's prompt, newest first, without the prompt.
 fn since_prompt(chat: &Chat) -> impl Iterator<Item = &Message> {
-    let is_prompt =
-        |message: &Message| message.role == Role::User && message.origin == Origin::User && message.for_user();
-    chat.history.iter().rev().map(Arc::as_ref).take_while(move |message| !is_prompt(message))
+    chat.history.iter().rev().map(Arc::as_ref).take_while(|message| !is_prompt(message))
 }
 
 /// A server's tool that ends the turn succeeded in this turn, and no user spoke since.

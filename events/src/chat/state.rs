@@ -101,7 +101,7 @@ pub struct Chat {
     pub outline: Outline,
     /// What was fixed at the beginning.
     pub config: Arc<ChatConfig>,
-    /// The live messages.
+    /// The live messages, unless the chat let its past go.
     pub history: History,
     /// The messages that wait, in order; same ids as `outline.queue`.
     pub queue: Vec<Arc<QueuedMessage>>,

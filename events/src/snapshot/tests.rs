@@ -90,8 +90,8 @@ fn a_whole_that_does_not_hold_together_does_not_exist() {
         ("a state that cannot be", |chat| chat["outline"]["archived"] = json!(true)),
         ("another queue", |chat| chat["outline"]["queue"] = json!([9])),
         ("a message twice", |chat| {
-            let message = chat["history"][0].clone();
-            chat["history"].as_array_mut().expect("a list").push(message);
+            let message = chat["history"]["messages"][0].clone();
+            chat["history"]["messages"].as_array_mut().expect("a list").push(message);
         }),
         ("a field of another program", |chat| chat["mood"] = json!("fine")),
     ];

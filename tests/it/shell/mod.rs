@@ -5,6 +5,7 @@ mod capacity;
 mod context;
 mod crash;
 mod family;
+mod past;
 mod snapshots;
 mod tools;
 mod traces;

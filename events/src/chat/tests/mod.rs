@@ -7,6 +7,7 @@ mod compaction;
 mod erasure;
 mod illegal;
 mod next_action;
+mod past;
 mod properties;
 mod rules;
 mod settings;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use super::compaction::summary;
+use super::past::Lean;
 use super::support::*;
 use crate::chat::{
     Chat, Effect, NextAction, Outline, StateName, Status, decide, evolve, open_calls, pending, sort_open_calls,
@@ -425,6 +426,7 @@ fn live_through(deeds: &[Deed], page_sizes: &[usize]) -> Story {
     story.limits.attempts_max = 4;
     story.limits.abandoned_max = 3;
     story.limits.steps_max = 6;
+    let mut lean = Lean::beside(page_sizes[0] % 3, page_sizes.len());
     for deed in deeds {
         if deed.kind == 13 && deed.how > 3 {
             story.pass_ms(90_000_000);
@@ -434,6 +436,7 @@ fn live_through(deeds: &[Deed], page_sizes: &[usize]) -> Story {
         let context = Context { now: story.now, limits: &story.limits };
         let first = decide(story.chat.as_ref(), &command, context);
         assert_eq!(first, story.try_out(&command), "a decision depends on nothing but its arguments");
+        assert_eq!(first, lean.decide(&command, context, &story.log), "what was let go is not missed");
         let decided = story.run(command.clone());
         match decided {
             Ok(events) if events.is_empty() => assert_eq!(story.chat, before),
@@ -441,6 +444,7 @@ fn live_through(deeds: &[Deed], page_sizes: &[usize]) -> Story {
             Err(Rejection::Inconsistent { problem }) => panic!("{}: {problem}", command.name()),
             Err(_) => assert_eq!(story.chat, before),
         }
+        lean.live(&story);
         check(&story);
     }
     check_log(&story);
