@@ -4,8 +4,10 @@ use support::saga::Saga;
 use support::script::{Line, ScriptedModel, say};
 use support::shell::{Watcher, World, run, send, text};
 use verbatim_actors::handle::{Answer, Handle, Meta, SendError};
+use verbatim_actors::hub::Frame;
 use verbatim_events::chat::Chat;
 use verbatim_events::command::{Busy, Command, EditMessage};
+use verbatim_events::event::Event;
 use verbatim_events::ids::{ChatId, MessageId};
 use verbatim_events::message::FinishReason;
 use verbatim_events::rejection::Rejection;
@@ -95,8 +97,15 @@ fn a_node_that_let_the_past_go_follows_another_one_s_edit() {
         watcher.event("turn_finished").await;
 
         let mut there = Watcher::open(&other, saga.chat_id).await;
-        send(&other, saga.chat_id, "And now?", Busy::Queue).await.expect("it is sent, on top of what is in the log");
-        there.event("turn_finished").await;
+        let asked = send(&other, saga.chat_id, "And now?", Busy::Queue).await.expect("it is sent, on top of the log");
+        // The edit's own turn is news here, too.
+        let ended = |frame: &Frame| match frame {
+            Frame::Event(event) => {
+                matches!(&event.recorded.event, Event::TurnFinished(end) if Some(end.turn_id) == asked.outcome.turn_id)
+            }
+            Frame::Part(_) => false,
+        };
+        there.until(ended).await;
         let chat = other.open(saga.chat_id).await.unwrap().chat;
         assert_eq!(ids(&chat)[..250], whole[..250]);
         assert_eq!(chat.history.len(), 254);

@@ -28,7 +28,7 @@ pub(super) struct Change {
 
 /// All differences between two states, in the order of their places.
 pub(super) fn between(before: &Chat, after: &Chat) -> anyhow::Result<Vec<Change>> {
-    let (before, after) = (by_id(serde_json::to_value(before)?), by_id(serde_json::to_value(after)?));
+    let (before, after) = (by_id(written(before)?), by_id(written(after)?));
     let mut changes = Vec::new();
     compare(String::new(), Some(&before), Some(&after), &mut changes);
     Ok(changes)
@@ -71,6 +71,13 @@ pub(super) fn text(before: &Chat, after: &Chat, changes: &[Change], style: Style
         text.push_str("nothing changed\n");
     }
     text
+}
+
+/// A chat as it is compared: its history is the list of its messages.
+fn written(chat: &Chat) -> serde_json::Result<Value> {
+    let mut written = serde_json::to_value(chat)?;
+    written["history"] = chat.history.iter().map(serde_json::to_value).collect::<serde_json::Result<Value>>()?;
+    Ok(written)
 }
 
 /// The history and the queue as objects by id.
