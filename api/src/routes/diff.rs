@@ -24,7 +24,7 @@ pub async fn read(state: Data<AppState>, request: HttpRequest, caller: Caller) -
     let looked = state.runtime.spawn(async move { spaces.diff(&workspace_id, true).await }).await;
     match looked {
         Ok(Ok(diff)) => Ok(HttpResponse::Ok().json(DiffView::of(diff))),
-        Ok(Err(error @ DiffError::NoRepository)) => Err(Problem::new(Code::NoRepository, error.to_string())),
+        Ok(Err(error @ DiffError::NoRepository(_))) => Err(Problem::new(Code::NoRepository, error.to_string())),
         Ok(Err(error @ DiffError::Missing)) => Err(Problem::new(Code::WorkspaceNotFound, error.to_string())),
         Ok(Err(error @ DiffError::TooSlow { .. })) => Err(Problem::new(Code::DiffTimeout, error.to_string())),
         Ok(Err(error @ DiffError::Unavailable(_))) => Err(Problem::new(Code::WorkspacesUnavailable, error.to_string())),

@@ -26,7 +26,7 @@ pub mod template;
 mod tools;
 mod workspaces;
 
-pub use git::{FileChange, FileStatus, WorkspaceDiff};
+pub use git::{FileChange, FileStatus, NoRepository, WorkspaceDiff};
 pub use shell::Shell;
 pub use tools::{FileStore, NewFile, StoreError, WorkspaceTools};
 pub use workspaces::{DiffError, WorkspaceListing, Workspaces};

@@ -113,7 +113,7 @@ impl Surveys {
         let diff_status = match diff {
             Ok(diff) => Some(Some(diff.status())),
             // What is gone leaves nothing that could differ.
-            Err(DiffError::NoRepository | DiffError::Missing) => Some(None),
+            Err(DiffError::NoRepository(_) | DiffError::Missing) => Some(None),
             // What was known before may be so no more; that nothing was found out is said.
             Err(DiffError::TooSlow { branch }) => Some(Some(nothing_found(branch))),
             Err(problem) => {

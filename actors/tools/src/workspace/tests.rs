@@ -5,6 +5,7 @@ mod contract;
 mod diff;
 mod files;
 mod local;
+mod odd_repositories;
 mod pieces;
 mod skills;
 #[path = "../../../../tests/support/coder.rs"]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use verbatim_events::ids::ChatId;
 use verbatim_events::tool::CallKey;
 
-use super::git::{self, NoDiff, WorkspaceDiff};
+use super::git::{self, NoDiff, NoRepository, WorkspaceDiff};
 use super::locks::{Locks, Shared};
 use super::pause::Pause;
 use super::port::{
@@ -31,9 +31,9 @@ pub struct WorkspaceListing {
 /// Why it cannot be said how a workspace's files differ.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiffError {
-    /// There is no repository in the workspace.
-    #[error("there is no git repository in the workspace")]
-    NoRepository,
+    /// There is nothing that the files could be compared with.
+    #[error(transparent)]
+    NoRepository(NoRepository),
     /// There is no such workspace any more, or it can never be reached again.
     #[error("the workspace is gone")]
     Missing,
@@ -269,7 +269,7 @@ impl Workspaces {
         });
         match git::read(&output?) {
             Ok(diff) => Ok(diff),
-            Err(NoDiff::NoRepository) => Err(DiffError::NoRepository),
+            Err(NoDiff::NoRepository(why)) => Err(DiffError::NoRepository(why)),
             Err(NoDiff::TooSlow { branch }) => Err(DiffError::TooSlow { branch }),
             Err(NoDiff::Failed(problem)) => Err(DiffError::Unavailable(problem)),
         }

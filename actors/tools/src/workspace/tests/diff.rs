@@ -5,22 +5,22 @@ use std::process::{Command, Stdio};
 
 use verbatim_events::event::DiffStatus;
 
-use super::super::git::{FileStatus, NoDiff, PATCH_MAX_BYTES, WorkspaceDiff, read, script};
+use super::super::git::{FileStatus, NoDiff, NoRepository, PATCH_MAX_BYTES, WorkspaceDiff, read, script};
 
-struct Repository {
+pub(super) struct Repository {
     home: tempfile::TempDir,
 }
 
 impl Repository {
     /// A directory without a repository.
-    fn none() -> Repository {
+    pub fn none() -> Repository {
         let home = tempfile::tempdir().unwrap();
         std::fs::create_dir(home.path().join("root")).unwrap();
         Repository { home }
     }
 
     /// A repository with a commit of two files.
-    fn new() -> Repository {
+    pub fn new() -> Repository {
         let repository = Repository::none();
         repository.git(".", &["init", "-q", "-b", "main"]);
         repository.put("a.txt", "one\ntwo\nthree\n");
@@ -29,17 +29,17 @@ impl Repository {
         repository
     }
 
-    fn root(&self) -> std::path::PathBuf {
+    pub fn root(&self) -> std::path::PathBuf {
         self.home.path().join("root")
     }
 
-    fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+    pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.root().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
 
-    fn git(&self, below: &str, arguments: &[&str]) {
+    pub fn git(&self, below: &str, arguments: &[&str]) {
         let status = Command::new("git")
             .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "commit.gpgsign=false"])
             .args(arguments)
@@ -51,25 +51,25 @@ impl Repository {
         assert!(status.success(), "{arguments:?}");
     }
 
-    fn commit(&self) {
+    pub fn commit(&self) {
         self.git(".", &["add", "-A"]);
         self.git(".", &["commit", "-q", "-m", "a commit"]);
     }
 
-    fn diff(&self, with_patch: bool) -> Result<WorkspaceDiff, NoDiff> {
-        let output = Command::new("sh")
-            .args(["-c", &script(with_patch)])
-            .current_dir(self.root())
-            .env("TMPDIR", self.home.path())
-            .env("HOME", self.root())
-            .output()
-            .unwrap();
+    pub fn diff(&self, with_patch: bool) -> Result<WorkspaceDiff, NoDiff> {
+        self.told_by(Command::new("sh").args(["-c", &script(with_patch)]))
+    }
+
+    /// What a run of the script says.
+    pub fn told_by(&self, command: &mut Command) -> Result<WorkspaceDiff, NoDiff> {
+        let output =
+            command.current_dir(self.root()).env("TMPDIR", self.home.path()).env("HOME", self.root()).output().unwrap();
         let left: Vec<_> = std::fs::read_dir(self.home.path()).unwrap().flatten().map(|one| one.file_name()).collect();
         assert_eq!(left, ["root"], "nothing is left behind");
         read(&format!("Welcome\r\n{}", String::from_utf8_lossy(&output.stdout)))
     }
 
-    fn known(&self) -> WorkspaceDiff {
+    pub fn known(&self) -> WorkspaceDiff {
         self.diff(true).unwrap()
     }
 }
@@ -184,16 +184,17 @@ fn the_only_repository_below_counts_and_none_above_does() {
         let output = Command::new("sh").args(["-c", &script(true)]).current_dir(repository.root()).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
     });
-    assert_eq!(none, Err(NoDiff::NoRepository));
+    let absent = NoDiff::NoRepository(NoRepository::Absent);
+    assert_eq!(none, Err(absent.clone()));
     let repository = Repository::none();
-    assert_eq!(repository.diff(true), Err(NoDiff::NoRepository));
+    assert_eq!(repository.diff(true), Err(absent));
     for (name, count) in [("project", 1), ("other", 2)] {
         std::fs::create_dir(repository.root().join(name)).unwrap();
         repository.git(name, &["init", "-q", "-b", name]);
         repository.put(&format!("{name}/a"), "1\n");
         match repository.diff(true) {
             Ok(diff) => assert_eq!((diff.branch.as_deref(), diff.files.len(), count), (Some("project"), 1, 1)),
-            Err(problem) => assert_eq!((problem, count), (NoDiff::NoRepository, 2), "nobody knows which is meant"),
+            Err(problem) => assert_eq!((problem, count), (NoDiff::NoRepository(NoRepository::Several), 2)),
         }
     }
 }
