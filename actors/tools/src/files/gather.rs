@@ -11,6 +11,8 @@ use super::{Content, ENTRIES_MAX, EntryKind, FileError, Window};
 
 /// Bytes of a file that its digest is over at most.
 const DIGEST_MAX_BYTES: u64 = 16 * 1024 * 1024;
+/// Files beyond those that are wanted, which are counted for one pattern.
+pub(crate) const LEFT_OUT_MAX: usize = 1_000;
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -38,19 +40,52 @@ pub struct Gathered {
     pub digest: Digest,
 }
 
-/// The files below a root that fit the patterns, in their order. What cannot be read, leads out or is no file is left out.
-pub(super) fn gather(beneath: &Beneath, patterns: &[Pattern]) -> Result<Vec<Gathered>, FileError> {
-    let mut gathered = Vec::new();
+/// What a look found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gathering {
+    /// The files, in the order of the patterns and by name.
+    pub files: Vec<Gathered>,
+    /// How many files more fit a pattern than are wanted of it, by the pattern's place; a thousand stands for all more. None
+    /// for patterns that are not there.
+    pub left_out: Vec<usize>,
+}
+
+impl Gathering {
+    /// How many files more fit the pattern at this place.
+    pub fn left_out_of(&self, pattern: usize) -> usize {
+        self.left_out.get(pattern).copied().unwrap_or(0)
+    }
+}
+
+/// The files below a root that fit the patterns. What cannot be read, leads out or is no file does not fit.
+pub(super) fn gather(beneath: &Beneath, patterns: &[Pattern]) -> Result<Gathering, FileError> {
+    let mut gathering = Gathering::default();
     for pattern in patterns {
-        for path in paths(beneath, pattern.path)?.into_iter().take(pattern.files_max) {
+        let (mut taken, mut left_out) = (0, 0);
+        for path in paths(beneath, pattern.path)? {
+            if taken == pattern.files_max {
+                left_out += usize::from(is_file(beneath, &path));
+                if left_out == LEFT_OUT_MAX {
+                    break;
+                }
+                continue;
+            }
             match load(beneath, path, pattern.head_max_bytes) {
-                Ok(file) => gathered.push(file),
+                Ok(file) => {
+                    gathering.files.push(file);
+                    taken += 1;
+                }
                 Err(error @ FileError::Unavailable(_)) => return Err(error),
                 Err(_) => {}
             }
         }
+        gathering.left_out.push(left_out);
     }
-    Ok(gathered)
+    Ok(gathering)
+}
+
+fn is_file(beneath: &Beneath, path: &str) -> bool {
+    open(beneath, path).is_ok_and(|(_, stat)| super::beneath::wanted_file(path, &stat).is_ok())
 }
 
 /// The paths that a pattern stands for, by name.

@@ -13,7 +13,7 @@ use super::beneath::{Beneath, refused, wanted_file};
 use super::changes::Changes;
 use super::gather::gather;
 use super::lines::is_binary;
-use super::{Change, Content, ENTRIES_MAX, Entry, EntryKind, FileError, Files, Gathered, LineWindow, Pattern, Window};
+use super::{Change, Content, ENTRIES_MAX, Entry, EntryKind, FileError, Files, Gathering, LineWindow, Pattern, Window};
 
 /// Bytes of a file that are looked through for a window of its lines.
 const SCAN_MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -72,7 +72,7 @@ impl Files for LocalFiles {
         })
     }
 
-    fn gather(&self, patterns: &'static [Pattern]) -> BoxFuture<'static, Result<Vec<Gathered>, FileError>> {
+    fn gather(&self, patterns: &'static [Pattern]) -> BoxFuture<'static, Result<Gathering, FileError>> {
         self.blocking(move |_, beneath| gather(beneath, patterns))
     }
 

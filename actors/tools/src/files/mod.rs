@@ -14,7 +14,7 @@ use serde_json::Value;
 use verbatim_events::log::BoxFuture;
 
 pub use edits::{Edit, EditProblem};
-pub use gather::{Gathered, Pattern};
+pub use gather::{Gathered, Gathering, Pattern};
 pub use lines::{LineWindow, Window};
 pub use local::LocalFiles;
 
@@ -175,9 +175,9 @@ pub trait Files: Send + Sync {
     /// A file's bytes, at most `max_bytes`.
     fn load(&self, path: &str, max_bytes: usize) -> BoxFuture<'static, Result<Vec<u8>, FileError>>;
 
-    /// The beginnings of all files that fit the patterns, in their order. What cannot be read, leads out or is no file is
-    /// left out.
-    fn gather(&self, patterns: &'static [Pattern]) -> BoxFuture<'static, Result<Vec<Gathered>, FileError>>;
+    /// The beginnings of the files that fit the patterns, in their order, and how many there are more. What cannot be read,
+    /// leads out or is no file does not fit.
+    fn gather(&self, patterns: &'static [Pattern]) -> BoxFuture<'static, Result<Gathering, FileError>>;
 
     /// The answer of a change that was made, or was certain to be made, when the server stopped; `None`: it never was.
     fn made(&self, key: &str) -> BoxFuture<'static, Result<Option<Value>, FileError>>;

@@ -149,8 +149,10 @@ impl Surveys {
     async fn freshness(&self, chat: &Chat, workspace_id: &str) -> Option<ContextMark> {
         let pinned = chat.context.as_ref().filter(|pinned| pinned.source.workspace_id == workspace_id)?;
         let files = self.spaces.ready_files(workspace_id).await.ok()?;
-        let stamps = context::stamps(&context::look(&*files).await.ok()?);
-        let freshness = match stamps == pinned.source.files {
+        let now = context::told(workspace_id.to_owned(), &context::look(&*files).await.ok()?);
+        let held = chat.history.get(pinned.message_id);
+        let is_same = now.source.files == pinned.source.files && held.is_none_or(|held| held.parts == now.files);
+        let freshness = match is_same {
             true => ContextFreshness::Current,
             // Nobody has ever read them: they are read as soon as they can be.
             false if pinned.source.unreachable => ContextFreshness::Reload,

@@ -14,11 +14,12 @@ use verbatim_events::log::BoxFuture;
 use super::super::scripted::{MARK, Told, base64_of};
 pub(super) use super::scripts::command;
 use super::scripts::{Script, base64};
+use crate::files::gather::LEFT_OUT_MAX;
 use crate::files::lines::WINDOW_MAX_BYTES;
 use crate::files::local::window_of;
 use crate::files::{
     CHANGE_FILES_MAX, Change, Content, ENTRIES_MAX, Entry, EntryKind, FILE_MAX_BYTES, FileError, Files, Gathered,
-    LineWindow, PATH_MAX_BYTES, Pattern, Window,
+    Gathering, LineWindow, PATH_MAX_BYTES, Pattern, Window,
 };
 
 /// How long one look into a workspace may take.
@@ -174,14 +175,15 @@ impl RemoteFiles {
         told.problem(path, "a file", max_bytes).map_or(Ok(told.data), Err)
     }
 
-    async fn gather_now(&self, patterns: &[Pattern]) -> Result<Vec<Gathered>, FileError> {
+    async fn gather_now(&self, patterns: &[Pattern]) -> Result<Gathering, FileError> {
+        let most = LEFT_OUT_MAX.to_string();
         let numbers: Vec<(String, String)> = patterns
             .iter()
             .map(|pattern| (pattern.head_max_bytes.to_string(), pattern.files_max.to_string()))
             .collect();
         let wanted = patterns.iter().zip(&numbers);
-        let arguments: Vec<&str> =
-            wanted.flat_map(|(pattern, (bytes, count))| [pattern.path, bytes.as_str(), count.as_str()]).collect();
+        let wanted = wanted.flat_map(|(pattern, (bytes, count))| [pattern.path, bytes.as_str(), count.as_str()]);
+        let arguments: Vec<&str> = std::iter::once(most.as_str()).chain(wanted).collect();
         let told = self.ask(Script::Gather, &arguments, Vec::new()).await?;
         told.problem("", "a file", 0).map_or_else(|| Ok(gathered(&told.data)), Err)
     }
@@ -215,8 +217,9 @@ impl RemoteFiles {
     }
 }
 
-/// Files out of lines of four fields. One that cannot be read is left out.
-fn gathered(data: &[u8]) -> Vec<Gathered> {
+/// Files out of lines of four fields, and after those of each pattern a line of one: how many were left out. A file that
+/// cannot be read does not fit.
+fn gathered(data: &[u8]) -> Gathering {
     let lines = String::from_utf8_lossy(data).into_owned();
     let file = |line: &str| {
         let mut fields = line.split(' ');
@@ -227,7 +230,10 @@ fn gathered(data: &[u8]) -> Vec<Gathered> {
             head: base64_of(fields.next()?)?,
         })
     };
-    lines.lines().filter_map(file).collect()
+    Gathering {
+        files: lines.lines().filter_map(file).collect(),
+        left_out: lines.lines().filter(|line| !line.contains(' ')).filter_map(|line| line.parse().ok()).collect(),
+    }
 }
 
 /// A directory's entries out of `kind size name`, each with a NUL at its end.
@@ -265,7 +271,7 @@ impl Files for RemoteFiles {
         Box::pin(async move { files.load_now(&path, max_bytes).await })
     }
 
-    fn gather(&self, patterns: &'static [Pattern]) -> BoxFuture<'static, Result<Vec<Gathered>, FileError>> {
+    fn gather(&self, patterns: &'static [Pattern]) -> BoxFuture<'static, Result<Gathering, FileError>> {
         let files = self.clone();
         Box::pin(async move { files.gather_now(patterns).await })
     }

@@ -49,24 +49,27 @@ elif [ -e "$real" ]; then say other; else say missing; fi
 end
 "#;
 
-/// `root`, then three words a pattern (`path bytes count`): the beginnings of the files that fit, a line each: path in
-/// base64, size, digest, content in base64.
+/// `root most`, then three words a pattern (`path bytes count`): the beginnings of the files that fit, a line each: path in
+/// base64, size, digest, content in base64; then a line with how many more fit, counted up to `most`.
 const GATHER: &str = r#"
-shift
+most=$2
+shift 2
 say files
 IFS=
 while [ $# -ge 3 ]; do
-  n=0
+  n=0 k=0
   for p in $1; do
-    [ "$n" -lt "$3" ] || break
+    [ "$k" -lt "$most" ] || break
     [ -f "$p" ] && [ -r "$p" ] || continue
     real=$(realpath -- "$p" 2>/dev/null) || continue
     case $real in "${root%/}"/*) ;; *) continue ;; esac
+    if [ "$n" -eq "$3" ]; then k=$((k + 1)); continue; fi
     printf '%s %s %s ' "$(printf %s "$p" | base64 -w 0)" "$(stat -c %s -- "$real")" "$(sha256sum < "$real" | cut -d ' ' -f 1)"
     head -c "$2" -- "$real" | base64 -w 0
     echo
     n=$((n + 1))
   done
+  echo "$k"
   shift 3
 done | base64
 end

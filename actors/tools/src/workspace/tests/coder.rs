@@ -87,6 +87,14 @@ async fn a_crash_makes_no_second_workspace() {
 }
 
 #[tokio::test]
+async fn what_is_left_out_of_prompts_is_said() {
+    let CoderHouse { house, home, .. } = coder().await;
+    let root =
+        |made: &serde_json::Value| home.path().join("homes").join(made["name"].as_str().unwrap()).join("project");
+    context::what_is_left_out_is_said(&house, root).await;
+}
+
+#[tokio::test]
 async fn a_name_that_is_taken_gets_a_suffix_once() {
     let CoderHouse { house, coder, home: _home, .. } = coder().await;
     coder.take("dev");

@@ -1,9 +1,10 @@
 //! Context files, on whatever files a workspace has.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use verbatim_events::chat::Chat;
 use verbatim_events::command::{Busy, Command, RecordAttempt, SendMessage, Step};
 use verbatim_events::event::{AttemptAction, ContextFreshness};
@@ -81,14 +82,7 @@ pub(super) async fn context_files_are_read(house: &House) {
         write(house, path, content).await;
     }
     let found = read(house).await;
-    let told: Vec<(&str, &str)> = found
-        .files
-        .iter()
-        .filter_map(|part| match part {
-            Part::ContextFile { path, text } => Some((path.as_str(), text.as_str())),
-            _ => None,
-        })
-        .collect();
+    let told: Vec<(&str, &str)> = found.files.iter().filter_map(shown).collect();
     assert_eq!(told[..3], [("AGENTS.md", "Be kind."), (".agents/a b.md", "First."), (".agents/z.md", "Last.")]);
     assert_eq!(told[3].0, ".agents/skills");
     assert!(told[3].1.ends_with("\n- make-tea: How tea is made"), "{told:?}");
@@ -129,4 +123,48 @@ pub(super) async fn files_that_nobody_could_read_are_read_when_they_can_be(house
     until(house, |chat| chat.outline.context_freshness == ContextFreshness::Reload).await;
     house.spaces.delete(&house.bound().expect("a workspace")).await.expect("it goes");
     assert_eq!(read(house).await, ContextFiles::none(&chat, false), "what is gone has no files");
+}
+
+/// What prompts do not hold is named; it is news only where prompts would say something else. `root_of` finds the directory of
+/// a workspace by what was said of it.
+pub(super) async fn what_is_left_out_is_said(house: &House, root_of: impl Fn(&Value) -> PathBuf) {
+    let root = root_of(&good(house.create("call-1").await));
+    let agents = root.join(".agents");
+    let put = |name: &str, content: &[u8]| std::fs::write(agents.join(name), content).expect("it can be written");
+    std::fs::create_dir_all(agents.join("a directory.md")).expect("it can be made");
+    std::os::unix::fs::symlink("/etc/passwd", agents.join("a link.md")).expect("it can be made");
+    for number in 10..28 {
+        put(&format!("{number}.md"), format!("Number {number}.").as_bytes());
+    }
+    put("13.md", b"\xffnumber");
+    let found = read(house).await;
+    let told: Vec<(&str, &str)> = found.files.iter().filter_map(shown).collect();
+    assert_eq!(told.len(), 17, "{told:?}");
+    assert_eq!(told[0], (".agents/10.md", "Number 10."));
+    assert_eq!(told[3], (".agents/13.md", "… [this file is left out: it is no UTF-8 text] …"));
+    assert_eq!(told[15], (".agents/25.md", "Number 25."));
+    assert_eq!(told[16], (".agents/*.md", "… [2 more files are left out; the first 16 by name are told of] …"));
+
+    pin(house, found);
+    let freshness = async || {
+        super::survey::looked_at(house).await;
+        house.chats.chat().outline.context_freshness
+    };
+    put("13.md", b"\xff\xfe");
+    put("26.md", b"Another.");
+    std::fs::rename(agents.join("27.md"), agents.join("28.md")).expect("it can be renamed");
+    assert_eq!(freshness().await, ContextFreshness::Current, "prompts would say the same");
+    put("29.md", b"Number 29.");
+    assert_eq!(freshness().await, ContextFreshness::Changed, "one more is left out");
+    std::fs::remove_file(agents.join("29.md")).expect("it can be removed");
+    assert_eq!(freshness().await, ContextFreshness::Current);
+    put("13.md", b"Number 13.");
+    assert_eq!(freshness().await, ContextFreshness::Changed, "it is text now");
+}
+
+fn shown(part: &Part) -> Option<(&str, &str)> {
+    match part {
+        Part::ContextFile { path, text } => Some((path, text)),
+        _ => None,
+    }
 }

@@ -85,6 +85,13 @@ async fn a_crash_makes_no_second_workspace() {
 }
 
 #[tokio::test]
+async fn what_is_left_out_of_prompts_is_said() {
+    let LocalHouse { house, home } = local();
+    let root = |made: &Value| home.path().join("workspaces").join(made["workspace_id"].as_str().unwrap()).join("files");
+    context::what_is_left_out_is_said(&house, root).await;
+}
+
+#[tokio::test]
 async fn a_workspace_is_its_template_with_the_parameters_filled_in() {
     let LocalHouse { house, home } = local();
     let args = json!({"template_id": "good", "parameters": {"language": "{{language}} ok"}});
