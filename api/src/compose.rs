@@ -422,7 +422,7 @@ fn warn_of_missing_keys(settings: &Settings, environment: &Environment) {
 
 /// The master key. A new one is made only where nothing is wrapped yet: beside the keys of a log it would look like the one
 /// that is missed.
-async fn master_key(
+pub(crate) async fn master_key(
     data_dir: &DataDir,
     settings: &Settings,
     environment: &Environment,

@@ -22,6 +22,7 @@ pub mod state;
 pub mod stream;
 pub mod telemetry;
 pub mod tools;
+pub mod transfer;
 pub mod verify;
 pub mod watch;
 pub mod webhooks;

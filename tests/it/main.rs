@@ -42,6 +42,7 @@ mod server_watch;
 mod server_workspace;
 mod shell;
 mod telemetry;
+mod transfer;
 mod webhooks;
 
 /// The program under test.

@@ -14,6 +14,7 @@ use verbatim_events::limits::Limits;
 use verbatim_events::log::{Append, EventLog, StreamAppend};
 use verbatim_events::message::{FinishReason, Usage};
 use verbatim_events::part::Part;
+use verbatim_events::vault::Sealer;
 use verbatim_events::wire;
 
 use crate::shell::{new_chat, text};
@@ -31,6 +32,7 @@ pub struct Saga {
     now: DateTime<Utc>,
     limits: Limits,
     tools: Vec<ToolDefinition>,
+    sealer: Option<Arc<dyn Sealer>>,
     written: Vec<NewEvent>,
 }
 
@@ -48,8 +50,15 @@ impl Saga {
             now: DateTime::from_timestamp(1_800_000_000, 0).unwrap_or_default(),
             limits: Limits::default(),
             tools,
+            sealer: None,
             written: Vec::new(),
         }
+    }
+
+    /// Its events will be sealed by this.
+    pub fn sealed_by(mut self, sealer: Arc<dyn Sealer>) -> Saga {
+        self.sealer = Some(sealer);
+        self
     }
 
     /// The version of its last event.
@@ -67,13 +76,26 @@ impl Saga {
         while self.version() < events {
             self.turn(&words);
             if self.written.len() >= APPEND_EVENTS || self.version() >= events {
-                let events = std::mem::take(&mut self.written);
-                let stream =
-                    StreamAppend { chat_id: self.chat_id, expected_version: version, expected_hash: hash, events };
-                log.append(Append { streams: vec![stream], receipt: None }).await.expect("the log takes a saga");
+                self.append(log, version, hash).await;
                 (version, hash) = self.head();
             }
         }
+    }
+
+    /// Does one command more, and appends what it yields.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn command(&mut self, log: &dyn EventLog, command: Command) {
+        let (version, hash) = self.head();
+        self.act(command);
+        self.append(log, version, hash).await;
+    }
+
+    async fn append(&mut self, log: &dyn EventLog, version: Version, hash: Digest) {
+        let events = std::mem::take(&mut self.written);
+        let stream = StreamAppend { chat_id: self.chat_id, expected_version: version, expected_hash: hash, events };
+        log.append(Append { streams: vec![stream], receipt: None }).await.expect("the log takes a saga");
     }
 
     fn head(&self) -> (Version, Digest) {
@@ -128,7 +150,9 @@ impl Saga {
             trace_id: None,
         };
         let mut chat = self.chat.take().map(Arc::unwrap_or_clone);
-        for (new, recorded) in wire::seal(self.chat_id, version, hash, events, &cause, self.now, &mut Uuid::now_v7) {
+        let sealer = self.sealer.as_deref();
+        let sealed = wire::seal_with(sealer, self.chat_id, version, hash, events, &cause, self.now, &mut Uuid::now_v7);
+        for (new, recorded) in sealed.expect("a saga's sealer seals") {
             chat = Some(evolve(chat, &recorded).expect("what is decided can happen"));
             self.written.push(new);
         }

@@ -84,7 +84,7 @@ enum Command {
     /// Show and check what happened in a chat
     #[command(long_about = replay::ABOUT)]
     Replay(replay::ReplayArgs),
-    /// Check the whole log
+    /// Check the whole log, write it out, read it in
     Audit {
         #[command(subcommand)]
         command: audit::AuditCommand,

@@ -76,6 +76,15 @@ pub enum OpenError {
         /// Where they belong.
         place: String,
     },
+    /// The log was to be filled from elsewhere, and that was cut short.
+    #[error(
+        "an import into this log was cut short, and the log is empty: run `verbatim audit import` again, which begins anew, \
+         or remove {place} to serve the empty log"
+    )]
+    HalfFilled {
+        /// Where what was imported lies.
+        place: String,
+    },
     /// What the log says about itself is not consistent.
     #[error("the log is damaged: {0}")]
     Damaged(String),

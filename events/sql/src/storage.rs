@@ -13,6 +13,7 @@ use crate::options::LogOptions;
 use crate::postgres::{Claim, PostgresJournal, PostgresLog};
 use crate::seal::MasterKey;
 use crate::sqlite::{LOG_FILE, LockFile, SqliteJournal, SqliteLog};
+use crate::staging::{refuse_half_postgres, refuse_half_sqlite};
 use crate::task::run_on;
 use crate::vault::{ChatVault, Home, OpeningLog};
 
@@ -84,6 +85,8 @@ impl Storage {
         let sealing = options.sealing.clone();
         let (opened, keys, home) = match Place::parse(address)? {
             Place::Sqlite(path) => {
+                let beside = path.clone();
+                run_on(&runtime, async move { refuse_half_sqlite(&beside).await }).await??;
                 let log = SqliteLog::open(&path, options, runtime.clone()).await?;
                 match SqliteJournal::open(path.with_file_name(JOURNAL_FILE), runtime.clone()).await {
                     Ok(journal) => {
@@ -100,6 +103,8 @@ impl Storage {
                 let address = url.clone();
                 let claim = runtime.spawn(async move { Claim::take(&address).await });
                 let claim = claim.await.map_err(|_| OpenError::RuntimeStopped)??;
+                let address = url.clone();
+                run_on(&runtime, async move { refuse_half_postgres(&address).await }).await??;
                 let log = PostgresLog::connect(&url, options, runtime.clone()).await?;
                 let journal = PostgresJournal::connect(&url, runtime.clone()).await?;
                 let keys = KeyStore::postgres(&url, runtime.clone())?;
@@ -206,6 +211,18 @@ pub async fn open_read_only(
     })
 }
 
+/// Opens the existing log at `address` for reading alone, and leaves what is sealed as it is: no key is needed.
+pub async fn open_as_stored(
+    address: &str,
+    options: LogOptions,
+    runtime: Handle,
+) -> Result<Arc<dyn EventLog>, OpenError> {
+    Ok(match Place::parse(address)? {
+        Place::Sqlite(path) => Arc::new(SqliteLog::open_read_only(&path, options, runtime).await?),
+        Place::Postgres(url) => Arc::new(PostgresLog::connect_read_only(&url, options, runtime).await?),
+    })
+}
+
 /// The mark of the master key that wraps the keys of the log at `address`; `None` for a log that has no keys. Nothing is
 /// made.
 pub async fn master_key_mark(address: &str, runtime: Handle) -> Result<Option<String>, OpenError> {
@@ -251,7 +268,7 @@ pub async fn rotate_master_key(
 }
 
 /// A pool notes the runtime that it is made in.
-fn in_runtime<T>(runtime: &Handle, make: impl FnOnce() -> T) -> T {
+pub(crate) fn in_runtime<T>(runtime: &Handle, make: impl FnOnce() -> T) -> T {
     let _entered = runtime.enter();
     make()
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod claim;
 mod connect;
+pub(crate) mod filling;
 mod follow;
 mod journal;
 mod read;

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod connect;
 mod copy;
+pub(crate) mod filling;
 mod heads;
 mod journal;
 mod judge;

@@ -3,7 +3,7 @@ use verbatim_events::event::{
     ActionRequired, ApprovalsDecided, CallNeed, EffectClass, MessageCommitted, PendingCall, PromotedTo,
     ToolCallStarted, TurnReason,
 };
-use verbatim_events::message::{Origin};
+use verbatim_events::message::Origin;
 
 use super::*;
 

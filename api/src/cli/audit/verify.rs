@@ -1,36 +1,28 @@
-//! `verbatim audit`: the whole log.
+//! `verbatim audit verify`: does the log hold together?
 
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
-use super::output::{Style, harmless, put};
-use super::progress::Progress;
-use super::{Context, FAILED, log, runtime};
+use crate::cli::output::{Style, harmless, put};
+use crate::cli::progress::Progress;
+use crate::cli::{Context, FAILED, log, runtime};
 use crate::verify::audit_log;
 
-const ABOUT: &str = "\
+pub(super) const ABOUT: &str = "\
 Read the whole log and check it: positions and versions without gaps, every chat's hash chain, every event readable, and
 no event that cannot have happened. The first bad event is named, and the exit code is 1.
 
 Works beside a running server; what is appended meanwhile is not looked at.";
 
-#[derive(Debug, Subcommand)]
-pub(super) enum AuditCommand {
-    /// Check the whole log
-    #[command(long_about = ABOUT)]
-    Verify(VerifyArgs),
-}
-
 #[derive(Debug, Args)]
-pub(super) struct VerifyArgs {
+pub(in crate::cli) struct VerifyArgs {
     /// Print the outcome as JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(context: &Context, command: AuditCommand) -> anyhow::Result<ExitCode> {
-    let AuditCommand::Verify(args) = command;
+pub(super) fn run(context: &Context, args: VerifyArgs) -> anyhow::Result<ExitCode> {
     let settings = context.settings(None)?;
     runtime::block_on(async |shared| {
         let log = log::open(&settings, &context.environment, shared).await?;
