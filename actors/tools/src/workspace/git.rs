@@ -92,6 +92,7 @@ const COMPARED_MAX_KIB: u64 = 1_024;
 /// A command line that tells the difference, for any `sh` with git and the usual GNU programs.
 ///
 /// The repository is that of the directory it runs in, or of the only one directly below that has one. Nothing above is looked at.
+/// The index is copied with its age: git looks into files that are no older than it, since it may know less of them than it thinks.
 /// Each step has a time of its own, so that files that take long to be compared do not hide which files differ at all: where git
 /// cannot compare what is in them, it says of which it holds something else than was committed, and compares the small ones
 /// that can be read. What lies in a directory that nobody may enter looks to git as if it were gone: such directories are told.
@@ -135,7 +136,7 @@ own=$(g rev-parse --git-path index)
 if [ -e "$own" ] && [ ! -f "$own" ]; then say failed; end; fi
 w=$(mktemp -d) || {{ say failed; end; }}
 trap 'rm -rf "$w"' EXIT
-if [ -f "$own" ]; then cp "$own" "$w/index" || {{ say failed; end; }}; fi
+if [ -f "$own" ]; then cp -p "$own" "$w/index" || {{ say failed; end; }}; fi
 export GIT_INDEX_FILE="$w/index"
 more= uncounted= cut=
 {{ g ls-files -o --exclude-standard -z 2> "$w/said" || echo more > "$w/more"; }} | head -z -n {new_files} |

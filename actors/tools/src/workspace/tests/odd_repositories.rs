@@ -122,6 +122,28 @@ fn a_file_that_is_renamed_turned_or_in_conflict_is_told_as_it_is() {
     assert_eq!(told(&repository.known()), [conflict, ("gone.txt", modified, 1, 1)], "a link now");
 }
 
+/// Git trusts what its index says of a file only if the file is older than the index, so the index's age must be kept.
+#[test]
+fn a_change_at_once_after_a_commit_is_seen_however_late() {
+    let repository = Repository::new();
+    repository.git(".", &["config", "core.checkStat", "minimal"]);
+    repository.git(".", &["config", "core.trustctime", "false"]);
+    let then = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let date = |path: &str| {
+        std::fs::File::options().append(true).open(repository.root().join(path)).unwrap().set_modified(then).unwrap();
+    };
+    repository.put("quick", "1\n");
+    date("quick");
+    repository.commit();
+    date(".git/index");
+    repository.put("quick", "2\n");
+    date("quick");
+    assert_eq!(told(&repository.known()), [("quick", FileStatus::Modified, 1, 1)]);
+    repository.put("new", "1\n");
+    let expected = [("new", FileStatus::Added, 1, 0), ("quick", FileStatus::Modified, 1, 1)];
+    assert_eq!(told(&repository.known()), expected);
+}
+
 #[test]
 fn line_ends_that_git_makes_alike_do_not_differ() {
     let repository = Repository::new();
