@@ -94,8 +94,8 @@ const COMPARED_MAX_KIB: u64 = 1_024;
 /// The repository is that of the directory it runs in, or of the only one directly below that has one. Nothing above is looked at.
 /// The index is copied with its age: git looks into files that are no older than it, since it may know less of them than it thinks.
 /// Each step has a time of its own, so that files that take long to be compared do not hide which files differ at all: where git
-/// cannot compare what is in them, it says of which it holds something else than was committed, and compares the small ones
-/// that can be read. What lies in a directory that nobody may enter looks to git as if it were gone: such directories are told.
+/// cannot compare what is in them, it says of which it holds something else than was committed, and compares the small
+/// files that can be read. What lies in a directory that nobody may enter looks to git as if it were gone: such directories are told.
 pub(super) fn script(with_patch: bool) -> String {
     let patch_bytes = if with_patch { PATCH_MAX_BYTES + 1 } else { 0 };
     let new_files = NEW_FILES_MAX + 1;
@@ -166,7 +166,9 @@ case $ended in 0|141) ;; *)
   fi
   seconds=2
   raw --name-only | head -z -n {FILES_MAX} | t xargs -0 sh -c '
-    for f; do [ -r "$f" ] || ! [ -e "$f" ] || continue; [ -n "$(find "./$f" -prune -size +{COMPARED_MAX_KIB}k)" ] || printf "%s\0" "$f"; done' sh > "$w/small"
+    for f; do
+      [ -h "$f" ] || ! [ -e "$f" ] || {{ [ -f "$f" ] && [ -r "$f" ]; }} || continue
+      [ -n "$(find "./$f" -prune -size +{COMPARED_MAX_KIB}k)" ] || printf "%s\0" "$f"; done' sh > "$w/small"
   lines() {{ t xargs -0 -r {GIT} {DIFF} "$@" "$base" -- < "$w/small"; }}
   into "$w/numbers" {NAMES_MAX_BYTES} lines --numstat -z;;
 esac

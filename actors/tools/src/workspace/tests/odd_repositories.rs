@@ -179,7 +179,10 @@ fn what_nobody_may_read_hides_nothing_else_and_is_not_said_to_be_gone() {
     let repository = Repository::new();
     repository.put("shut/x", "1\n");
     repository.put("secret", "1\n");
+    repository.put("pipe", "1\n");
     repository.commit();
+    std::fs::remove_file(repository.root().join("pipe")).unwrap();
+    assert!(Command::new("mkfifo").arg(repository.root().join("pipe")).status().unwrap().success());
     repository.put("secret", "1\n2\n");
     repository.put("a.txt", "one\n");
     repository.put("unread/new", "1\n");
@@ -204,6 +207,7 @@ fn what_nobody_may_read_hides_nothing_else_and_is_not_said_to_be_gone() {
     let expected = [
         ("a.txt", FileStatus::Modified, 0, 2),
         ("gone.txt", FileStatus::Deleted, 0, 1),
+        ("pipe", FileStatus::Modified, 0, 0),
         ("secret", FileStatus::Modified, 0, 0),
     ];
     assert_eq!(told(&diff), expected, "nobody knows what became of shut/x");
