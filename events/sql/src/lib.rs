@@ -12,6 +12,7 @@ mod metrics;
 mod migrate;
 mod options;
 mod parts;
+mod port;
 pub mod postgres;
 mod prune;
 mod queue;

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Instant;
 
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use verbatim_events::ids::{AttemptId, ChatId};
-use verbatim_events::log::LogError;
+use verbatim_events::log::{BoxFuture, LogError};
 use verbatim_events::part::NumberedPart;
 
 use crate::metrics::JournalMetrics;
@@ -54,24 +57,19 @@ pub(crate) trait PartStore: Send + 'static {
 
 /// The callers' end of the queue. The writer ends when all of them are gone.
 #[derive(Clone)]
-pub(crate) struct PartQueue {
+struct PartQueue {
     sender: mpsc::Sender<Request>,
 }
 
 impl PartQueue {
     /// A queue, and the writer that must be spawned to empty it.
-    pub(crate) fn new<S: PartStore>(store: S) -> (PartQueue, impl Future<Output = ()> + Send + 'static) {
+    fn new<S: PartStore>(store: S) -> (PartQueue, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
         (PartQueue { sender }, serve(store, receiver))
     }
 
     /// Keeps parts. Done once handed over, even if nobody waits any more.
-    pub(crate) async fn write(
-        &self,
-        chat_id: ChatId,
-        attempt_id: AttemptId,
-        parts: Vec<NumberedPart>,
-    ) -> Result<(), LogError> {
+    async fn write(&self, chat_id: ChatId, attempt_id: AttemptId, parts: Vec<NumberedPart>) -> Result<(), LogError> {
         let mut rows = Vec::with_capacity(parts.len());
         for part in parts {
             let json = serde_json::to_vec(&part.part).map_err(|error| LogError::Unavailable(error.to_string()))?;
@@ -84,16 +82,64 @@ impl PartQueue {
     }
 
     /// Forgets a chat's attempts up to and including one.
-    pub(crate) async fn forget(&self, chat_id: ChatId, up_to: AttemptId) -> Result<(), LogError> {
+    async fn forget(&self, chat_id: ChatId, up_to: AttemptId) -> Result<(), LogError> {
         self.change(Change::Forget(chat_id, up_to)).await
     }
 
     async fn change(&self, change: Change) -> Result<(), LogError> {
-        let stopped = || LogError::Unavailable("the part journal is closed".to_owned());
         let (answer, answered) = oneshot::channel();
-        self.sender.send(Request { change, answer }).await.map_err(|_| stopped())?;
-        answered.await.unwrap_or_else(|_| Err(stopped()))
+        self.sender.send(Request { change, answer }).await.map_err(|_| closed())?;
+        answered.await.unwrap_or_else(|_| Err(closed()))
     }
+}
+
+/// A journal's writer and the way to it, until the journal is closed.
+pub(crate) struct Writing {
+    queue: Mutex<Option<PartQueue>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writing {
+    /// Starts the writer to a database.
+    pub(crate) fn start<S: PartStore>(store: S, runtime: &Handle) -> Writing {
+        let (queue, writer) = PartQueue::new(store);
+        Writing { queue: Mutex::new(Some(queue)), writer: Mutex::new(Some(runtime.spawn(writer))) }
+    }
+
+    /// Takes nothing more. Done when what waits is written and the writer has left the database.
+    pub(crate) fn close(&self) -> impl Future<Output = ()> + Send + 'static {
+        drop(self.queue.lock().take());
+        let writer = self.writer.lock().take();
+        async move {
+            if let Some(writer) = writer {
+                // A writer that panicked has nothing left to wait for.
+                let _ = writer.await;
+            }
+        }
+    }
+
+    fn queue(&self) -> Result<PartQueue, LogError> {
+        self.queue.lock().clone().ok_or_else(closed)
+    }
+
+    /// As `PartJournal::write`.
+    pub(crate) fn write(
+        &self,
+        chat_id: ChatId,
+        attempt_id: AttemptId,
+        parts: Vec<NumberedPart>,
+    ) -> BoxFuture<'_, Result<(), LogError>> {
+        Box::pin(async move { self.queue()?.write(chat_id, attempt_id, parts).await })
+    }
+
+    /// As `PartJournal::forget`.
+    pub(crate) fn forget(&self, chat_id: ChatId, up_to: AttemptId) -> BoxFuture<'_, Result<(), LogError>> {
+        Box::pin(async move { self.queue()?.forget(chat_id, up_to).await })
+    }
+}
+
+fn closed() -> LogError {
+    LogError::Unavailable("the part journal is closed".to_owned())
 }
 
 async fn serve<S: PartStore>(mut store: S, mut receiver: mpsc::Receiver<Request>) {

@@ -1,9 +1,7 @@
 //! The part journal in a PostgreSQL database: an unlogged table, which a crash of the database may empty.
 
-use parking_lot::Mutex;
 use sqlx::PgPool;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use verbatim_events::ids::{AttemptId, ChatId};
 use verbatim_events::journal::PartJournal;
 use verbatim_events::log::{BoxFuture, LogError};
@@ -11,7 +9,7 @@ use verbatim_events::part::NumberedPart;
 
 use super::connect;
 use crate::error::OpenError;
-use crate::parts::{self, Batch, PartQueue, PartStore};
+use crate::parts::{self, Batch, PartStore, Writing};
 use crate::raw::{read_error, signed};
 use crate::task::{read_on, run_on};
 
@@ -32,8 +30,7 @@ const READ: &str = "SELECT n, after_version, part FROM parts WHERE chat_id = $1 
 pub struct PostgresJournal {
     runtime: Handle,
     pool: PgPool,
-    queue: Mutex<Option<PartQueue>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writing: Writing,
 }
 
 impl PostgresJournal {
@@ -45,9 +42,8 @@ impl PostgresJournal {
                 connect::pool(CONNECTIONS_MAX).connect_lazy_with(address.options([("synchronous_commit", "off")]));
             // So that a missing table is found now, not by the first answer of a model.
             sqlx::query("SELECT FROM parts LIMIT 0").execute(&pool).await?;
-            let (queue, writer) = PartQueue::new(Store { pool: pool.clone() });
-            let writer = Mutex::new(Some(runtime.spawn(writer)));
-            Ok(PostgresJournal { runtime, pool, queue: Mutex::new(Some(queue)), writer })
+            let writing = Writing::start(Store { pool: pool.clone() }, &runtime);
+            Ok(PostgresJournal { runtime, pool, writing })
         })
         .await?
     }
@@ -63,22 +59,13 @@ impl PostgresJournal {
 
     /// Finishes what waits and leaves the database.
     pub async fn close(&self) {
-        let (queue, writer) = (self.queue.lock().take(), self.writer.lock().take());
-        let pool = self.pool.clone();
+        let (written, pool) = (self.writing.close(), self.pool.clone());
         let closed = run_on(&self.runtime, async move {
-            drop(queue);
-            if let Some(writer) = writer {
-                // A writer that panicked has nothing left to wait for.
-                let _ = writer.await;
-            }
+            written.await;
             pool.close().await;
         });
         // If the runtime is gone, so is the writer.
         let _ = closed.await;
-    }
-
-    fn queue(&self) -> Result<PartQueue, LogError> {
-        self.queue.lock().clone().ok_or_else(|| LogError::Unavailable("the part journal is closed".to_owned()))
     }
 }
 
@@ -89,7 +76,7 @@ impl PartJournal for PostgresJournal {
         attempt_id: AttemptId,
         parts: Vec<NumberedPart>,
     ) -> BoxFuture<'_, Result<(), LogError>> {
-        Box::pin(async move { self.queue()?.write(chat_id, attempt_id, parts).await })
+        self.writing.write(chat_id, attempt_id, parts)
     }
 
     fn read(&self, chat_id: ChatId, attempt_id: AttemptId) -> BoxFuture<'_, Result<Vec<NumberedPart>, LogError>> {
@@ -102,7 +89,7 @@ impl PartJournal for PostgresJournal {
     }
 
     fn forget(&self, chat_id: ChatId, up_to: AttemptId) -> BoxFuture<'_, Result<(), LogError>> {
-        Box::pin(async move { self.queue()?.forget(chat_id, up_to).await })
+        self.writing.forget(chat_id, up_to)
     }
 }
 

@@ -5,11 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt;
-use parking_lot::Mutex;
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow, SqliteSynchronous};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor, Row, SqlitePool};
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
 use verbatim_events::ids::{AttemptId, ChatId};
 use verbatim_events::journal::PartJournal;
 use verbatim_events::log::{BoxFuture, LogError};
@@ -20,7 +18,7 @@ use super::lock::LockFile;
 use super::{make_directory_of, reader_pool};
 use crate::error::OpenError;
 use crate::options::{LogOptions, PAGE_ROWS_MAX};
-use crate::parts::{self, Batch, PartQueue, PartStore};
+use crate::parts::{self, Batch, PartStore, Writing};
 use crate::raw::{read_error, signed};
 use crate::task::{read_on, run_on};
 
@@ -39,8 +37,7 @@ pub struct SqliteJournal {
     path: PathBuf,
     runtime: Handle,
     readers: SqlitePool,
-    queue: Mutex<Option<PartQueue>>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writing: Writing,
 }
 
 impl SqliteJournal {
@@ -65,9 +62,8 @@ impl SqliteJournal {
             opened => opened?,
         };
         let readers = reader_pool(&path, &LogOptions::default());
-        let (queue, writer) = PartQueue::new(Store { connection, _lock: lock });
-        let writer = Mutex::new(Some(runtime.spawn(writer)));
-        Ok(SqliteJournal { path, runtime, readers, queue: Mutex::new(Some(queue)), writer })
+        let writing = Writing::start(Store { connection, _lock: lock }, &runtime);
+        Ok(SqliteJournal { path, runtime, readers, writing })
     }
 
     /// Writes what was forgotten out of the file beside the database. Fails where readers are in the way for long.
@@ -91,21 +87,13 @@ impl SqliteJournal {
 
     /// Finishes what waits and gives the file back.
     pub async fn close(&self) {
-        let (readers, queue, writer) = (self.readers.clone(), self.queue.lock().take(), self.writer.lock().take());
+        let (written, readers) = (self.writing.close(), self.readers.clone());
         let closed = run_on(&self.runtime, async move {
-            drop(queue);
             readers.close().await;
-            if let Some(writer) = writer {
-                // A writer that panicked has nothing left to wait for.
-                let _ = writer.await;
-            }
+            written.await;
         });
         // If the runtime is gone, so are the writer and its lock.
         let _ = closed.await;
-    }
-
-    fn queue(&self) -> Result<PartQueue, LogError> {
-        self.queue.lock().clone().ok_or_else(|| LogError::Unavailable("the part journal is closed".to_owned()))
     }
 }
 
@@ -116,7 +104,7 @@ impl PartJournal for SqliteJournal {
         attempt_id: AttemptId,
         parts: Vec<NumberedPart>,
     ) -> BoxFuture<'_, Result<(), LogError>> {
-        Box::pin(async move { self.queue()?.write(chat_id, attempt_id, parts).await })
+        self.writing.write(chat_id, attempt_id, parts)
     }
 
     fn read(&self, chat_id: ChatId, attempt_id: AttemptId) -> BoxFuture<'_, Result<Vec<NumberedPart>, LogError>> {
@@ -125,7 +113,7 @@ impl PartJournal for SqliteJournal {
     }
 
     fn forget(&self, chat_id: ChatId, up_to: AttemptId) -> BoxFuture<'_, Result<(), LogError>> {
-        Box::pin(async move { self.queue()?.forget(chat_id, up_to).await })
+        self.writing.forget(chat_id, up_to)
     }
 }
 

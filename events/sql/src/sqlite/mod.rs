@@ -40,6 +40,7 @@ use crate::error::OpenError;
 use crate::head::KnownHead;
 use crate::keys::{KEY_CHANGES_MAX, KeyRequest, KeyStore};
 use crate::options::LogOptions;
+use crate::port::event_log;
 use crate::queue::Queue;
 use crate::task::{read_on, run_on};
 pub(crate) use lock::LockFile;
@@ -154,56 +155,7 @@ impl SqliteLog {
     }
 }
 
-impl EventLog for SqliteLog {
-    fn append(&self, append: Append) -> BoxFuture<'_, Result<Appended, AppendError>> {
-        Box::pin(async move {
-            match &self.queue {
-                Some(queue) => queue.append(append).await,
-                None => Err(AppendError::Failed("the log was opened for reading".to_owned())),
-            }
-        })
-    }
-
-    fn read_chat(&self, chat_id: ChatId, after: Version, limit: usize) -> BoxFuture<'_, Result<Vec<Stored>, LogError>> {
-        let readers = self.readers.clone();
-        Box::pin(read_on(&self.runtime, async move { read::chat(&readers, chat_id, after, limit).await }))
-    }
-
-    fn read_all(&self, after: Position, limit: usize) -> BoxFuture<'_, Result<LogPage, LogError>> {
-        let (readers, known_head) = (self.readers.clone(), self.known_head.clone());
-        Box::pin(read_on(&self.runtime, async move {
-            let page = read::all(&readers, after, limit).await?;
-            known_head.publish(page.head);
-            Ok(page)
-        }))
-    }
-
-    fn head(&self) -> BoxFuture<'_, Result<Position, LogError>> {
-        let (readers, known_head) = (self.readers.clone(), self.known_head.clone());
-        Box::pin(read_on(&self.runtime, async move {
-            let head = read::head(&readers).await?;
-            known_head.publish(head);
-            Ok(head)
-        }))
-    }
-
-    fn known_head(&self) -> Position {
-        self.known_head.get()
-    }
-
-    fn wait_beyond(&self, position: Position) -> BoxFuture<'_, ()> {
-        Box::pin(self.known_head.wait_beyond(position))
-    }
-
-    fn receipt(&self, owner: &str, key: &str) -> BoxFuture<'_, Result<Option<Receipt>, LogError>> {
-        let (readers, owner, key) = (self.readers.clone(), owner.to_owned(), key.to_owned());
-        Box::pin(read_on(&self.runtime, async move { read::receipt(&readers, &owner, &key).await }))
-    }
-
-    fn timeline(&self) -> Uuid {
-        self.timeline
-    }
-}
+event_log!(SqliteLog);
 
 /// Looks for a new head now and then, for a log that another process writes.
 async fn poll(readers: SqlitePool, known_head: KnownHead, mut closing: watch::Receiver<bool>) {
