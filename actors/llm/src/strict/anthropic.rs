@@ -2,18 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use super::reader::{Reader, is_name, is_said};
 
 /// Everything that the provider would refuse in a request.
 pub(crate) fn problems(body: &Value) -> Vec<String> {
-    let mut reader = Reader::default();
+    let mut reader = Reader::<Seen>::default();
     reader.read(body);
-    reader.problems
+    reader.into_problems()
 }
 
+/// What was read of a request so far.
 #[derive(Default)]
-struct Reader {
-    problems: Vec<String>,
+struct Seen {
     ids: BTreeSet<String>,
     marks: usize,
     names_tools: bool,
@@ -21,13 +23,7 @@ struct Reader {
     own_tools: BTreeSet<String>,
 }
 
-impl Reader {
-    fn check(&mut self, holds: bool, problem: impl Into<String>) {
-        if !holds {
-            self.problems.push(problem.into());
-        }
-    }
-
+impl Reader<Seen> {
     fn read(&mut self, body: &Value) {
         let known = [
             "model",
@@ -40,9 +36,7 @@ impl Reader {
             "output_config",
             "stream",
         ];
-        for field in body.as_object().into_iter().flat_map(Map::keys) {
-            self.check(known.contains(&field.as_str()), format!("unknown field {field}"));
-        }
+        self.check_fields(body, &known);
         let max_tokens = body["max_tokens"].as_u64().unwrap_or(0);
         self.check(max_tokens > 0, "no output limit");
         for block in body["system"].as_array().into_iter().flatten() {
@@ -51,7 +45,7 @@ impl Reader {
         }
         let tools = body["tools"].as_array().cloned().unwrap_or_default();
         let own = tools.iter().filter(|tool| tool.get("type").is_some());
-        self.own_tools = own.filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect();
+        self.seen.own_tools = own.filter_map(|tool| tool["name"].as_str().map(str::to_owned)).collect();
         let turns = body["messages"].as_array().cloned().unwrap_or_default();
         self.check(!turns.is_empty(), "no messages");
         for (index, turn) in turns.iter().enumerate() {
@@ -66,8 +60,8 @@ impl Reader {
             self.check(last["role"] == "user", "nothing to answer");
             self.pair(last, &Value::Null);
         }
-        self.check(self.marks <= 4, "too many cache marks");
-        self.check(!self.names_tools || !tools.is_empty(), "tools are named and none are defined");
+        self.check(self.seen.marks <= 4, "too many cache marks");
+        self.check(!self.seen.names_tools || !tools.is_empty(), "tools are named and none are defined");
         let names: BTreeSet<_> = tools.iter().map(|tool| tool["name"].to_string()).collect();
         self.check(names.len() == tools.len(), "two tools of one name");
         for tool in &tools {
@@ -118,11 +112,11 @@ impl Reader {
                     self.check(by_model && block["input"].is_object(), format!("input of {block}"));
                     self.check(is_name(&block["name"], 128) && is_name(&block["id"], 64), format!("names of {block}"));
                     let id = block["id"].as_str().unwrap_or_default().to_owned();
-                    self.check(self.ids.clone().insert(id.clone()), format!("the id {id} twice"));
-                    self.ids.insert(id.clone());
-                    self.names_tools |= kind == "tool_use";
+                    self.check(self.seen.ids.clone().insert(id.clone()), format!("the id {id} twice"));
+                    self.seen.ids.insert(id.clone());
+                    self.seen.names_tools |= kind == "tool_use";
                     if kind == "server_tool_use" {
-                        let is_offered = block["name"].as_str().is_some_and(|name| self.own_tools.contains(name));
+                        let is_offered = block["name"].as_str().is_some_and(|name| self.seen.own_tools.contains(name));
                         self.check(is_offered, format!("the provider's tool of {block} is not offered"));
                         running.insert(id);
                     }
@@ -167,8 +161,7 @@ impl Reader {
     }
 
     fn text(&mut self, block: &Value) {
-        let is_said = block["text"].as_str().is_some_and(|text| !text.trim().is_empty());
-        self.check(block["type"] == "text" && is_said, format!("blank text {block}"));
+        self.check(block["type"] == "text" && is_said(&block["text"]), format!("blank text {block}"));
     }
 
     fn file(&mut self, block: &Value) {
@@ -185,7 +178,7 @@ impl Reader {
 
     fn mark(&mut self, block: &Value) {
         if let Some(mark) = block.get("cache_control") {
-            self.marks += 1;
+            self.seen.marks += 1;
             let kind = block["type"].as_str().unwrap_or_default();
             self.check(mark["type"] == "ephemeral" && !kind.contains("thinking"), format!("a mark in {kind}"));
         }
@@ -194,9 +187,4 @@ impl Reader {
 
 fn content(turn: &Value) -> Vec<Value> {
     turn["content"].as_array().cloned().unwrap_or_default()
-}
-
-fn is_name(value: &Value, bytes_max: usize) -> bool {
-    let accepted = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    value.as_str().is_some_and(|name| (1..=bytes_max).contains(&name.len()) && name.bytes().all(accepted))
 }

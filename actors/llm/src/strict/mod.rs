@@ -3,6 +3,7 @@
 pub(crate) mod anthropic;
 pub(crate) mod openai_chat;
 pub(crate) mod openai_responses;
+mod reader;
 #[cfg(test)]
 mod tests;
 

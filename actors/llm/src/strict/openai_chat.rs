@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use super::reader::{Reader, is_data, is_said};
 
 /// Everything that some server would refuse in a request.
 pub(crate) fn problems(body: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut check = |holds: bool, problem: String| found.extend((!holds).then_some(problem));
+    let mut reader = Reader::<()>::default();
     let known = [
         "model",
         "messages",
@@ -18,29 +19,27 @@ pub(crate) fn problems(body: &Value) -> Vec<String> {
         "stream",
         "stream_options",
     ];
-    for field in body.as_object().into_iter().flat_map(Map::keys) {
-        check(known.contains(&field.as_str()), format!("unknown field {field}"));
-    }
+    reader.check_fields(body, &known);
+    let mut check = |holds: bool, problem: String| reader.check(holds, problem);
     let messages = body["messages"].as_array().cloned().unwrap_or_default();
     check(!messages.is_empty(), "no messages".to_owned());
     let mut open: BTreeSet<String> = BTreeSet::new();
     for message in &messages {
-        let content = message["content"].as_str();
-        let is_said = content.is_some_and(|text| !text.trim().is_empty());
+        let content = &message["content"];
         let role = message["role"].as_str().unwrap_or_default();
         if role != "tool" {
             check(open.is_empty(), format!("{open:?} open before {message}"));
             open.clear();
         }
         match role {
-            "user" if message["content"].is_array() => {
-                let parts = message["content"].as_array().cloned().unwrap_or_default();
+            "user" if content.is_array() => {
+                let parts = content.as_array().cloned().unwrap_or_default();
                 check(!parts.is_empty() && parts.iter().all(is_part), format!("the parts of {message}"));
             }
-            "system" | "user" => check(is_said, format!("a blank message {message}")),
+            "system" | "user" => check(is_said(content), format!("a blank message {message}")),
             "assistant" => {
                 let calls = message["tool_calls"].as_array().cloned().unwrap_or_default();
-                check(is_said || !calls.is_empty(), format!("an empty answer {message}"));
+                check(is_said(content) || !calls.is_empty(), format!("an empty answer {message}"));
                 for call in &calls {
                     let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
                     check(serde_json::from_str::<Value>(arguments).is_ok(), format!("the arguments of {call}"));
@@ -55,7 +54,7 @@ pub(crate) fn problems(body: &Value) -> Vec<String> {
             }
             "tool" => {
                 let id = message["tool_call_id"].as_str().unwrap_or_default();
-                check(open.remove(id) && content.is_some(), format!("the answer {message}"));
+                check(open.remove(id) && content.is_string(), format!("the answer {message}"));
             }
             other => check(false, format!("the role {other}")),
         }
@@ -63,15 +62,13 @@ pub(crate) fn problems(body: &Value) -> Vec<String> {
     check(open.is_empty(), format!("no answers to {open:?}"));
     let last = messages.last().map(|message| message["role"].clone()).unwrap_or_default();
     check(last == "user" || last == "tool", format!("nothing to answer after {last}"));
-    found
+    reader.into_problems()
 }
 
 /// A part of what a user shows.
 fn is_part(part: &Value) -> bool {
-    let is_data =
-        |value: &Value, kind: &str| value.as_str().is_some_and(|url| url.starts_with(&format!("data:{kind}")));
     match part["type"].as_str() {
-        Some("text") => part["text"].as_str().is_some_and(|text| !text.trim().is_empty()),
+        Some("text") => is_said(&part["text"]),
         Some("image_url") => is_data(&part["image_url"]["url"], "image/"),
         Some("file") => is_data(&part["file"]["file_data"], "application/pdf;") && part["file"]["filename"].is_string(),
         _ => false,

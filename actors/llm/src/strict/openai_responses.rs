@@ -2,30 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use super::reader::{Reader, is_data, is_name, is_said};
 
 /// Everything that the provider would refuse in a request.
 pub(crate) fn problems(body: &Value) -> Vec<String> {
-    let mut reader = Reader::default();
+    let mut reader = Reader::<Seen>::default();
     reader.read(body);
-    reader.problems
+    reader.into_problems()
 }
 
+/// What was read of a request so far.
 #[derive(Default)]
-struct Reader {
-    problems: Vec<String>,
+struct Seen {
     ids: BTreeSet<String>,
     open: BTreeSet<String>,
     searches: bool,
 }
 
-impl Reader {
-    fn check(&mut self, holds: bool, problem: impl Into<String>) {
-        if !holds {
-            self.problems.push(problem.into());
-        }
-    }
-
+impl Reader<Seen> {
     fn read(&mut self, body: &Value) {
         let known = [
             "model",
@@ -39,9 +35,7 @@ impl Reader {
             "store",
             "stream",
         ];
-        for field in body.as_object().into_iter().flat_map(Map::keys) {
-            self.check(known.contains(&field.as_str()), format!("unknown field {field}"));
-        }
+        self.check_fields(body, &known);
         self.check(body["store"].is_boolean(), "nothing is said of storing");
         let is_known = body.get("previous_response_id").is_none_or(|id| body["store"] == true && id.is_string());
         self.check(is_known, "an answer is continued that is not stored");
@@ -50,7 +44,7 @@ impl Reader {
         let (tools, own): (Vec<_>, Vec<_>) = tools.into_iter().partition(|tool| tool["type"] == "function");
         let names: BTreeSet<_> = tools.iter().map(|tool| tool["name"].to_string()).collect();
         self.check(names.len() == tools.len(), "two tools of one name");
-        self.searches = own.iter().any(|tool| tool["type"] == "web_search");
+        self.seen.searches = own.iter().any(|tool| tool["type"] == "web_search");
         self.check(own.iter().all(|tool| tool["type"].is_string()), "a tool without a type");
         for tool in &tools {
             self.check(tool["type"] == "function" && is_name(&tool["name"], 64), format!("the tool {tool}"));
@@ -64,7 +58,7 @@ impl Reader {
         for item in &items {
             self.item(item);
         }
-        self.check(self.open.is_empty(), format!("no output of {:?}", self.open));
+        self.check(self.seen.open.is_empty(), format!("no output of {:?}", self.seen.open));
         // Reasoning goes before what it led to.
         for pair in items.windows(2).filter(|pair| pair[0]["type"] == "reasoning") {
             let by_model = matches!(pair[1]["type"].as_str(), Some("reasoning" | "function_call" | "web_search_call"))
@@ -82,15 +76,14 @@ impl Reader {
         let call_id = item["call_id"].as_str().unwrap_or_default().to_owned();
         // The model may go on beside its calls; everybody else waits for their outputs.
         if kind == "message" && item["role"] != "assistant" {
-            self.check(self.open.is_empty(), format!("{:?} open before {item}", self.open));
+            self.check(self.seen.open.is_empty(), format!("{:?} open before {item}", self.seen.open));
         }
         match kind {
             "message" => {
                 let role = item["role"].as_str().unwrap_or_default();
                 self.check(["user", "assistant", "system", "developer"].contains(&role), format!("the role {role}"));
-                let is_said = item["content"].as_str().is_some_and(|text| !text.trim().is_empty())
-                    || role == "user" && are_parts(&item["content"]);
-                self.check(is_said, "a blank message");
+                let content = &item["content"];
+                self.check(is_said(content) || role == "user" && are_parts(content), "a blank message");
             }
             "reasoning" => {
                 let is_kept = item["encrypted_content"].as_str().is_some_and(|text| !text.is_empty());
@@ -100,12 +93,12 @@ impl Reader {
                 let arguments = item["arguments"].as_str().unwrap_or_default();
                 self.check(serde_json::from_str::<Value>(arguments).is_ok(), format!("the arguments of {item}"));
                 self.check(is_name(&item["name"], 64) && is_name(&item["call_id"], 64), format!("the names of {item}"));
-                let is_new = self.ids.insert(call_id.clone());
+                let is_new = self.seen.ids.insert(call_id.clone());
                 self.check(is_new, format!("the id {call_id} twice"));
-                self.open.insert(call_id);
+                self.seen.open.insert(call_id);
             }
             "function_call_output" => {
-                let is_open = self.open.remove(&call_id);
+                let is_open = self.seen.open.remove(&call_id);
                 self.check(
                     is_open && (item["output"].is_string() || are_parts(&item["output"])),
                     format!("the output of {call_id}"),
@@ -113,24 +106,17 @@ impl Reader {
             }
             "web_search_call" => {
                 self.check(item["status"].is_string() && item["action"].is_object(), format!("{item}"));
-                self.check(self.searches, "a search that is not offered");
+                self.check(self.seen.searches, "a search that is not offered");
             }
             other => self.check(false, format!("an item of type {other}")),
         }
     }
 }
 
-fn is_name(value: &Value, bytes_max: usize) -> bool {
-    let accepted = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    value.as_str().is_some_and(|name| (1..=bytes_max).contains(&name.len()) && name.bytes().all(accepted))
-}
-
 /// Parts of what a user or a tool shows.
 fn are_parts(content: &Value) -> bool {
-    let is_data =
-        |value: &Value, kind: &str| value.as_str().is_some_and(|url| url.starts_with(&format!("data:{kind}")));
     let is_part = |part: &Value| match part["type"].as_str() {
-        Some("input_text") => part["text"].as_str().is_some_and(|text| !text.trim().is_empty()),
+        Some("input_text") => is_said(&part["text"]),
         Some("input_image") => is_data(&part["image_url"], "image/"),
         Some("input_file") => is_data(&part["file_data"], "application/pdf;") && part["filename"].is_string(),
         _ => false,

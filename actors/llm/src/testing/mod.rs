@@ -9,7 +9,9 @@ use std::future::ready;
 use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
+use proptest::prelude::*;
 use serde_json::Value;
+use verbatim_events::episode;
 use verbatim_events::error::{CallError, ErrorKind};
 use verbatim_events::event::ToolDefinition;
 use verbatim_events::ids::Digest;
@@ -77,6 +79,22 @@ pub(crate) fn read_every_way<A: Answer>(decoder: fn() -> EventDecoder<A>, body: 
     }
     assert_eq!(read(decoder(), body, 1, 1), whole, "byte by byte");
     whole
+}
+
+/// What a server may send: a protocol's events, and any bytes at all.
+pub(crate) fn any_body(event: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![8 => event, 1 => prop::collection::vec(any::<u8>(), 0..20)];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+/// Reads a body of any bytes, and checks that pieces of `size` bytes come to the same as the whole. What came can be put
+/// together, or is a call that cannot be read; returns what is kept of it where the answer is interrupted.
+#[track_caller]
+pub(crate) fn kept_of<A: Answer>(decoder: fn() -> EventDecoder<A>, body: &[u8], size: usize) -> Vec<Part> {
+    let whole = read(decoder(), body, body.len(), 1);
+    assert_eq!(read(decoder(), body, size, size), whole);
+    let _ = episode::complete(&whole.parts);
+    episode::interrupted(&whole.parts)
 }
 
 /// A stream of named events.

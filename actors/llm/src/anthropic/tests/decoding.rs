@@ -8,7 +8,7 @@ use verbatim_events::part::{LivePart, Part};
 
 use crate::anthropic::MessageDecoder;
 use crate::http::{Decoder, Progress};
-use crate::testing::{args, by_provider, call, read, read_every_way, source, stream, text, thought};
+use crate::testing::{any_body, args, by_provider, call, kept_of, read_every_way, source, stream, text, thought};
 
 pub(super) fn decoder() -> MessageDecoder {
     MessageDecoder::new("acme", None, 7)
@@ -440,19 +440,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn no_bytes_break_it(
-        pieces in prop::collection::vec(prop_oneof![
-            8 => any_event(),
-            1 => prop::collection::vec(any::<u8>(), 0..20),
-        ], 0..24),
-        size in 1usize..40,
-    ) {
-        let body = pieces.concat();
-        let whole = read(decoder(), &body, body.len(), 1);
-        prop_assert_eq!(&read(decoder(), &body, size, size), &whole);
-        // What came can be put together, or is a call that cannot be read.
-        let _ = episode::complete(&whole.parts);
-        let kept = episode::interrupted(&whole.parts);
+    fn no_bytes_break_it(body in any_body(any_event()), size in 1usize..40) {
+        let kept = kept_of(decoder, &body, size);
         let is_called = |id: &str| {
             kept.iter().any(|call| matches!(call, Part::ToolCall { call_id, .. } if call_id == id))
         };

@@ -7,42 +7,10 @@ use verbatim_events::part::{LivePart, Part};
 
 use crate::http::{Decoder, Progress};
 use crate::openai_chat::ChatDecoder;
+use crate::testing::{self, Read, any_body, args, kept_of, read_every_way, text, thought};
 
-/// What came of a body.
-#[derive(Clone, Debug, PartialEq)]
-struct Read {
-    parts: Vec<LivePart>,
-    end: Result<ModelFinished, CallError>,
-}
-
-/// Reads a body in pieces of `size` bytes, the first of which has `first` bytes.
-fn read(body: &[u8], first: usize, size: usize) -> Read {
-    let mut decoder = ChatDecoder::new("acme", None, 7);
-    let mut parts = Vec::new();
-    let (head, tail) = body.split_at(first.min(body.len()));
-    for piece in [head].into_iter().chain(tail.chunks(size.max(1))) {
-        match decoder.feed(piece, &mut parts) {
-            Ok(Progress::Over) => break,
-            Ok(_) => {}
-            Err(error) => {
-                assert_eq!(decoder.finish(&mut parts), Err(error.clone()), "a failure stays");
-                return Read { parts, end: Err(error) };
-            }
-        }
-    }
-    let end = decoder.finish(&mut parts);
-    Read { parts, end }
-}
-
-/// Reads a body, and checks that no cut between its bytes changes what is read.
-#[track_caller]
-fn read_every_way(body: &[u8]) -> Read {
-    let whole = read(body, body.len(), 1);
-    for cut in 0..body.len() {
-        assert_eq!(read(body, cut, body.len()), whole, "cut at {cut}");
-    }
-    assert_eq!(read(body, 1, 1), whole, "byte by byte");
-    whole
+fn decoder() -> ChatDecoder {
+    ChatDecoder::new("acme", None, 7)
 }
 
 /// The body of a stream with these chunks and an end mark.
@@ -58,21 +26,8 @@ fn end(reason: &str) -> Value {
     json!({ "id": "r1", "choices": [{ "index": 0, "delta": {}, "finish_reason": reason }] })
 }
 
-fn text(text: &str) -> LivePart {
-    LivePart::TextDelta { text: text.into() }
-}
-
-fn thought(text: &str) -> LivePart {
-    LivePart::ReasoningDelta { text: text.into() }
-}
-
-fn args(call_id: &str, name: &str, args: &str) -> LivePart {
-    LivePart::ToolArgsDelta { call_id: call_id.into(), name: name.into(), args: args.into() }
-}
-
 fn whole(call_id: &str, name: &str, args: Value) -> LivePart {
-    let (call_id, name) = (call_id.into(), name.into());
-    LivePart::Whole(Part::ToolCall { call_id, name, args, provider_executed: false, metadata: None })
+    LivePart::Whole(testing::call(call_id, name, args))
 }
 
 fn call(index: u64, id: &str, name: &str, arguments: &str) -> Value {
@@ -89,17 +44,14 @@ fn calls(fragments: &[Value]) -> Value {
 
 #[track_caller]
 fn check(chunks: &[Value], parts: &[LivePart], finish_reason: FinishReason) {
-    let read = read_every_way(stream(chunks).as_bytes());
+    let read = read_every_way(decoder, &stream(chunks));
     assert_eq!(read.parts, parts);
     assert_eq!(read.end.map(|finished| finished.finish_reason), Ok(finish_reason));
 }
 
 #[track_caller]
 fn check_failure(body: &str, kind: ErrorKind, retryable: bool) -> CallError {
-    let error = read_every_way(body.as_bytes()).end.unwrap_err();
-    assert_eq!((error.error.kind, error.error.retryable), (kind, retryable), "{error:?}");
-    assert_eq!(error.error.provider.as_deref(), Some("acme"));
-    error
+    read_every_way(decoder, body).failed(kind, retryable)
 }
 
 #[test]
@@ -131,18 +83,18 @@ fn an_answer_in_pieces() {
         }),
     };
     let body = stream(&chunks);
-    assert_eq!(read_every_way(body.as_bytes()), expected);
-    assert_eq!(read_every_way(body.replace('\n', "\r\n").as_bytes()), expected);
-    assert_eq!(read_every_way(body.replace('\n', "\r").as_bytes()), expected);
+    assert_eq!(read_every_way(decoder, &body), expected);
+    assert_eq!(read_every_way(decoder, &body.replace('\n', "\r\n")), expected);
+    assert_eq!(read_every_way(decoder, &body.replace('\n', "\r")), expected);
     let commented =
         format!("\u{FEFF}: ping\n\n{}", body.replace("data: ", ": keep-alive\nevent: chunk\nid: 1\nfoo: bar\ndata:"));
-    assert_eq!(read_every_way(commented.as_bytes()), expected);
+    assert_eq!(read_every_way(decoder, &commented), expected);
     // A server that ends without its mark, without a blank line, or without either.
-    assert_eq!(read_every_way(body.replace("data: [DONE]\n\n", "").as_bytes()), expected);
-    assert_eq!(read_every_way(body.replace("\n\ndata: [DONE]\n\n", "").as_bytes()), expected);
-    assert_eq!(read_every_way(body.trim_end().as_bytes()), expected);
+    assert_eq!(read_every_way(decoder, &body.replace("data: [DONE]\n\n", "")), expected);
+    assert_eq!(read_every_way(decoder, &body.replace("\n\ndata: [DONE]\n\n", "")), expected);
+    assert_eq!(read_every_way(decoder, body.trim_end()), expected);
     // What follows the mark is not read.
-    assert_eq!(read_every_way(format!("{body}data: {{\"error\":\"late\"}}\n\n").as_bytes()), expected);
+    assert_eq!(read_every_way(decoder, &format!("{body}data: {{\"error\":\"late\"}}\n\n")), expected);
 }
 
 #[test]
@@ -248,7 +200,7 @@ fn arguments_that_are_incomplete() {
 fn a_calls_extra_content_is_kept() {
     let mut fragment = call(0, "a", "t", "{}");
     fragment["extra_content"] = json!({ "google": { "thought_signature": "s" } });
-    let read = read_every_way(stream(&[calls(&[fragment]), end("tool_calls")]).as_bytes());
+    let read = read_every_way(decoder, &stream(&[calls(&[fragment]), end("tool_calls")]));
     let Some(LivePart::Whole(Part::ToolCall { metadata, .. })) = read.parts.last() else { panic!("{read:?}") };
     let extra = json!({ "google": { "thought_signature": "s" } });
     assert_eq!(*metadata, Some(json!({ "protocol": "openai_chat", "provider": "acme", "extra_content": extra })));
@@ -312,13 +264,13 @@ fn usage_in_each_dialect() {
     ];
     for (figures, expected) in rows {
         let chunks = [delta(json!({ "content": "x" })), end("stop"), json!({ "choices": [], "usage": figures })];
-        let usage = read_every_way(stream(&chunks).as_bytes()).end.unwrap().usage;
+        let usage = read_every_way(decoder, &stream(&chunks)).end.unwrap().usage;
         let flat = usage
             .map(|u| (u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_tokens, u.reasoning_tokens));
         assert_eq!(flat, expected, "{figures}");
     }
     let inside = json!({ "choices": [{ "delta": {}, "finish_reason": "stop", "usage": { "prompt_tokens": 3 } }] });
-    let read = read_every_way(stream(&[delta(json!({ "content": "x" })), inside]).as_bytes());
+    let read = read_every_way(decoder, &stream(&[delta(json!({ "content": "x" })), inside]));
     assert_eq!(read.end.unwrap().usage.map(|usage| usage.input_tokens), Some(3));
 }
 
@@ -343,7 +295,7 @@ fn a_stream_that_ends_early_may_be_tried_again() {
         let error = check_failure(body, ErrorKind::Timeout, true);
         assert_eq!(error.error.message, "The answer of the provider acme broke off before its end.");
     }
-    assert_eq!(read_every_way(started.as_bytes()).parts, [text("half")]);
+    assert_eq!(read_every_way(decoder, &started).parts, [text("half")]);
 }
 
 #[test]
@@ -362,7 +314,7 @@ fn an_error_inside_a_stream_is_classified_and_keeps_what_came_before() {
     for (event, kind, retryable) in rows {
         let body = format!("{before}{event}\n\ndata: {}\n\n", delta(json!({ "content": "never" })));
         check_failure(&body, kind, retryable);
-        assert_eq!(read_every_way(body.as_bytes()).parts, [text("half")], "{event}");
+        assert_eq!(read_every_way(decoder, &body).parts, [text("half")], "{event}");
     }
 }
 
@@ -385,7 +337,7 @@ fn a_refusal_keeps_the_providers_words() {
     let error = check_failure(&stream(&refused), ErrorKind::ContentFilter, false);
     assert_eq!(error.error.detail.as_deref(), Some("I can't do that."));
     let chunks = [delta(json!({ "content": "Well", "refusal": "No." })), end("stop")];
-    let finished = read_every_way(stream(&chunks).as_bytes()).end.unwrap();
+    let finished = read_every_way(decoder, &stream(&chunks)).end.unwrap();
     assert_eq!(finished.refusal.as_deref(), Some("No."));
 }
 
@@ -395,33 +347,32 @@ fn a_body_that_is_no_stream() {
         "role": "assistant", "content": "Look:", "tool_calls": [{ "id": "a", "function": { "name": "t", "arguments": "{}" } }],
     } }], "usage": { "prompt_tokens": 1, "completion_tokens": 2 } });
     let mut parts = Vec::new();
-    let mut decoder = ChatDecoder::new("acme", None, 7);
-    assert_eq!(decoder.feed_whole(body.to_string().as_bytes(), &mut parts), Ok(Progress::Answered));
-    let finished = decoder.finish(&mut parts).unwrap();
+    let mut whole_body = decoder();
+    assert_eq!(whole_body.feed_whole(body.to_string().as_bytes(), &mut parts), Ok(Progress::Answered));
+    let finished = whole_body.finish(&mut parts).unwrap();
     assert_eq!(parts, [text("Look:"), args("a", "t", "{}"), whole("a", "t", json!({}))]);
     assert_eq!((finished.finish_reason, finished.response_id.as_deref()), (FinishReason::ToolCalls, Some("w")));
-    let mut decoder = ChatDecoder::new("acme", None, 7);
-    let error = decoder.feed_whole(br#"{"error":{"message":"Overloaded"}}"#, &mut parts).unwrap_err();
+    let error = decoder().feed_whole(br#"{"error":{"message":"Overloaded"}}"#, &mut parts).unwrap_err();
     assert_eq!(error.error.kind, ErrorKind::Overloaded);
+}
+
+fn any_piece() -> impl Strategy<Value = Vec<u8>> {
+    prop::sample::select(vec![
+        "data: ".to_owned(),
+        "\n\n".to_owned(),
+        stream(&[calls(&[call(0, "a", "t", "{")])]),
+        format!("data: {}\n\n", calls(&[more(0, "é"), json!({}), json!(7)])),
+        format!("data: {}\n\n", delta(json!({ "content": "é" }))),
+        format!("data: {}\n\n", end("stop")),
+    ])
+    .prop_map(String::into_bytes)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn no_bytes_break_it(
-        pieces in prop::collection::vec(prop_oneof![
-            prop::collection::vec(any::<u8>(), 0..20),
-            Just(b"data: ".to_vec()),
-            Just(b"\n\n".to_vec()),
-            Just(stream(&[calls(&[call(0, "a", "t", "{")])]).into_bytes()),
-            Just(format!("data: {}\n\n", calls(&[more(0, "é"), json!({}), json!(7)])).into_bytes()),
-            Just(format!("data: {}\n\n", delta(json!({ "content": "é" }))).into_bytes()),
-            Just(format!("data: {}\n\n", end("stop")).into_bytes()),
-        ], 0..12),
-        size in 1usize..40,
-    ) {
-        let body = pieces.concat();
-        prop_assert_eq!(read(&body, size, size), read(&body, body.len(), 1));
+    fn no_bytes_break_it(body in any_body(any_piece()), size in 1usize..40) {
+        kept_of(decoder, &body, size);
     }
 }
