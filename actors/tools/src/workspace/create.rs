@@ -85,24 +85,14 @@ impl Creation<'_> {
 
     /// A workspace that the chat has: how it is once it has settled.
     async fn existing(&self, id: &str) -> Result<WorkspaceView, String> {
-        let gone = || WorkspaceView {
-            id: id.to_owned(),
-            name: String::new(),
-            template_id: None,
-            status: WorkspaceStatus::Deleted,
-            detail: None,
-            agent_status: AgentStatus::NoAgent,
-            chat_id: None,
-            created_at: None,
-        };
         let maker = match self.spaces.maker_of(id) {
             Ok(maker) => maker,
             // Whoever made it is no longer there to look after it.
-            Err(_) => return Ok(gone()),
+            Err(_) => return Ok(WorkspaceView::gone(id)),
         };
         match maker.settle(id).await {
             Ok(view) => with_agent(self.spaces, view).await.map_err(|problem| problem.to_string()),
-            Err(ProvisionError::NotFound(_)) => Ok(gone()),
+            Err(ProvisionError::NotFound(_)) => Ok(WorkspaceView::gone(id)),
             Err(problem) => Err(problem.to_string()),
         }
     }

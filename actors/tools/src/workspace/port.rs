@@ -101,6 +101,22 @@ pub struct WorkspaceView {
     pub created_at: Option<DateTime<Utc>>,
 }
 
+impl WorkspaceView {
+    /// A workspace that is not there, or of which nobody knows any more.
+    pub fn gone(id: &str) -> WorkspaceView {
+        WorkspaceView {
+            id: id.to_owned(),
+            name: String::new(),
+            template_id: None,
+            status: WorkspaceStatus::Deleted,
+            detail: None,
+            agent_status: AgentStatus::NoAgent,
+            chat_id: None,
+            created_at: None,
+        }
+    }
+}
+
 /// A template as the model sees it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TemplateDetail {

@@ -198,19 +198,6 @@ fn view(workspace: Workspace) -> WorkspaceView {
     }
 }
 
-fn gone(id: &str) -> WorkspaceView {
-    WorkspaceView {
-        id: id.to_owned(),
-        name: String::new(),
-        template_id: None,
-        status: WorkspaceStatus::Deleted,
-        detail: None,
-        agent_status: AgentStatus::NoAgent,
-        chat_id: None,
-        created_at: None,
-    }
-}
-
 impl Provisioner for CoderProvisioner {
     fn template<'a>(
         &'a self,
@@ -285,7 +272,7 @@ impl Provisioner for CoderProvisioner {
         Box::pin(async move {
             match self.workspace(id).await {
                 Ok(workspace) => Ok(view(workspace)),
-                Err(ApiError::Gone(_)) => Ok(gone(id)),
+                Err(ApiError::Gone(_)) => Ok(WorkspaceView::gone(id)),
                 Err(error) => Err(error.into()),
             }
         })
@@ -295,7 +282,7 @@ impl Provisioner for CoderProvisioner {
         Box::pin(async move {
             let path = match path_of(id) {
                 Ok(path) => path,
-                Err(_) => return Ok(gone(id)),
+                Err(_) => return Ok(WorkspaceView::gone(id)),
             };
             let deadline_ms = self.pause.elapsed_ms() + BUILD_MAX_MS;
             let mut failed = 0;
@@ -309,7 +296,7 @@ impl Provisioner for CoderProvisioner {
                             return Ok(view);
                         }
                     }
-                    Err(ApiError::Gone(_)) => return Ok(gone(id)),
+                    Err(ApiError::Gone(_)) => return Ok(WorkspaceView::gone(id)),
                     Err(ApiError::Unavailable(_)) if failed + 1 < LOOKS_FAILED_MAX => failed += 1,
                     Err(error) => return Err(error.into()),
                 }

@@ -162,19 +162,6 @@ fn agent_of(status: WorkspaceStatus) -> AgentStatus {
     if status == WorkspaceStatus::Running { AgentStatus::Ready } else { AgentStatus::NotReady }
 }
 
-fn gone(id: &str) -> WorkspaceView {
-    WorkspaceView {
-        id: id.to_owned(),
-        name: String::new(),
-        template_id: None,
-        status: WorkspaceStatus::Deleted,
-        detail: None,
-        agent_status: AgentStatus::NoAgent,
-        chat_id: None,
-        created_at: None,
-    }
-}
-
 /// The id of the workspace that a wish becomes.
 fn id_of(wanted: &NewWorkspace) -> String {
     format!("local-{}", wanted.key)
@@ -248,13 +235,15 @@ impl Provisioner for LocalProvisioner {
     }
 
     fn look<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<WorkspaceView, ProvisionError>> {
-        Box::pin(async move { Ok(self.state(id).await?.map_or_else(|| gone(id), |(home, state)| view(&home, state))) })
+        Box::pin(async move {
+            Ok(self.state(id).await?.map_or_else(|| WorkspaceView::gone(id), |(home, state)| view(&home, state)))
+        })
     }
 
     fn settle<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<WorkspaceView, ProvisionError>> {
         Box::pin(async move {
             let _turn = self.locks.turn(id).await;
-            let Some((home, state)) = self.state(id).await? else { return Ok(gone(id)) };
+            let Some((home, state)) = self.state(id).await? else { return Ok(WorkspaceView::gone(id)) };
             if state.status != WorkspaceStatus::Building {
                 return Ok(view(&home, state));
             }
