@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::script::{Line, ScriptedModel, say};
+use support::script::{Line, STOP, ScriptedModel, say};
 use support::shell::{Watcher, World, create, new_chat, run, send};
 use tempfile::TempDir;
 use verbatim::compose::WorkspaceHome;
@@ -19,10 +19,8 @@ use verbatim_events::event::SettingsChanged;
 use verbatim_events::ids::ChatId;
 use verbatim_events::journal::PartJournal;
 use verbatim_events::log::EventLog;
-use verbatim_events::message::FinishReason;
 use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
 
-const STOP: Line = Line::End(FinishReason::Stop);
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 const HOUR_MS: u64 = 60 * 60 * 1000;
 

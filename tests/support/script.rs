@@ -35,6 +35,11 @@ pub enum Line {
     Hang,
 }
 
+/// It was done.
+pub const STOP: Line = Line::End(FinishReason::Stop);
+/// It waits for its calls.
+pub const CALLS: Line = Line::End(FinishReason::ToolCalls);
+
 /// A text delta.
 pub fn say(text: &str) -> Line {
     Line::Say(LivePart::TextDelta { text: text.to_owned() })

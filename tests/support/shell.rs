@@ -8,6 +8,7 @@ use verbatim_actors::handle::{Answer, Handle, Meta, SendError};
 use verbatim_actors::hub::{Frame, Watch};
 use verbatim_actors::node::{Node, NodeOptions};
 use verbatim_actors::ports::ModelCatalog;
+use verbatim_events::chat::Status;
 use verbatim_events::command::{Busy, Command, CreateChat, SendMessage};
 use verbatim_events::event::Event;
 use verbatim_events::ids::{ChatId, Version};
@@ -156,6 +157,27 @@ pub fn new_chat(id: ChatId, content: Vec<Part>) -> CreateChat {
 /// Sends a message.
 pub async fn send(handle: &Handle, chat_id: ChatId, content: &str, busy: Busy) -> Result<Answer, SendError> {
     handle.send(chat_id, message(content, busy), Meta::user("ann")).await
+}
+
+/// A chat to which something is said, and who has watched it since before.
+pub async fn say_first(handle: &Handle, content: &str) -> (ChatId, Watcher) {
+    let (chat_id, _) = create(handle, "").await;
+    let watcher = Watcher::open(handle, chat_id).await;
+    send(handle, chat_id, content, Busy::Queue).await.expect("the message is taken");
+    (chat_id, watcher)
+}
+
+/// A chat's status.
+pub async fn status(handle: &Handle, chat_id: ChatId) -> Status {
+    handle.open(chat_id).await.expect("the chat opens").chat.outline.status
+}
+
+/// Waits until a chat rests.
+pub async fn rest(handle: &Handle, chat_id: ChatId) {
+    let mut watcher = Watcher::open(handle, chat_id).await;
+    while !matches!(status(handle, chat_id).await, Status::Waiting | Status::Error) {
+        watcher.event("turn_finished").await;
+    }
 }
 
 /// A message as a command.

@@ -1,15 +1,12 @@
 //! What is bounded, and what happens at the bound.
 
-use support::script::{Gate, Line, ScriptedModel, say};
-use support::shell::{Watcher, World, create, message, run, send};
+use support::script::{Gate, Line, STOP, ScriptedModel, say};
+use support::shell::{Watcher, World, create, message, run, say_first, send};
 use verbatim_actors::clock::Clock;
 use verbatim_actors::handle::{Meta, SendError};
 use verbatim_actors::hub::WatchEnded;
 use verbatim_events::command::Busy;
 use verbatim_events::event::{Event, TurnOutcome};
-use verbatim_events::message::FinishReason;
-
-const STOP: Line = Line::End(FinishReason::Stop);
 
 #[test]
 fn idle_chats_rest_and_busy_ones_do_not() {
@@ -116,9 +113,7 @@ fn an_answer_without_end_is_stopped() {
         world.limits.attempt_bytes_max = 100;
         let model = ScriptedModel::new(vec![(0..50).map(|_| say("0123456789")).chain([STOP]).collect()]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (_, mut watcher) = say_first(&handle, "one").await;
         let Event::TurnFinished(finished) = watcher.event("turn_finished").await else { unreachable!() };
         assert_eq!(finished.outcome, TurnOutcome::Failed);
         assert!(finished.error.is_some_and(|error| error.message.contains("100 bytes")));

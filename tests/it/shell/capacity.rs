@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
-use support::script::{Gate, Line, ScriptedModel, ScriptedTools, call_tool, say};
-use support::shell::{Watcher, World, create, new_chat, run, send, text};
+use support::script::{CALLS, Gate, Line, STOP, ScriptedModel, ScriptedTools, call_tool, say};
+use support::shell::{Watcher, World, create, new_chat, rest, run, send, status, text};
 use verbatim_actors::handle::{Handle, Meta};
 use verbatim_events::chat::{Chat, Outline, Status};
 use verbatim_events::command::{Busy, Command, CreateChat};
@@ -12,11 +12,7 @@ use verbatim_events::event::{CapacityScope, EffectClass, Event, Offer, ToolDefin
 use verbatim_events::ids::ChatId;
 use verbatim_events::limits::Limits;
 use verbatim_events::log::BoxFuture;
-use verbatim_events::message::FinishReason;
 use verbatim_events::tool::{OutputSink, ToolAnswer, ToolBox, ToolInvocation};
-
-const STOP: Line = Line::End(FinishReason::Stop);
-const CALLS: Line = Line::End(FinishReason::ToolCalls);
 
 /// A world where this many of an owner's own turns and of all turns may be at work.
 fn world(turns_root_max: usize, turns_node_max: usize) -> World {
@@ -37,14 +33,6 @@ async fn create_of(handle: &Handle, owner: &str, content: &str) -> ChatId {
     let create = CreateChat { owner: owner.to_owned(), ..new_chat(id, text(content)) };
     handle.send(id, Command::CreateChat(Box::new(create)), Meta::user(owner)).await.expect("the chat is created");
     id
-}
-
-/// Waits until the chat rests.
-async fn rest(handle: &Handle, chat_id: ChatId) {
-    let mut watcher = Watcher::open(handle, chat_id).await;
-    while !matches!(outline(handle, chat_id).await.status, Status::Waiting | Status::Error) {
-        watcher.event("turn_finished").await;
-    }
 }
 
 /// What was asked of the model, in order: the last thing that was said.
@@ -226,11 +214,11 @@ fn a_turn_that_waits_for_people_gives_its_place_up_and_asks_again() {
         let create_first = CreateChat { tools: vec![tool], ..new_chat(id, text("first")) };
         handle.send(id, Command::CreateChat(Box::new(create_first)), Meta::user("ann")).await.expect("it is created");
         let mut watcher = Watcher::open(&handle, id).await;
-        if outline(&handle, id).await.status != Status::RequiresAction {
+        if status(&handle, id).await != Status::RequiresAction {
             watcher.event("action_required").await;
         }
         // Its actor has dealt with all of that when it answers again.
-        assert_eq!(outline(&handle, id).await.status, Status::RequiresAction);
+        assert_eq!(status(&handle, id).await, Status::RequiresAction);
         let (second, _) = create(&handle, "second").await;
         assert_eq!(waits_for(&handle, second).await, None, "nobody is at work");
         let result = verbatim_events::command::SubmittedResult {

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use support::script::{Gate, Line, ScriptedModel, say};
-use support::shell::{Watcher, World, new_chat, run, send, text};
+use support::script::{Gate, STOP, ScriptedModel, say};
+use support::shell::{Watcher, World, new_chat, rest, run, send, text};
 use verbatim_actors::handle::{Handle, Meta};
 use verbatim_events::chat::Chat;
 use verbatim_events::command::{Busy, Command, CreateChat};
 use verbatim_events::event::{ContextStamp, EffectClass, Event, MessageCommitted, Offer, WorkspaceBinding};
 use verbatim_events::ids::{ChatId, Digest};
 use verbatim_events::log::BoxFuture;
-use verbatim_events::message::{FinishReason, Origin};
+use verbatim_events::message::Origin;
 use verbatim_events::part::Part;
 use verbatim_events::tool::{ContextFiles, OutputSink, ToolAnswer, ToolBox, ToolInvocation};
 
-const STOP: Line = Line::End(FinishReason::Stop);
 /// How long a workspace may take, and a little more, in ms.
 const LONG_MS: u64 = 10_001;
 
@@ -95,10 +94,8 @@ fn the_files_stand_before_the_first_answer_and_are_read_once() {
         let model = ScriptedModel::new(vec![vec![say("Hello."), STOP], vec![say("Yes?"), STOP]]);
         let handle = world.node("n1", &model);
         let chat_id = create(&handle).await;
+        rest(&handle, chat_id).await;
         let mut watcher = Watcher::open(&handle, chat_id).await;
-        while world.names(chat_id).await.last() != Some(&"turn_finished") {
-            watcher.event("turn_finished").await;
-        }
         send(&handle, chat_id, "And?", Busy::Queue).await.expect("the message is taken");
         watcher.until(|_| model.requests().len() == 2).await;
         let read = read(&world, chat_id).await;
@@ -165,10 +162,7 @@ fn a_crash_while_they_are_read_leaves_them_to_the_next_life() {
         assert_eq!(world.names(chat_id).await.last(), Some(&"attempt_recorded"), "a stop appends nothing");
         workspace.tells.open();
         let second = world.node("n2", &model);
-        let mut watcher = Watcher::open(&second, chat_id).await;
-        if world.names(chat_id).await.last() != Some(&"turn_finished") {
-            watcher.event("turn_finished").await;
-        }
+        rest(&second, chat_id).await;
         let names = world.names(chat_id).await;
         assert_eq!(names.iter().filter(|name| **name == "attempt_abandoned").count(), 1, "{names:?}");
         assert_eq!(read(&world, chat_id).await.len(), 1, "{names:?}");

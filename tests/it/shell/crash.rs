@@ -1,17 +1,14 @@
 //! What a crash, a stop or a lost database leaves behind, and how the next life goes on.
 
-use support::script::{Gate, Line, ScriptedModel, fail_retryable, say};
-use support::shell::{Watcher, World, create, message, run, send};
+use support::script::{Gate, Line, STOP, ScriptedModel, fail_retryable, say};
+use support::shell::{Watcher, World, create, message, rest, run, say_first, send, status};
 use verbatim_actors::handle::{Meta, SendError};
 use verbatim_events::chat::Status;
 use verbatim_events::command::{Busy, Command};
 use verbatim_events::event::{AbandonCause, Event};
 use verbatim_events::journal::PartJournal;
 use verbatim_events::memory::Fault;
-use verbatim_events::message::FinishReason;
 use verbatim_events::part::Part;
-
-const STOP: Line = Line::End(FinishReason::Stop);
 
 #[test]
 fn a_stop_is_no_interrupt_and_the_next_life_goes_on() {
@@ -19,9 +16,7 @@ fn a_stop_is_no_interrupt_and_the_next_life_goes_on() {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![say("half"), Line::Hang], vec![say("whole"), STOP]]);
         let first = world.node("n1", &model);
-        let (chat_id, _) = create(&first, "").await;
-        let mut watcher = Watcher::open(&first, chat_id).await;
-        send(&first, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&first, "one").await;
         watcher.part().await;
         let before = world.names(chat_id).await;
         first.shutdown().await;
@@ -32,10 +27,7 @@ fn a_stop_is_no_interrupt_and_the_next_life_goes_on() {
 
         let second = world.node("n2", &model);
         second.wake(chat_id).await.expect("the chat wakes");
-        let mut watcher = Watcher::open(&second, chat_id).await;
-        if handle_status(&second, chat_id).await != Status::Waiting {
-            watcher.event("turn_finished").await;
-        }
+        rest(&second, chat_id).await;
         let events = world.events(chat_id).await;
         let Event::AttemptAbandoned(abandoned) = &events[before.len()] else {
             panic!("the attempt is abandoned first")
@@ -47,19 +39,13 @@ fn a_stop_is_no_interrupt_and_the_next_life_goes_on() {
     });
 }
 
-async fn handle_status(handle: &verbatim_actors::handle::Handle, chat_id: verbatim_events::ids::ChatId) -> Status {
-    handle.open(chat_id).await.expect("the chat opens").chat.outline.status
-}
-
 #[test]
 fn an_interrupt_that_comes_before_the_restart_commits_the_journaled_partial() {
     run(async {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![say("half"), Line::Hang]]);
         let first = world.node("n1", &model);
-        let (chat_id, _) = create(&first, "").await;
-        let mut watcher = Watcher::open(&first, chat_id).await;
-        send(&first, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&first, "one").await;
         watcher.part().await;
         first.shutdown().await;
         let second = world.node("n2", &model);
@@ -79,9 +65,7 @@ fn a_retry_waits_the_rest_of_its_time_after_a_restart() {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![fail_retryable()], vec![say("ok"), STOP]]);
         let first = world.node("n1", &model);
-        let (chat_id, _) = create(&first, "").await;
-        let mut watcher = Watcher::open(&first, chat_id).await;
-        send(&first, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&first, "one").await;
         let Event::RetryScheduled(retry) = watcher.event("retry_scheduled").await else { unreachable!() };
         first.shutdown().await;
         world.clock.advance_ms(retry.delay_ms / 2);
@@ -102,18 +86,13 @@ fn a_clock_that_was_set_back_prolongs_no_wait() {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![fail_retryable()], vec![say("ok"), STOP]]);
         let first = world.node("n1", &model);
-        let (chat_id, _) = create(&first, "").await;
-        let mut watcher = Watcher::open(&first, chat_id).await;
-        send(&first, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&first, "one").await;
         watcher.event("retry_scheduled").await;
         first.shutdown().await;
         world.clock.set_back_ms(3_600_000);
         let second = world.node("n2", &model);
-        let mut watcher = Watcher::open(&second, chat_id).await;
         second.wake(chat_id).await.expect("the chat wakes");
-        if handle_status(&second, chat_id).await != Status::Waiting {
-            watcher.event("turn_finished").await;
-        }
+        rest(&second, chat_id).await;
         assert_eq!(model.requests().len(), 2);
         second.shutdown().await;
     });
@@ -125,9 +104,7 @@ fn a_dead_actor_is_rebuilt_and_finishes_what_it_owed() {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![fail_retryable()], vec![say("ok"), STOP]]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (_, mut watcher) = say_first(&handle, "one").await;
         let Event::RetryScheduled(retry) = watcher.event("retry_scheduled").await else { unreachable!() };
         model.panic_on_resolve(2);
         world.clock.advance_to(retry.retry_at);
@@ -171,18 +148,13 @@ fn a_result_from_a_former_life_is_fenced_off() {
         let gate = Gate::default();
         let old = ScriptedModel::new(vec![vec![say("old"), Line::Wait(gate.clone()), STOP]]);
         let first = world.node("n1", &old);
-        let (chat_id, _) = create(&first, "").await;
-        let mut first_watcher = Watcher::open(&first, chat_id).await;
-        send(&first, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut first_watcher) = say_first(&first, "one").await;
         first_watcher.part().await;
         // A second node takes over although the first still lives: what the first brings then must not count.
         let new = ScriptedModel::new(vec![vec![say("new"), STOP]]);
         let second = world.node("n2", &new);
         second.wake(chat_id).await.expect("the chat wakes");
-        let mut watcher = Watcher::open(&second, chat_id).await;
-        if handle_status(&second, chat_id).await != Status::Waiting {
-            watcher.event("turn_finished").await;
-        }
+        rest(&second, chat_id).await;
         gate.open();
         first_watcher.event("turn_finished").await;
         let answers: Vec<_> = world
@@ -229,9 +201,7 @@ fn an_answer_that_the_log_would_not_take_is_kept_until_it_does() {
         let gate = Gate::default();
         let model = ScriptedModel::new(vec![vec![say("precious"), Line::Wait(gate.clone()), STOP]]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&handle, "one").await;
         watcher.part().await;
         for _ in 0..3 {
             world.log.fail_next_append(Fault::Refused);
@@ -266,7 +236,7 @@ fn a_command_the_log_refuses_changes_nothing() {
         world.log.fail_next_append(Fault::Refused);
         let refused = handle.send(chat_id, message("one", Busy::Queue), Meta::user("ann")).await;
         assert!(matches!(refused, Err(SendError::LogUnavailable { .. })), "{refused:?}");
-        assert_eq!(handle_status(&handle, chat_id).await, Status::Waiting);
+        assert_eq!(status(&handle, chat_id).await, Status::Waiting);
         let mut watcher = Watcher::open(&handle, chat_id).await;
         send(&handle, chat_id, "one", Busy::Queue).await.expect("the next one is taken");
         watcher.event("turn_finished").await;

@@ -1,16 +1,13 @@
 //! Chats that belong together: children, and what concerns all of them at once.
 
-use support::script::{Gate, Line, ScriptedModel, say};
-use support::shell::{Watcher, World, create, new_chat, run, send, text};
+use support::script::{Gate, Line, STOP, ScriptedModel, say};
+use support::shell::{Watcher, World, create, new_chat, rest, run, send, text};
 use verbatim_actors::handle::{Answer, Handle, Meta, SendError};
 use verbatim_events::chat::Status;
 use verbatim_events::command::{Busy, Command, CreateChat};
 use verbatim_events::event::SettingsChanged;
 use verbatim_events::ids::ChatId;
-use verbatim_events::message::FinishReason;
 use verbatim_events::rejection::Rejection;
-
-const STOP: Line = Line::End(FinishReason::Stop);
 
 async fn child(handle: &Handle, parent: ChatId, root: ChatId, content: &str) -> Result<(ChatId, Answer), SendError> {
     let id = ChatId(uuid::Uuid::now_v7());
@@ -38,10 +35,7 @@ fn a_child_is_recorded_at_its_parent_and_answers_by_itself() {
         let (root, _) = create(&handle, "").await;
         let (kid, answer) = child(&handle, root, root, "go").await.expect("the child is made");
         assert_eq!(answer.outcome.status, Status::Running);
-        let mut watcher = Watcher::open(&handle, kid).await;
-        if handle.open(kid).await.expect("the chat opens").chat.outline.status != Status::Waiting {
-            watcher.event("turn_finished").await;
-        }
+        rest(&handle, kid).await;
         assert_eq!(handle.open(root).await.expect("the chat opens").chat.outline.children, [kid]);
         assert_eq!(world.names(root).await, ["chat_created", "child_spawned"]);
         assert!(!world.names(kid).await.contains(&"attempt_abandoned"), "nothing was begun that nobody works on");

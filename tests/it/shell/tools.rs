@@ -3,16 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use support::script::{Gate, Line, ScriptedModel, ScriptedTools, call_tool, say};
-use support::shell::{Watcher, World, create, run, send};
+use support::script::{CALLS, Gate, STOP, ScriptedModel, ScriptedTools, call_tool, say};
+use support::shell::{Watcher, World, create, run, say_first, send};
 use verbatim_events::command::Busy;
 use verbatim_events::event::{EffectClass, Event};
 use verbatim_events::ids::ChatId;
-use verbatim_events::message::{FinishReason, Role};
+use verbatim_events::message::Role;
 use verbatim_events::part::Part;
-
-const STOP: Line = Line::End(FinishReason::Stop);
-const CALLS: Line = Line::End(FinishReason::ToolCalls);
 
 async fn results(world: &World, chat_id: ChatId) -> Vec<(String, serde_json::Value, bool)> {
     world
@@ -51,9 +48,7 @@ fn calls_run_at_once_and_answer_in_order() {
             vec![say("done"), STOP],
         ]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "go", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&handle, "go").await;
         told.recv().await.expect("one tool runs");
         told.recv().await.expect("the other runs at the same time");
         fast.open();
@@ -131,9 +126,7 @@ fn a_result_that_was_recorded_survives_the_crash_of_its_batch() {
             vec![say("done"), STOP],
         ]);
         let first = world.node("n1", &model);
-        let (chat_id, _) = create(&first, "").await;
-        let mut watcher = Watcher::open(&first, chat_id).await;
-        send(&first, chat_id, "go", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&first, "go").await;
         told.recv().await.expect("a tool runs");
         told.recv().await.expect("the other runs");
         watcher.event("tool_call_finished").await;

@@ -3,17 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use support::script::{Gate, Line, ScriptedModel, ScriptedTools, call_tool, say};
+use support::script::{CALLS, Gate, Line, STOP, ScriptedModel, ScriptedTools, call_tool, say};
 use support::shell::{Watcher, World, create, message, run};
 use verbatim_actors::handle::{Handle, Meta};
 use verbatim_events::command::Busy;
 use verbatim_events::event::EffectClass;
 use verbatim_events::ids::ChatId;
 use verbatim_events::log::EventLog;
-use verbatim_events::message::FinishReason;
-
-const STOP: Line = Line::End(FinishReason::Stop);
-const CALLS: Line = Line::End(FinishReason::ToolCalls);
 
 async fn send_in(handle: &Handle, chat_id: ChatId, trace_id: &str) {
     let meta = Meta { trace_id: Some(trace_id.to_owned()), ..Meta::user("ann") };

@@ -1,7 +1,7 @@
 //! A turn from its message to its end.
 
-use support::script::{Gate, Line, ScriptedModel, fail_for_good, fail_retryable, say};
-use support::shell::{Watcher, World, create, message, run, send};
+use support::script::{Gate, Line, STOP, ScriptedModel, fail_for_good, fail_retryable, say};
+use support::shell::{Watcher, World, create, message, run, say_first, send};
 use verbatim_actors::clock::Clock;
 use verbatim_actors::handle::{IdempotencyKey, Meta, SendError};
 use verbatim_events::chat::Status;
@@ -11,8 +11,6 @@ use verbatim_events::event::{Event, TurnOutcome};
 use verbatim_events::ids::Digest;
 use verbatim_events::message::FinishReason;
 use verbatim_events::part::Part;
-
-const STOP: Line = Line::End(FinishReason::Stop);
 
 #[test]
 fn a_message_is_answered_in_two_appends() {
@@ -50,9 +48,7 @@ fn watchers_see_parts_between_the_attempt_and_the_answer() {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![say("a"), say("b"), say("c"), STOP]]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "Hi!", Busy::Queue).await.expect("the message is taken");
+        let (_, mut watcher) = say_first(&handle, "Hi!").await;
         watcher.event("turn_finished").await;
         let order: Vec<String> = watcher
             .seen
@@ -75,9 +71,7 @@ fn a_retryable_failure_waits_its_time_and_tries_again() {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![say("half"), fail_retryable()], vec![say("whole"), STOP]]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "Hi!", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&handle, "Hi!").await;
         let Event::RetryScheduled(retry) = watcher.event("retry_scheduled").await else { unreachable!() };
         assert_eq!((retry.attempt, retry.error.kind), (1, ErrorKind::Overloaded));
         assert!((900..=1100).contains(&retry.delay_ms), "{} ms is 1 s ± 10 %", retry.delay_ms);
@@ -98,9 +92,7 @@ fn a_failure_for_good_ends_the_turn_and_keeps_the_queue() {
         let gate = Gate::default();
         let model = ScriptedModel::new(vec![vec![Line::Wait(gate.clone()), fail_for_good()], vec![say("ok"), STOP]]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&handle, "one").await;
         let queued = send(&handle, chat_id, "two", Busy::Queue).await.expect("the message is queued");
         assert!(queued.outcome.queued_id.is_some());
         gate.open();
@@ -154,9 +146,7 @@ fn an_interrupt_keeps_the_partial_answer_before_what_follows() {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![say("half an "), say("answer"), Line::Hang], vec![say("new"), STOP]]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (chat_id, mut watcher) = say_first(&handle, "one").await;
         watcher.part().await;
         watcher.part().await;
         let answer = send(&handle, chat_id, "two", Busy::Interrupt).await.expect("the message interrupts");
@@ -186,9 +176,7 @@ fn silence_is_a_retryable_failure() {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![say("a"), Line::Hang], vec![say("b"), STOP]]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (_, mut watcher) = say_first(&handle, "one").await;
         watcher.part().await;
         world.clock.advance_ms(world.limits.silence_ms);
         let Event::RetryScheduled(retry) = watcher.event("retry_scheduled").await else { unreachable!() };
@@ -212,9 +200,7 @@ fn a_model_that_says_nothing_ends_the_turn_or_is_tried_again() {
             let world = World::default();
             let model = ScriptedModel::new(vec![vec![say("  "), Line::End(reason)]]);
             let handle = world.node("n1", &model);
-            let (chat_id, _) = create(&handle, "").await;
-            let mut watcher = Watcher::open(&handle, chat_id).await;
-            send(&handle, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+            let (_, mut watcher) = say_first(&handle, "one").await;
             let event = watcher.event(expected).await;
             if let Event::TurnFinished(finished) = event {
                 let outcome =
@@ -232,9 +218,7 @@ fn a_panic_in_a_provider_costs_one_attempt() {
         let world = World::default();
         let model = ScriptedModel::new(vec![vec![say("a"), Line::Panic], vec![say("b"), STOP]]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (_, mut watcher) = say_first(&handle, "one").await;
         let Event::RetryScheduled(retry) = watcher.event("retry_scheduled").await else { unreachable!() };
         world.clock.advance_to(retry.retry_at);
         watcher.event("turn_finished").await;
@@ -251,9 +235,7 @@ fn a_provider_that_wants_too_long_a_wait_fails_the_turn_and_says_when() {
             verbatim_events::error::CallError { error, retry_after_ms: Some(world.limits.retry_after_max_ms + 1) };
         let model = ScriptedModel::new(vec![vec![Line::Fail(failed)]]);
         let handle = world.node("n1", &model);
-        let (chat_id, _) = create(&handle, "").await;
-        let mut watcher = Watcher::open(&handle, chat_id).await;
-        send(&handle, chat_id, "one", Busy::Queue).await.expect("the message is taken");
+        let (_, mut watcher) = say_first(&handle, "one").await;
         let Event::TurnFinished(finished) = watcher.event("turn_finished").await else { unreachable!() };
         let year = world.clock.now().format("%Y-").to_string();
         assert!(finished.error.is_some_and(|error| error.message.contains(&year) && !error.retryable));
