@@ -194,6 +194,10 @@ impl Core {
 
     async fn execute(&mut self, command: &Command, meta: &Meta) -> Result<Answer, SendError> {
         let answer = self.commit(Some(command), meta).await;
+        // Whatever was answered before its end, an erased chat says nothing any more but that it was erased.
+        if answer == Err(SendError::Rejected(Rejection::Erased)) && !matches!(command, Command::Erase { .. }) {
+            return answer;
+        }
         // The log knows a key that was used, and says so when it is given the append. A command that is refused never
         // gets there, though it may have been done before.
         if let (Err(SendError::Rejected(_)), Some(key)) = (&answer, &meta.idempotency)
@@ -224,6 +228,10 @@ impl Drop for Core {
 
 /// The first outcome of a key, or the refusal to use it for something else.
 pub(crate) fn replayed(key: &IdempotencyKey, receipt: &Receipt) -> Result<Answer, SendError> {
+    // All that is left of what made a chat that was erased since.
+    if receipt.outcome.is_empty() {
+        return Err(Rejection::Erased.into());
+    }
     if receipt.request_hash != key.request_hash {
         return Err(SendError::KeyReused);
     }

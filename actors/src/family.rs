@@ -73,7 +73,9 @@ async fn send_to_all(
     if let Some(key) = &meta.idempotency
         && let Some(receipt) = log.receipt(&key.owner, &key.key).await?
     {
-        return replayed(key, &receipt);
+        let answer = replayed(key, &receipt)?;
+        let now = state(supervisor, answer.outcome.chat_id).await?;
+        return if now.outline.erased { Err(Rejection::Erased.into()) } else { Ok(answer) };
     }
     for _ in 0..CONFLICTS_MAX {
         let (before, shares) = match command {

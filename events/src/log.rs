@@ -61,7 +61,8 @@ pub struct Receipt {
     pub request_hash: Digest,
     /// The position of the append's last event.
     pub position: Position,
-    /// The outcome as it was given.
+    /// The outcome as it was given. Empty where the chat that it made was erased since: the key was used, and nothing else is
+    /// known.
     pub outcome: Vec<u8>,
 }
 

@@ -33,6 +33,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// How the JSON of every outcome of this chat begins, and of no other's: what is remembered of a chat is found by it.
+    pub fn json_prefix(chat_id: ChatId) -> String {
+        format!("{{\"chat_id\":\"{chat_id}\"")
+    }
+
     /// The outcome of a command that led from `before` over `events` to `after`.
     pub fn of(before: Option<&Chat>, events: &[Recorded], after: &Chat) -> Outcome {
         let mut outcome = Outcome {

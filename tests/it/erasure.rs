@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use support::chat::ChatClient;
-use support::http::Client;
+use support::http::{Answer, Client, IDEMPOTENCY_KEY};
 use support::postgres::Postgres;
 use support::server::{ServerOptions, TestServer};
 
@@ -356,4 +356,78 @@ async fn a_key_that_comes_back_with_an_older_copy_of_the_keys_is_destroyed_again
     let told = String::from_utf8_lossy(&replayed.stdout).into_owned();
     assert!(!told.contains("quagmire") && told.contains("erased"), "{told}");
     clean(&server).await;
+}
+
+async fn call(client: &Client, method: Method, path: &str, body: &Value, key: &str) -> Answer {
+    client.call(method, path, Some(body), &[(IDEMPOTENCY_KEY, key)]).await
+}
+
+/// What was answered under idempotency keys before a chat was erased says so afterwards, and is nowhere any more.
+async fn told_again_an_erased_chat_says_that_it_is(server: &mut TestServer, database: Option<&str>) {
+    const KEYS: [&str; 4] = ["key-of-a-message", "key-of-an-archive", "key-of-a-patch", "key-of-nothing-new"];
+    let client = server.client().clone();
+    let new = json!({"content": "[[say hello]]"});
+    let chat =
+        ChatClient::of(&client, &call(&client, Method::POST, "/chats", &new, "made").await.expect(201).text_of("id"));
+    chat.rest().await;
+    let child = json!({"parent": chat.id, "content": "[[say hello]]"});
+    let child = call(&client, Method::POST, "/chats", &child, "made-below").await.expect(201).text_of("id");
+    ChatClient::of(&client, &child).rest().await;
+    let fork = json!({"at": 1});
+    let forked = call(&client, Method::POST, &chat.path("/fork"), &fork, "forked").await.expect(201).text_of("id");
+    let [archive, back, pin] = [json!({"archived": true}), json!({"archived": false}), json!({"pinned": true})];
+    let message = json!({"content": "[[say more]]"});
+    let said = |client: &Client| {
+        let (client, path) = (client.clone(), chat.path("/messages"));
+        let (message, key) = (message.clone(), KEYS[0]);
+        async move { call(&client, Method::POST, &path, &message, key).await }
+    };
+    said(&client).await.expect(202);
+    chat.rest().await;
+    call(&client, Method::PATCH, &chat.path(""), &archive, KEYS[1]).await.expect(200);
+    call(&client, Method::PATCH, &chat.path(""), &back, "back").await.expect(200);
+    for key in [KEYS[2], KEYS[3]] {
+        call(&client, Method::PATCH, &chat.path(""), &pin, key).await.expect(200);
+    }
+    call(&client, Method::DELETE, &chat.path(""), &json!({}), "erased").await.expect(204);
+    for restarted in [false, true] {
+        if restarted {
+            assert!(server.terminate().await.expect("it stops").success());
+            server.start_again().await.expect("it starts again");
+        }
+        let client = server.client().clone();
+        said(&client).await.expect_problem(410, "erased");
+        call(&client, Method::PATCH, &chat.path(""), &archive, KEYS[1]).await.expect_problem(410, "erased");
+        call(&client, Method::PATCH, &chat.path(""), &pin, KEYS[2]).await.expect_problem(410, "erased");
+        call(&client, Method::PATCH, &chat.path(""), &pin, KEYS[3]).await.expect_problem(410, "erased");
+        // A chat is not made a second time, whatever becomes of it.
+        call(&client, Method::POST, "/chats", &new, "made").await.expect_problem(410, "erased");
+        call(&client, Method::POST, "/chats", &json!({"parent": chat.id, "content": "[[say hello]]"}), "made-below")
+            .await
+            .expect_problem(410, "erased");
+        let again = call(&client, Method::DELETE, &chat.path(""), &json!({}), "erased").await.expect(204);
+        assert_eq!(again.header("idempotency-replayed"), Some("true"));
+        let left: Vec<Value> = client.get("/chats").await.expect(200).items().to_vec();
+        assert_eq!(left.iter().map(|chat| &chat["id"]).collect::<Vec<_>>(), [&json!(forked)]);
+        match database {
+            None => assert_eq!(found_in(&server.data_dir(), &KEYS), [] as [String; 0]),
+            Some(database) => {
+                let dumped = everything(database).await;
+                assert!(dumped.contains("made-below") && KEYS.iter().all(|key| !dumped.contains(key)));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn told_again_an_erased_chat_says_that_it_is_on_sqlite() {
+    told_again_an_erased_chat_says_that_it_is(&mut start("").await, None).await;
+}
+
+#[tokio::test]
+async fn told_again_an_erased_chat_says_that_it_is_on_postgres() {
+    let database = Postgres::shared().await.unwrap().database().await.unwrap();
+    let options = ServerOptions { database: Some(database.clone()), ..ServerOptions::with_config(&config("")) };
+    let mut server = TestServer::start_with(PROGRAM, options).await;
+    told_again_an_erased_chat_says_that_it_is(&mut server, Some(&database)).await;
 }

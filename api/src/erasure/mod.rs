@@ -99,7 +99,7 @@ pub struct Reach {
     pub vault: Option<ChatVault>,
     /// The part journal.
     pub journal: Arc<dyn PartJournal>,
-    /// What writes forgotten parts out of its files.
+    /// What writes forgotten receipts and parts out of their files.
     pub sweeper: Option<Sweeper>,
     /// The read models.
     pub reads: ReadModels,
@@ -304,6 +304,7 @@ impl Inner {
         // What an attempt that was just stopped still wrote.
         reach.journal.forget(chat_id, AttemptId::MAX).await?;
         if let Some(sweeper) = &reach.sweeper {
+            sweeper.forget_receipts(remains::receipts_of(reach.log.as_ref(), chat_id).await?).await?;
             sweeper.sweep().await?;
         }
         reach.reads.sweep().await?;

@@ -7,7 +7,8 @@ use serde_json::Value;
 use uuid::Uuid;
 use verbatim_events::ids::ChatId;
 use verbatim_events::log::{EventLog, LogError};
-use verbatim_events_sql::key_of;
+use verbatim_events::outcome::Outcome;
+use verbatim_events_sql::{Forgotten, key_of};
 
 use crate::files::note_files;
 
@@ -51,9 +52,44 @@ pub(super) async fn of(log: &dyn EventLog, chat_id: ChatId) -> Result<Remains, L
     }
 }
 
+/// The receipts of a chat that is erased: what was answered to whom under which key. No more come once the log says that it is.
+pub(super) async fn receipts_of(log: &dyn EventLog, chat_id: ChatId) -> Result<Forgotten, LogError> {
+    let (mut maker, mut made_at, mut erased_at, mut version) = (None, 0, 0, 0);
+    loop {
+        let page = log.read_chat(chat_id, version, PAGE_EVENTS).await?;
+        let Some(last) = page.last() else {
+            return Ok(Forgotten { outcome_prefix: Outcome::json_prefix(chat_id).into_bytes(), made_at, erased_at });
+        };
+        (version, erased_at) = (last.event.version, last.position);
+        for stored in &page {
+            // All that one append holds came of one command.
+            if *maker.get_or_insert(stored.event.command_id) == stored.event.command_id {
+                made_at = stored.position;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_chats_receipts_are_found_by_how_their_outcomes_begin() {
+        let chat_id = ChatId(Uuid::now_v7());
+        let outcome = Outcome {
+            chat_id,
+            version: 1,
+            status: verbatim_events::chat::Status::Waiting,
+            message_id: None,
+            queued_id: None,
+            turn_id: None,
+            withdrawn: Vec::new(),
+        };
+        let stored = serde_json::to_string(&outcome).expect("JSON");
+        let prefix = Outcome::json_prefix(chat_id);
+        assert!(stored.starts_with(&prefix) && prefix.len() == verbatim_events_sql::OUTCOME_PREFIX_BYTES, "{stored}");
+    }
 
     #[test]
     fn what_was_noted_is_read_again() {

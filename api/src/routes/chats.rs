@@ -175,6 +175,9 @@ pub async fn reload_context(state: Data<AppState>, request: HttpRequest, caller:
 pub(super) async fn as_of(state: &AppState, answer: &Answer) -> Result<Outline, Problem> {
     let (chat_id, version) = (answer.outcome.chat_id, answer.outcome.version);
     let opened = state.handle.open(chat_id).await?;
+    if opened.chat.outline.erased {
+        return Err(Problem::erased());
+    }
     if opened.chat.outline.version == version {
         return Ok(opened.chat.outline.clone());
     }

@@ -10,12 +10,14 @@ const TABLE: &str = "log_migrations";
 pub(crate) const SQLITE: &[(i64, &str, &str)] = &[
     (1, "log", include_str!("../../../migrations/log/sqlite/0001_log.sql")),
     (2, "keys", include_str!("../../../migrations/log/sqlite/0002_keys.sql")),
+    (3, "receipts", include_str!("../../../migrations/log/sqlite/0003_receipts.sql")),
 ];
 
 /// The migrations of a log on PostgreSQL, in order. Each has a partner of the same name on SQLite.
 pub(crate) const POSTGRES: &[(i64, &str, &str)] = &[
     (1, "log", include_str!("../../../migrations/log/postgres/0001_log.sql")),
     (2, "keys", include_str!("../../../migrations/log/postgres/0002_keys.sql")),
+    (3, "receipts", include_str!("../../../migrations/log/postgres/0003_receipts.sql")),
 ];
 
 /// Where a vault remembers which migrations it has had.

@@ -11,6 +11,7 @@ use crate::error::OpenError;
 use crate::keys::KeyStore;
 use crate::options::LogOptions;
 use crate::postgres::{Claim, PostgresJournal, PostgresLog};
+use crate::receipts::Forgotten;
 use crate::seal::MasterKey;
 use crate::sqlite::{LOG_FILE, LockFile, SqliteJournal, SqliteLog};
 use crate::staging::{refuse_half_postgres, refuse_half_sqlite};
@@ -47,14 +48,22 @@ impl Place {
     }
 }
 
-/// Writes what was forgotten out of the part journal's files. Cheap to clone.
+/// Writes what was forgotten out of the files of the log and the part journal. Cheap to clone.
 #[derive(Clone)]
 pub struct Sweeper {
     opened: Opened,
 }
 
 impl Sweeper {
-    /// Does it. What is in the way for long is an error; then it can be asked again.
+    /// Forgets the receipts of an erased chat. What is in the way for long is an error; then it can be asked again.
+    pub async fn forget_receipts(&self, forgotten: Forgotten) -> Result<(), LogError> {
+        match &self.opened {
+            Opened::Sqlite(log, _) => log.forget_receipts(forgotten).await,
+            Opened::Postgres(log, _, _) => log.forget_receipts(forgotten).await,
+        }
+    }
+
+    /// Writes forgotten parts out of the journal's files. What is in the way for long is an error; then it can be asked again.
     pub async fn sweep(&self) -> Result<(), LogError> {
         match &self.opened {
             Opened::Sqlite(_, journal) => journal.sweep().await,
@@ -148,7 +157,7 @@ impl Storage {
         }
     }
 
-    /// What writes forgotten parts out of the journal's files.
+    /// What writes forgotten receipts and parts out of the files.
     pub fn sweeper(&self) -> Sweeper {
         Sweeper { opened: self.opened.clone() }
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use parking_lot::Mutex;
 use support::chain::{Chain, receipt, some_moment};
-use support::log_home::LogHome;
+use support::log_home::{LogHome, OpenLog};
 use verbatim_events::ids::{Digest, Position};
 use verbatim_events::log::{Append, AppendError, Appended, Receipt};
-use verbatim_events_sql::LogOptions;
+use verbatim_events_sql::{Forgotten, LogOptions, OUTCOME_PREFIX_BYTES};
 
 use super::appends::expect_conflict;
 use super::read_everything;
@@ -158,4 +158,77 @@ async fn old_receipts_go_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn old_receipts_go_on_postgres() {
     old_receipts_go(LogHome::postgres().await).await;
+}
+
+/// An outcome as long as those of chats, which begins with whose it is.
+fn outcome_of(chat: &str, what: &str) -> String {
+    format!("{chat:-<OUTCOME_PREFIX_BYTES$}{what}")
+}
+
+/// Of an erased chat's receipts nothing stays but the key that made it and the answer that it was erased.
+async fn an_erased_chats_receipts_go(home: LogHome) {
+    let open = home.open().await;
+    let log = open.log();
+    let (mut one, mut other) = (Chain::new(), Chain::new());
+    // Enough of both, in each other's way, that pages are split and merged.
+    let mut positions = Vec::new();
+    for number in 0..300 {
+        let kept = receipt(&format!("other-{number:04}-{}", "o".repeat(150)), &outcome_of("two", "kept"));
+        log.append(other.append_with(1, kept)).await.unwrap();
+        let said = outcome_of("one", &format!("zephyrine-{number:04}"));
+        let gone = receipt(&format!("marzipania-{number:04}-{}", "m".repeat(150)), &said);
+        positions.push(log.append(one.append_with(1, gone)).await.unwrap().position);
+        if number == 150 {
+            // One that appends nothing stands where the head was.
+            let nothing = receipt("nothing", &outcome_of("one", "zephyrine-none"));
+            log.append(one.append_with(0, nothing)).await.unwrap();
+        }
+    }
+    let key_of = |number: usize| format!("marzipania-{number:04}-{}", "m".repeat(150));
+    let forgotten = Forgotten {
+        outcome_prefix: outcome_of("one", "").into_bytes(),
+        made_at: positions[0],
+        erased_at: positions[299],
+    };
+    for _ in 0..2 {
+        match &open {
+            OpenLog::Sqlite(log) => log.forget_receipts(forgotten.clone()).await.unwrap(),
+            OpenLog::Postgres(log) => log.forget_receipts(forgotten.clone()).await.unwrap(),
+            OpenLog::Memory(_) => panic!("a log in memory keeps nothing on a disk"),
+        }
+        let made = log.receipt("ada", &key_of(0)).await.unwrap().expect("the key that made it");
+        assert_eq!(made, Receipt { request_hash: Digest::ZERO, position: positions[0], outcome: Vec::new() });
+        let erased = log.receipt("ada", &key_of(299)).await.unwrap();
+        assert_eq!(erased, Some(kept(&outcome_of("one", "zephyrine-0299"), positions[299])));
+        for key in (1..299).map(key_of) {
+            assert_eq!(log.receipt("ada", &key).await.unwrap(), None, "{key}");
+        }
+        for number in 0..300 {
+            let key = format!("other-{number:04}-{}", "o".repeat(150));
+            assert!(log.receipt("ada", &key).await.unwrap().is_some(), "{key}");
+        }
+    }
+    if let OpenLog::Sqlite(_) = &open {
+        for path in std::fs::read_dir(home.file().parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()) {
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            let keys = (1..299).map(|number| format!("marzipania-{number:04}-"));
+            let answers = (0..299).map(|number| format!("zephyrine-{number:04}"));
+            for gone in keys.chain(answers).chain(["zephyrine-none".to_owned()]) {
+                assert!(!text.contains(&gone), "{gone} in {}", path.display());
+            }
+        }
+    }
+    // What comes next is remembered as ever.
+    log.append(other.append_with(1, receipt(&key_of(1), "again"))).await.unwrap();
+    open.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_chats_receipts_go_on_sqlite() {
+    an_erased_chats_receipts_go(LogHome::sqlite().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_chats_receipts_go_on_postgres() {
+    an_erased_chats_receipts_go(LogHome::postgres().await).await;
 }

@@ -11,7 +11,7 @@ mod writer;
 
 use parking_lot::Mutex;
 use sqlx::Connection;
-use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,6 +30,8 @@ use crate::options::LogOptions;
 use crate::port::event_log;
 use crate::prune::Pruning;
 use crate::queue::Queue;
+use crate::raw::read_error;
+use crate::receipts::{Forgotten, forget_in_postgres};
 use crate::task::{read_on, run_on};
 use writer::Writer;
 
@@ -42,6 +44,7 @@ const VAULT_CONNECTIONS_MAX: u32 = 3;
 /// A log in a PostgreSQL database.
 pub struct PostgresLog {
     runtime: Handle,
+    address: PgConnectOptions,
     /// `None` for a log that was opened for reading.
     queue: Option<Queue>,
     closing: watch::Sender<bool>,
@@ -90,7 +93,7 @@ impl PostgresLog {
             let (sender, inbox) = Queue::new(options.queue_max);
             queue = Some(sender);
             let writer = Writer {
-                address,
+                address: address.clone(),
                 options,
                 inbox,
                 closing: closed,
@@ -102,7 +105,23 @@ impl PostgresLog {
         } else {
             connection.close().await?;
         }
-        Ok(PostgresLog { runtime, queue, closing, readers, known_head, timeline, tasks: Mutex::new(tasks) })
+        Ok(PostgresLog { runtime, address, queue, closing, readers, known_head, timeline, tasks: Mutex::new(tasks) })
+    }
+
+    /// Forgets receipts, and frees their room.
+    pub async fn forget_receipts(&self, forgotten: Forgotten) -> Result<(), LogError> {
+        let address = self.address.clone();
+        read_on(&self.runtime, async move {
+            let work = async {
+                let mut connection = connect::writer(&address).await?;
+                forget_in_postgres(&mut connection, &forgotten).await?;
+                connection.close().await
+            };
+            let silence = |_| LogError::Unavailable("the database did not answer in time".to_owned());
+            let done = tokio::time::timeout(connect::ANSWER_TIMEOUT, work).await.map_err(silence)?;
+            done.map_err(|error| read_error(error, 0))
+        })
+        .await
     }
 
     /// Takes no more appends, finishes those that wait, and leaves the database. Reads fail afterwards.

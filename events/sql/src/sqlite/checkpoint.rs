@@ -64,21 +64,21 @@ impl Checkpoints {
         self.cut(connection);
     }
 
-    /// Empties the WAL and its file, unless readers are in the way.
-    fn cut(&self, connection: &Connection) {
-        if let Err(error) = self.try_cut(connection) {
-            tracing::warn!(wal = %self.wal.display(), %error, "the WAL could not be cut");
-        }
-    }
-
-    fn try_cut(&self, connection: &Connection) -> Result<(), rusqlite::Error> {
+    /// Empties the WAL and its file; whether no reader was in the way.
+    pub(crate) fn cut_now(&self, connection: &Connection) -> Result<bool, rusqlite::Error> {
         connection.busy_timeout(CUT_WAIT)?;
         let busy = checkpoint(connection, "TRUNCATE");
         connection.busy_timeout(BUSY_TIMEOUT)?;
-        if busy? {
-            tracing::debug!(wal = %self.wal.display(), "readers are in the way of cutting the WAL");
+        Ok(!busy?)
+    }
+
+    /// Empties the WAL and its file, unless readers are in the way.
+    fn cut(&self, connection: &Connection) {
+        match self.cut_now(connection) {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!(wal = %self.wal.display(), "readers are in the way of cutting the WAL"),
+            Err(error) => tracing::warn!(wal = %self.wal.display(), %error, "the WAL could not be cut"),
         }
-        Ok(())
     }
 }
 

@@ -35,7 +35,9 @@ pub(crate) fn log_writer(path: &Path, file_max_bytes: Option<u64>) -> Result<Con
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     connection.execute_batch(
-        "PRAGMA mmap_size = 0; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;",
+        // Events are never deleted; receipts are, and of an erased chat's nothing may stay in pages that are merely free.
+        "PRAGMA mmap_size = 0; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; \
+         PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;",
     )?;
     if let Some(file_max_bytes) = file_max_bytes {
         let pages = file_max_bytes / PAGE_BYTES;

@@ -42,6 +42,7 @@ use crate::keys::{KEY_CHANGES_MAX, KeyRequest, KeyStore};
 use crate::options::LogOptions;
 use crate::port::event_log;
 use crate::queue::Queue;
+use crate::receipts::{FORGETS_MAX, ForgetRequest, Forgotten};
 use crate::task::{read_on, run_on};
 pub(crate) use lock::LockFile;
 use writer::{Handover, Writer};
@@ -59,6 +60,8 @@ pub struct SqliteLog {
     queue: Option<Queue>,
     /// The writer changes keys, too; `None` for a log that was opened for reading.
     key_changes: Option<mpsc::Sender<KeyRequest>>,
+    /// And forgets receipts; `None` for a log that was opened for reading.
+    forgets: Option<mpsc::Sender<ForgetRequest>>,
     closing: watch::Sender<bool>,
     readers: SqlitePool,
     known_head: KnownHead,
@@ -94,12 +97,14 @@ impl SqliteLog {
         let readers = reader_pool(&path, &options);
         let (queue, inbox) = Queue::new(options.queue_max);
         let (key_changes, key_requests) = mpsc::channel(KEY_CHANGES_MAX);
+        let (forgets, forget_requests) = mpsc::channel(FORGETS_MAX);
         let (closing, closing_receiver) = watch::channel(false);
         let writer = Writer::new(Handover {
             path: path.clone(),
             options,
             inbox,
             key_requests,
+            forget_requests,
             closing: closing_receiver,
             known_head: known_head.clone(),
             incarnation: identity.incarnation,
@@ -108,8 +113,8 @@ impl SqliteLog {
         });
         let ended = Mutex::new(Some(writer.start(&path)?));
         let timeline = identity.timeline;
-        let (queue, key_changes) = (Some(queue), Some(key_changes));
-        Ok(SqliteLog { path, runtime, queue, key_changes, closing, readers, known_head, timeline, ended })
+        let (queue, key_changes, forgets) = (Some(queue), Some(key_changes), Some(forgets));
+        Ok(SqliteLog { path, runtime, queue, key_changes, forgets, closing, readers, known_head, timeline, ended })
     }
 
     async fn open_read_only_here(path: PathBuf, options: LogOptions, runtime: Handle) -> Result<SqliteLog, OpenError> {
@@ -124,8 +129,8 @@ impl SqliteLog {
             drop(ends);
         });
         let ended = Mutex::new(Some(ended));
-        let (queue, key_changes) = (None, None);
-        Ok(SqliteLog { path, runtime, queue, key_changes, closing, readers, known_head, timeline, ended })
+        let (queue, key_changes, forgets) = (None, None, None);
+        Ok(SqliteLog { path, runtime, queue, key_changes, forgets, closing, readers, known_head, timeline, ended })
     }
 
     /// The database's path.
@@ -136,6 +141,17 @@ impl SqliteLog {
     /// The keys in the log's database.
     pub(crate) fn keys(&self) -> KeyStore {
         KeyStore::sqlite(self.readers.clone(), self.key_changes.clone(), self.runtime.clone())
+    }
+
+    /// Forgets receipts, and writes them out of the files. Fails where readers are in the way for long; then it can be asked
+    /// again.
+    pub async fn forget_receipts(&self, forgotten: Forgotten) -> Result<(), LogError> {
+        let unavailable = |problem: &str| LogError::Unavailable(problem.to_owned());
+        let forgets = self.forgets.as_ref().ok_or_else(|| unavailable("the log was opened for reading"))?;
+        let (answer, answered) = oneshot::channel();
+        let request = ForgetRequest { forgotten, answer };
+        forgets.send(request).await.map_err(|_| unavailable("the log is closed"))?;
+        answered.await.unwrap_or_else(|_| Err(unavailable("the log is closed")))
     }
 
     /// Takes no more appends, finishes those that wait, and gives the file back. Reads fail afterwards.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, timeout};
 use verbatim_events::ids::Position;
-use verbatim_events::log::{Append, AppendError};
+use verbatim_events::log::{Append, AppendError, LogError};
 
 use super::checkpoint::Checkpoints;
 use super::connect::log_writer;
@@ -24,6 +24,7 @@ use crate::keys::{KeyRequest, KeyStoreError, sqlite as keys};
 use crate::options::LogOptions;
 use crate::prune::{PRUNED_MAX, Pruning};
 use crate::queue::{Answer, Inbox, Request};
+use crate::receipts::{ForgetRequest, Forgotten, forget_in_sqlite};
 
 /// Heads of chats that the writer remembers.
 const HEADS_MAX: usize = 100_000;
@@ -61,6 +62,8 @@ pub(crate) struct Handover {
     pub(crate) inbox: Inbox,
     /// Changes of the keys.
     pub(crate) key_requests: mpsc::Receiver<KeyRequest>,
+    /// Receipts that are to be forgotten.
+    pub(crate) forget_requests: mpsc::Receiver<ForgetRequest>,
     /// Turns true when no more requests shall be taken.
     pub(crate) closing: watch::Receiver<bool>,
     /// Where heads are published.
@@ -85,6 +88,7 @@ pub(crate) struct Writer {
     options: LogOptions,
     inbox: Inbox,
     key_requests: mpsc::Receiver<KeyRequest>,
+    forget_requests: mpsc::Receiver<ForgetRequest>,
     closing: watch::Receiver<bool>,
     known_head: KnownHead,
     incarnation: i64,
@@ -98,8 +102,18 @@ pub(crate) struct Writer {
 
 impl Writer {
     pub(crate) fn new(handover: Handover) -> Writer {
-        let Handover { path, options, inbox, key_requests, closing, known_head, incarnation, connection, lock } =
-            handover;
+        let Handover {
+            path,
+            options,
+            inbox,
+            key_requests,
+            forget_requests,
+            closing,
+            known_head,
+            incarnation,
+            connection,
+            lock,
+        } = handover;
         Writer {
             open: Some(Open { connection, head: known_head.get() }),
             heads: HeadCache::new(HEADS_MAX),
@@ -109,6 +123,7 @@ impl Writer {
             options,
             inbox,
             key_requests,
+            forget_requests,
             closing,
             known_head,
             incarnation,
@@ -163,6 +178,10 @@ impl Writer {
                 },
                 // Rare, and behind every append that waits.
                 Some(request) = self.key_requests.recv(), if !closed => self.change_keys(request),
+                Some(ForgetRequest { forgotten, answer }) = self.forget_requests.recv(), if !closed => {
+                    // Whoever no longer waits asks again.
+                    let _ = answer.send(self.forget_receipts(&forgotten));
+                }
                 // An error means that the log is gone and all its senders with it: the queue says so as well.
                 changed = self.closing.changed(), if !closed => if changed.is_err() {
                     self.inbox.close();
@@ -189,6 +208,28 @@ impl Writer {
             self.forget();
         }
         request.answer(done.map_err(KeyStoreError::from));
+    }
+
+    /// Forgets receipts in a transaction of its own, and empties the WAL that they stand in.
+    fn forget_receipts(&mut self, forgotten: &Forgotten) -> Result<(), LogError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.reopen().map_err(|error| match error {
+                BatchError::Failed(problem) | BatchError::Unknown(problem) => LogError::Unavailable(problem),
+            })?,
+        };
+        let done = forget_in_sqlite(&open.connection, forgotten);
+        self.open = Some(open);
+        if let Err(error) = done {
+            self.forget();
+            return Err(LogError::Unavailable(error.to_string()));
+        }
+        let connection = self.open.as_ref().map(|open| &open.connection);
+        match connection.map_or(Ok(true), |connection| self.checkpoints.cut_now(connection)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(LogError::Unavailable("the log is being read".to_owned())),
+            Err(error) => Err(LogError::Unavailable(error.to_string())),
+        }
     }
 
     async fn serve(&mut self, batch: Vec<Request>) {
