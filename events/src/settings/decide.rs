@@ -49,7 +49,8 @@ pub struct ProviderChange {
     pub kind: Option<ProviderKind>,
     /// Where it is; `Some(None)`: where the protocol's makers listen.
     pub base_url: Option<Option<String>>,
-    /// Its key. A sealed one that is not mentioned stays, in every kind of change.
+    /// Its key. A sealed one that is not mentioned stays, in every kind of change; but where the address or the kind changes,
+    /// a provider's key must be mentioned.
     pub key: Option<KeyChange>,
     /// It keeps its answers.
     pub store: Option<bool>,
@@ -320,14 +321,21 @@ fn set_provider(
             (provider.api_key_env, provider.api_key_sealed) = (None, Some(sealed.clone()));
         }
         None => {
-            let kept = present.and_then(|present| Some((present, present.api_key_sealed.clone()?)));
-            if let Some((present, sealed)) = kept {
-                // Nobody can read the key; sending it elsewhere would be a way to.
-                if (&present.base_url, present.kind) != (&provider.base_url, provider.kind) {
-                    let problem = "the provider's address or kind changes: give its key anew, or null";
-                    return Err(invalid("api_key", problem));
+            if let Some(present) = present {
+                let field = match (&present.api_key_sealed, &present.api_key_env) {
+                    (Some(_), _) => Some("api_key"),
+                    (None, Some(_)) => Some("api_key_env"),
+                    (None, None) => None,
+                };
+                // Nobody can read the key; sending it elsewhere would be a way to. A variable is as good as what it holds.
+                if let Some(field) = field
+                    && (&present.base_url, present.kind) != (&provider.base_url, provider.kind)
+                {
+                    let problem = "the provider's address or kind changes: name its key anew, in api_key or api_key_env, \
+                                   or give null";
+                    return Err(invalid(field, problem));
                 }
-                provider.api_key_sealed = Some(sealed);
+                provider.api_key_sealed = present.api_key_sealed.clone();
             }
         }
     }

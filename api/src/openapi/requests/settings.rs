@@ -42,7 +42,8 @@ fn provider(about: &str, given: Given, example: Value) -> Value {
     let variable = or_null(json!({
         "type": "string",
         "pattern": "^[A-Z0-9_]+_(KEY|TOKEN)$",
-        "description": "The variable of the server's environment that holds its key; in place of `api_key`.",
+        "description": "The variable of the server's environment that holds its key; in place of `api_key`. A changed address \
+                        or kind needs it named again.",
     }));
     let api_key = or_null(json!({
         "type": "string",

@@ -45,6 +45,28 @@ async fn a_provider_is_made_changed_shown_without_its_key_and_taken_back() {
 }
 
 #[actix_web::test]
+async fn a_key_goes_to_another_address_only_where_the_request_names_it() {
+    let world = World::start().await;
+    let admin = world.client("admin");
+    for (name, field, value) in [("sealed", "api_key", KEY), ("named", "api_key_env", "HOUSE_KEY")] {
+        let made = json!({"name": name, "kind": "openai_chat", "base_url": "http://127.0.0.1:9/v1", field: value});
+        admin.post("/providers", made).await.expect(201);
+        let path = format!("/providers/{name}");
+        for change in
+            [json!({"base_url": "https://h.example/v1"}), json!({"kind": "anthropic"}), json!({"base_url": null})]
+        {
+            let refused = admin.patch(&path, change.clone()).await.expect_problem(400, "invalid_request");
+            assert_eq!(refused.body["errors"][0]["pointer"], format!("/{field}"), "{change}");
+            let mut change = change;
+            change[field] = json!(value);
+            admin.patch(&path, change).await.expect(200);
+        }
+        admin.patch(&path, json!({"base_url": "http://127.0.0.1:9/v1", field: null})).await.expect(200);
+    }
+    world.stop().await;
+}
+
+#[actix_web::test]
 async fn a_key_is_nowhere_in_the_log() {
     let world = World::start().await;
     let admin = world.client("admin");

@@ -101,7 +101,7 @@ proptest! {
     }
 
     #[test]
-    fn no_change_sends_a_sealed_key_elsewhere(commands in prop::collection::vec(command(), 1..60)) {
+    fn no_change_sends_a_key_elsewhere_that_it_does_not_name(commands in prop::collection::vec(command(), 1..60)) {
         let base = base();
         let mut settings = Settings::default();
         for command in commands {
@@ -109,8 +109,9 @@ proptest! {
             let next = after(settings.clone(), &events).expect("what is decided is accepted");
             let given_anew = matches!(&command, SettingsCommand::SetProvider { change, .. } if change.key.is_some());
             for (name, provider) in &next.providers {
-                let before = settings.providers.get(name);
-                if let (Some(_), Some(before), false) = (&provider.api_key_sealed, before, given_anew) {
+                let before = Effective::of(&base, &settings).providers.remove(name).map(|entry| entry.value);
+                let key = provider.api_key_sealed.as_ref().or(provider.api_key_env.as_ref());
+                if let (Some(_), Some(before), false) = (key, before, given_anew) {
                     prop_assert_eq!((&before.base_url, before.kind), (&provider.base_url, provider.kind));
                 }
             }

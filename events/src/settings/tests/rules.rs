@@ -176,6 +176,35 @@ fn a_key_that_nobody_can_read_does_not_move_with_the_address() {
 }
 
 #[test]
+fn a_variable_s_key_goes_to_another_address_only_where_it_is_named_again() {
+    let key = Some(KeyChange::Variable("MY_API_KEY".to_owned()));
+    let settings = done(&[provider("mine", ProviderChange { key, ..of_kind(ProviderKind::OpenAiChat) }, Given::New)]);
+    let elsewhere =
+        || ProviderChange { base_url: Some(Some("https://elsewhere.example/v1".to_owned())), ..Default::default() };
+    let whole = || ProviderChange { kind: Some(ProviderKind::OpenAiChat), ..elsewhere() };
+    for (settings, name, change, given) in [
+        (&settings, "mine", elsewhere(), Given::Part),
+        (&settings, "mine", whole(), Given::Whole),
+        (&settings, "mine", of_kind(ProviderKind::Anthropic), Given::Part),
+        // The file's own counts as well, until somebody says otherwise.
+        (&Settings::default(), "env", elsewhere(), Given::Part),
+        (&Settings::default(), "env", whole(), Given::Whole),
+        (&Settings::default(), "env", of_kind(ProviderKind::OpenAiChat), Given::Part),
+    ] {
+        assert_eq!(field(settings, &provider(name, change.clone(), given)), "api_key_env", "{name}: {change:?}");
+        for key in
+            [KeyChange::Gone, KeyChange::Sealed("YW5ldw==".to_owned()), KeyChange::Variable("MY_API_KEY".to_owned())]
+        {
+            let change = ProviderChange { key: Some(key), ..change.clone() };
+            assert!(decide(settings, &base(), &provider(name, change, given)).is_ok(), "{name}");
+        }
+    }
+    // What changes nothing of where the key goes needs no key.
+    let same = ProviderChange { enabled: Some(false), base_url: Some(None), ..of_kind(ProviderKind::OpenAiChat) };
+    assert!(decide(&settings, &base(), &provider("mine", same, Given::Part)).is_ok());
+}
+
+#[test]
 fn a_variable_that_is_no_key_s_is_refused_unless_the_file_names_it() {
     for (variable, allowed) in [
         ("OPENAI_API_KEY", true),
