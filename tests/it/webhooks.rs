@@ -164,7 +164,12 @@ async fn what_is_refused_is_set_aside_in_sight_and_a_webhook_that_stands_still_g
     let some = standing(server.client(), "some").await;
     assert_eq!(some["state"], "set_aside", "a restart does not wake it: {some}");
     assert_eq!(some["set_aside_count"], 1, "what was set aside is still in sight");
-    resume(server.client(), "some").await;
+    let resumed = resume(server.client(), "some").await;
+    assert_eq!(
+        (&resumed["state"], &resumed["last_error"]),
+        (&json!("following"), &Value::Null),
+        "the answer says how it stands now"
+    );
     receiver.until(|received| received.iter().filter(|one| one.is_taken).count() == 2).await;
     assert_eq!(receiver.taken()[1].body["data"]["chat_id"], missed.id.as_str());
     let newest = ChatClient::create(server.client(), json!({})).await;

@@ -26,7 +26,7 @@ pub async fn resume(state: Data<AppState>, request: HttpRequest, caller: Caller,
     read_nothing(&body::read(&request, payload, state.limits.body_max_bytes).await?)?;
     let name = request.match_info().get("name").unwrap_or_default();
     let missing = || Problem::new(Code::WebhookNotFound, "there is no such webhook");
-    let webhook = state.webhooks.resume(name, state.log.as_ref()).ok_or_else(missing)?;
+    let webhook = state.webhooks.resume(name, state.log.as_ref()).await.ok_or_else(missing)?;
     tracing::info!(webhook = %name, by = %caller.owner, "A webhook was resumed.");
     Ok(HttpResponse::Ok().json(webhook))
 }

@@ -99,7 +99,9 @@ impl Follower {
             if place.stopped.is_some() {
                 self.shared.wanted().await;
                 (place.stopped, place.failing_since) = (None, None);
+                self.shared.standing.lock().last_error = None;
                 self.save(place).await;
+                self.shared.goes_on();
             }
             if let Err(error) = self.page(place).await {
                 tracing::warn!(webhook = %self.name, %error, "A webhook waits for the log.");
@@ -240,6 +242,7 @@ impl Follower {
             () = self.shared.wanted() => {}
         }
         self.shared.standing.lock().next_attempt_at = None;
+        self.shared.goes_on();
     }
 
     /// Lets everybody see how it stands.

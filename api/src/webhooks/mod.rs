@@ -141,10 +141,11 @@ impl Webhooks {
         self.all.values().map(|shared| shared.view(log)).collect()
     }
 
-    /// Lets a webhook that stands still, or waits, try again at once. None if there is none of this name.
-    pub fn resume(&self, name: &str, log: &dyn EventLog) -> Option<WebhookView> {
+    /// Lets a webhook that stands still, or waits, try again at once, and says how it stands then. None if there is none of
+    /// this name.
+    pub async fn resume(&self, name: &str, log: &dyn EventLog) -> Option<WebhookView> {
         let shared = self.all.get(name)?;
-        shared.resume();
+        shared.resume().await;
         Some(shared.view(log))
     }
 

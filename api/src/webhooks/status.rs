@@ -1,11 +1,12 @@
 //! How a webhook stands, for everybody who asks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use utoipa::ToSchema;
 use verbatim_events::ids::ChatId;
 use verbatim_events::log::EventLog;
@@ -14,6 +15,9 @@ use super::place::Place;
 use crate::config::WebhookConfig;
 use crate::position;
 use crate::wire::{Time, words};
+
+/// How long who resumes a webhook waits until it has taken notice.
+const NOTICE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a webhook does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -103,18 +107,35 @@ pub(super) struct Shared {
     pub standing: Mutex<Standing>,
     resume: Notify,
     resumed: AtomicBool,
+    /// How often the follower has ended a wait and said how it stands then.
+    went_on: watch::Sender<u64>,
 }
 
 impl Shared {
     pub fn new(name: String, config: WebhookConfig) -> Shared {
         let (standing, resume) = (Mutex::default(), Notify::new());
-        Shared { name, config, standing, resume, resumed: AtomicBool::new(false) }
+        let went_on = watch::Sender::new(0);
+        Shared { name, config, standing, resume, resumed: AtomicBool::new(false), went_on }
     }
 
-    /// Wakes the follower, and lets it go on if it stands still.
-    pub fn resume(&self) {
+    /// Wakes the follower, and lets it go on if it stands still. Once this returns it has done so, unless it is slow to.
+    pub async fn resume(&self) {
+        let mut went_on = self.went_on.subscribe();
+        let waits = {
+            let standing = self.standing.lock();
+            standing.next_attempt_at.is_some() || standing.place.as_ref().is_some_and(|place| place.stopped.is_some())
+        };
         self.resumed.store(true, Ordering::Release);
         self.resume.notify_one();
+        // One that is under way has nothing to take notice of.
+        if waits && tokio::time::timeout(NOTICE_PATIENCE, went_on.changed()).await.is_err() {
+            tracing::warn!(webhook = %self.name, "A webhook is slow to go on.");
+        }
+    }
+
+    /// The follower has ended a wait, and everybody can see so.
+    pub fn goes_on(&self) {
+        self.went_on.send_modify(|count| *count += 1);
     }
 
     /// Returns once somebody wants it to go on.
