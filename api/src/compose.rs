@@ -164,8 +164,9 @@ impl Server {
             storage.close().await;
             return Err(error.into());
         }
-        let opened =
-            ReadModels::open(read_location(&settings), storage.log(), runtime.clone(), ReadSettings::default());
+        let read_max = Duration::from_millis(settings.limits.read_max_ms);
+        let read_settings = ReadSettings { read_max, ..ReadSettings::default() };
+        let opened = ReadModels::open(read_location(&settings), storage.log(), runtime.clone(), read_settings);
         let reads = match opened.await {
             Ok(reads) => reads,
             Err(error) => {

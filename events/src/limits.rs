@@ -83,6 +83,8 @@ limits! {
     compaction_percent: u8 = 70;
     /// A read that names a position waits this long for its projection, in ms.
     read_wait_ms: u64 = 2000;
+    /// How long a read of the read models may take on PostgreSQL, in ms; then the request is answered 503.
+    read_max_ms: u64 = 15 * 1000;
     /// How often an event stream says that it lives, in ms.
     heartbeat_ms: u64 = 15 * 1000;
 }

@@ -73,6 +73,12 @@ pub enum ReadError {
         /// All names.
         known: String,
     },
+    /// The database did not give the rows in time: it is busy, or gone.
+    #[error("the read models did not answer within {limit_ms} ms")]
+    TooSlow {
+        /// How long that may take.
+        limit_ms: u64,
+    },
     /// Readers were in the way for long. Nothing changed.
     #[error("the read models are being read")]
     BeingRead,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -84,10 +85,11 @@ pub(crate) enum Home {
 
 impl Home {
     /// Connects; nothing is made yet.
-    pub(crate) async fn connect(location: &ReadLocation) -> Result<Home, ReadError> {
+    /// A read may take as long as `read_max`, where the database is another process.
+    pub(crate) async fn connect(location: &ReadLocation, read_max: Duration) -> Result<Home, ReadError> {
         Ok(match location {
             ReadLocation::Sqlite { directory } => Home::Sqlite(SqliteHome::new(directory.clone())),
-            ReadLocation::Postgres { url } => Home::Postgres(PostgresHome::connect(url).await?),
+            ReadLocation::Postgres { url } => Home::Postgres(PostgresHome::connect(url, read_max).await?),
         })
     }
 
@@ -257,7 +259,7 @@ impl Generation {
                 readers.close().await;
                 close_session(writer).await
             }
-            Database::Postgres(_) => Ok(()),
+            Database::Postgres { .. } => Ok(()),
         };
         self.database.close().await;
         closed

@@ -25,12 +25,14 @@ use crate::rebuild::RebuildProgress;
 pub struct ReadSettings {
     /// Events per page, and so per transaction.
     pub page_events: usize,
+    /// How long a read may take on PostgreSQL; then it fails.
+    pub read_max: Duration,
 }
 
 impl Default for ReadSettings {
     fn default() -> ReadSettings {
         // Large enough that a transaction's fixed cost vanishes, small enough that readers see progress.
-        ReadSettings { page_events: 512 }
+        ReadSettings { page_events: 512, read_max: Duration::from_secs(15) }
     }
 }
 
@@ -112,7 +114,7 @@ impl ReadModels {
     /// Looks at read models that another process may be using; `None` if there are none.
     pub async fn inspect(location: ReadLocation, runtime: &Handle) -> Result<Option<Inspection>, ReadError> {
         let inspected = runtime.spawn(async move {
-            let home = Home::connect(&location).await?;
+            let home = Home::connect(&location, ReadSettings::default().read_max).await?;
             let Some(generation) = home.current().await? else {
                 return Ok(None);
             };
@@ -237,7 +239,7 @@ async fn open(
     runtime: Handle,
     settings: ReadSettings,
 ) -> Result<Inner, ReadError> {
-    let home = Home::connect(location).await?;
+    let home = Home::connect(location, settings.read_max).await?;
     home.prepare().await?;
     let start = Checkpoint::start(fingerprint().to_owned(), log.timeline());
     let opened = match home.current().await? {

@@ -367,6 +367,7 @@ fn check_limits(limits: &Limits) -> Result<(), (&'static str, String)> {
     }
     if limits.silence_ms > SILENCE_MAX_MS {
         return Err(("silence_ms", format!("it may be at most {SILENCE_MAX_MS} (24 h); 0 switches the guard off")));
+        ("read_max_ms", limits.read_max_ms),
     }
     if limits.compaction_percent > 100 {
         return Err(("compaction_percent", "it may be at most 100, which switches compaction off".to_owned()));

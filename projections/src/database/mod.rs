@@ -11,7 +11,10 @@ pub(crate) use row::Row;
 pub(crate) use sqlite::{SqliteHome, close_session};
 pub(crate) use statement::{Dialect, Statement, Value, in_list, multi_row, signed};
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Connection as _, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::time::{Instant, timeout_at};
 use verbatim_events::ids::Position;
 
 use crate::error::ReadError;
@@ -30,7 +33,14 @@ pub(crate) enum Database {
         readers: SqlitePool,
     },
     /// Connections whose search path is the generation's schema.
-    Postgres(PgPool),
+    Postgres {
+        /// Those that write, and those that look at one moment for as long as it takes.
+        writer: PgPool,
+        /// Those that read.
+        readers: PgPool,
+        /// How long a read may take. The server gives it up then, too, but one that is gone says nothing at all.
+        read_max: Duration,
+    },
 }
 
 /// Binds all values of a statement to a query of any database.
@@ -64,7 +74,7 @@ impl Database {
     pub(crate) fn dialect(&self) -> Dialect {
         match self {
             Database::Sqlite { .. } => Dialect::Sqlite,
-            Database::Postgres(_) => Dialect::Postgres,
+            Database::Postgres { .. } => Dialect::Postgres,
         }
     }
 
@@ -77,9 +87,9 @@ impl Database {
                     return Err(ReadError::BeingRead);
                 }
             }
-            Database::Postgres(pool) => {
+            Database::Postgres { writer, .. } => {
                 for table in ERASED_FROM {
-                    sqlx::query(AssertSqlSafe(format!("VACUUM {table}"))).execute(pool).await?;
+                    sqlx::query(AssertSqlSafe(format!("VACUUM {table}"))).execute(writer).await?;
                 }
             }
         }
@@ -94,9 +104,22 @@ impl Database {
                 let query = bind_all!(sqlx::query(AssertSqlSafe(sql)).persistent(persistent), values);
                 query.fetch_all(readers).await?.into_iter().map(Row::Sqlite).collect()
             }
-            Database::Postgres(pool) => {
+            Database::Postgres { readers, read_max, .. } => {
                 let query = bind_all!(sqlx::query(AssertSqlSafe(sql)).persistent(persistent), values);
-                query.fetch_all(pool).await?.into_iter().map(Row::Postgres).collect()
+                let limit_ms = u64::try_from(read_max.as_millis()).unwrap_or(u64::MAX);
+                let too_slow = |_| ReadError::TooSlow { limit_ms };
+                let deadline = Instant::now() + *read_max;
+                let mut connection = timeout_at(deadline, readers.acquire()).await.map_err(too_slow)??;
+                match timeout_at(deadline, query.fetch_all(&mut *connection)).await {
+                    Ok(rows) => {
+                        rows.map_err(|error| slow_or(error, limit_ms))?.into_iter().map(Row::Postgres).collect()
+                    }
+                    Err(elapsed) => {
+                        // Nobody knows whether anything is at its other end; given back it would keep the next one waiting.
+                        drop(connection.detach());
+                        return Err(too_slow(elapsed));
+                    }
+                }
             }
         })
     }
@@ -115,8 +138,8 @@ impl Database {
                 }
                 return written;
             }
-            Database::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
+            Database::Postgres { writer, .. } => {
+                let mut transaction = writer.begin().await?;
                 if execute!(&mut *transaction, guard, Dialect::Postgres) != 1 {
                     transaction.rollback().await?;
                     return Ok(false);
@@ -134,8 +157,8 @@ impl Database {
     pub(crate) async fn snapshot(&self) -> Result<Snapshot, ReadError> {
         Ok(match self {
             Database::Sqlite { readers, .. } => Snapshot::Sqlite(readers.begin().await?),
-            Database::Postgres(pool) => {
-                Snapshot::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            Database::Postgres { writer, .. } => {
+                Snapshot::Postgres(writer.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         })
     }
@@ -147,8 +170,22 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Database::Postgres(pool) => pool.close().await,
+            Database::Postgres { writer, readers, .. } => {
+                readers.close().await;
+                writer.close().await;
+            }
         }
+    }
+}
+
+/// A server that gave a read up because it took too long says so by a code of its own.
+fn slow_or(error: sqlx::Error, limit_ms: u64) -> ReadError {
+    const CANCELED: &str = "57014";
+    match &error {
+        sqlx::Error::Database(reported) if reported.code().as_deref() == Some(CANCELED) => {
+            ReadError::TooSlow { limit_ms }
+        }
+        _ => error.into(),
     }
 }
 

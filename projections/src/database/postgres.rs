@@ -19,8 +19,10 @@ const POINTER_SCHEMA: &str = "
 const SCHEMA_LOCK: i64 = 0x7665_7262_7265_6164;
 /// Held by the node that rebuilds, for as long as it does.
 const REBUILD_LOCK: i64 = SCHEMA_LOCK + 1;
-/// Connections of one generation, the writing one among them.
-const CONNECTIONS_MAX: u32 = 6;
+/// Connections of one generation that write, or look at one moment.
+const WRITERS_MAX: u32 = 3;
+/// Connections of one generation that read.
+const READERS_MAX: u32 = 5;
 
 /// Where the PostgreSQL generations live.
 #[derive(Clone, Debug)]
@@ -28,14 +30,16 @@ pub(crate) struct PostgresHome {
     options: Arc<PgConnectOptions>,
     /// For the pointer and for making and dropping schemas.
     admin: PgPool,
+    /// How long a read may take.
+    read_max: Duration,
 }
 
 impl PostgresHome {
     /// Uses the database at `url`. Nothing is made yet.
-    pub(crate) async fn connect(url: &str) -> Result<PostgresHome, ReadError> {
+    pub(crate) async fn connect(url: &str, read_max: Duration) -> Result<PostgresHome, ReadError> {
         let options = Arc::new(PgConnectOptions::from_str(url)?.application_name("verbatim-read"));
         let admin = pool_options(2).connect_with(options.as_ref().clone()).await?;
-        Ok(PostgresHome { options, admin })
+        Ok(PostgresHome { options, admin, read_max })
     }
 
     /// Makes the pointer's table if it is not there.
@@ -111,7 +115,12 @@ impl PostgresHome {
             .as_ref()
             .clone()
             .options([("search_path", format!("read_{number}")), ("synchronous_commit", "off".to_owned())]);
-        Database::Postgres(pool_options(CONNECTIONS_MAX).connect_lazy_with(options))
+        let limited = options.clone().options([("statement_timeout", self.read_max.as_millis().to_string())]);
+        Database::Postgres {
+            writer: pool_options(WRITERS_MAX).connect_lazy_with(options),
+            readers: pool_options(READERS_MAX).connect_lazy_with(limited),
+            read_max: self.read_max,
+        }
     }
 
     /// Drops a generation's schema.

@@ -29,7 +29,14 @@ impl Place {
     }
 
     pub async fn open_with(&self, log: Arc<dyn EventLog>, page_events: usize) -> ReadModels {
-        ReadModels::open(self.location(), log, Handle::current(), ReadSettings { page_events }).await.unwrap()
+        ReadModels::open(
+            self.location(),
+            log,
+            Handle::current(),
+            ReadSettings { page_events, ..ReadSettings::default() },
+        )
+        .await
+        .unwrap()
     }
 
     /// A generation's file.

@@ -13,6 +13,7 @@ mod rebuild;
 mod rows;
 #[path = "../../../projections/src/tests/runner.rs"]
 mod runner;
+mod silence;
 #[path = "../../../projections/src/tests/snapshots.rs"]
 mod snapshots;
 #[path = "../../../projections/src/tests/usage.rs"]
