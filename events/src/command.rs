@@ -107,6 +107,8 @@ pub enum Command {
         delay_ms: u64,
         /// The output that was shown.
         partial: Vec<Part>,
+        /// The provider refused it for the pictures or documents in the request.
+        files_refused: bool,
     },
     /// The open attempt has nobody who works on it.
     AbandonAttempt {

@@ -100,10 +100,12 @@ pub struct CallError {
     pub error: ChatError,
     /// The provider's `Retry-After`, in ms: a minimum for the backoff.
     pub retry_after_ms: Option<u64>,
+    /// The provider refused what stands in the request, which shows pictures or documents: without them it may take it.
+    pub refuses_files: bool,
 }
 
 impl From<ChatError> for CallError {
     fn from(error: ChatError) -> CallError {
-        CallError { error, retry_after_ms: None }
+        CallError { error, retry_after_ms: None, refuses_files: false }
     }
 }

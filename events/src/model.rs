@@ -53,8 +53,11 @@ pub struct ModelSettings {
     pub max_output_tokens: Option<u64>,
     /// The efforts it knows; what is asked for becomes the nearest of them. `None`: whatever is asked for is passed on.
     pub efforts: Option<Vec<String>>,
-    /// The kinds of files that it can be shown besides text; what its protocol takes where absent.
+    /// The kinds of files that it is shown besides text, now; what it accepts where absent.
     pub files: Option<Vec<FileKind>>,
+    /// The media types of files that it accepts besides text, `image/*` for all pictures; what its protocol takes where
+    /// absent.
+    pub accepts: Option<Vec<String>>,
     /// The tools that its provider may run itself, in the provider's own words.
     pub provider_tools: Vec<Value>,
     /// What its tokens cost; `None` where nobody said.

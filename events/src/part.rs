@@ -109,6 +109,14 @@ impl FileKind {
     }
 }
 
+/// Whether one of these media types is meant: `image/png`, or `image/*` for all of them.
+pub fn is_accepted(accepted: &[String], media_type: &str) -> bool {
+    accepted.iter().any(|accepted| match accepted.strip_suffix("/*") {
+        Some(group) => media_type.split_once('/').is_some_and(|(first, _)| first == group),
+        None => accepted == media_type,
+    })
+}
+
 /// What stands in a file, by its digest: the bytes themselves lie outside the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -40,6 +40,10 @@ pub const STEPS: &[Step] = &[
     Step { event_type: "attempt_recorded", from: 2, raise: unchanged },
     // Number 4 may say that there is no diff any more, by a `null`, and that figures are not whole.
     Step { event_type: "settings_changed", from: 3, raise: without_null_diff },
+    // Number 4 may say which media types the model takes; before, the protocol alone said which.
+    Step { event_type: "attempt_recorded", from: 3, raise: unchanged },
+    // Number 2 says whether files were refused; in number 1 every error of this kind was taken for that.
+    Step { event_type: "retry_scheduled", from: 1, raise: refused_files },
     // Number 3 may say what the last turn did.
     Step { event_type: "settings_changed", from: 2, raise: unchanged },
     // Number 2 may say how context files stand to those of the workspace.
@@ -49,7 +53,16 @@ pub const STEPS: &[Step] = &[
 ];
 
 /// The next number only adds what may be left out.
-fn unchanged(data: Value) -> Result<Value, String> {
+pub(crate) fn unchanged(data: Value) -> Result<Value, String> {
+    Ok(data)
+}
+
+/// What was taken for a refusal of files is one.
+fn refused_files(mut data: Value) -> Result<Value, String> {
+    let is_refusal = data.pointer("/error/kind").and_then(Value::as_str) == Some("config");
+    if let (true, Some(fields)) = (is_refusal, data.as_object_mut()) {
+        fields.insert("files_refused".to_owned(), Value::Bool(true));
+    }
     Ok(data)
 }
 

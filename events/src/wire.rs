@@ -32,10 +32,10 @@ event_types! {
     QueuedMessagePromoted "queued_message_promoted" 1;
     TurnStarted "turn_started" 2;
     CapacityAwaited "capacity_awaited" 1;
-    AttemptRecorded "attempt_recorded" 3;
+    AttemptRecorded "attempt_recorded" 4;
     ToolCallStarted "tool_call_started" 1;
     ToolCallFinished "tool_call_finished" 3;
-    RetryScheduled "retry_scheduled" 1;
+    RetryScheduled "retry_scheduled" 2;
     AttemptAbandoned "attempt_abandoned" 1;
     ActionRequired "action_required" 1;
     ActionResolved "action_resolved" 1;

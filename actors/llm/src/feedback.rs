@@ -47,7 +47,7 @@ impl Feedback {
         }
         let message = format!("The provider {} sent something that is no answer of its protocol.", self.provider);
         let retried = ChatError { message, retryable: true, ..error.error };
-        CallError { error: retried, retry_after_ms: None }
+        retried.into()
     }
 
     /// The provider sent more than it may.

@@ -73,6 +73,7 @@ pub(crate) fn recipe<P: Protocol>(
         provider_tools: model.provider_tools.clone(),
         store,
         files: model.files.clone().filter(|_| P::TAKES.is_some()),
+        accepts: model.accepts.clone().filter(|_| P::TAKES.is_some()),
         files_gone: if P::TAKES.is_some() { files::gone(files, prompt) } else { Vec::new() },
         previous_response_id: own.map(|kept| kept.response_id.clone()),
         encoder: P::ENCODER,
@@ -160,27 +161,72 @@ impl<P: HttpProtocol> ModelProvider for HttpProvider<P> {
 
 /// What a provider refuses in a request that continues an answer may lie in the answer that it kept, which nobody here can
 /// see: the whole conversation may still be accepted.
-fn unchained(error: CallError) -> CallError {
-    let CallError { error, retry_after_ms } = error;
+fn unchained(failed: CallError) -> CallError {
+    let error = &failed.error;
     let is_refused = error.kind == ErrorKind::Generic && !error.retryable;
     if !is_refused || !matches!(error.status_code, Some(400 | 404 | 422)) {
-        return CallError { error, retry_after_ms };
+        return failed;
     }
     let provider = error.provider.as_deref().unwrap_or_default();
     let message = format!("The provider {provider} refused the request that continues its last answer.");
-    ChatError { kind: ErrorKind::ChainBroken, message, retryable: true, ..error }.into()
+    ChatError { kind: ErrorKind::ChainBroken, message, retryable: true, ..failed.error }.into()
 }
 
 /// What a provider refuses in a request that shows pictures or documents may be those: not every model takes them, and some
 /// are not what they claim to be. The rest of the conversation may still be accepted.
-fn without_files(error: CallError) -> CallError {
-    let CallError { error, retry_after_ms } = error;
+fn without_files(failed: CallError) -> CallError {
+    let error = &failed.error;
     let is_refused = matches!(error.kind, ErrorKind::Generic | ErrorKind::Config) && !error.retryable;
-    if !is_refused || !matches!(error.status_code, Some(400 | 404 | 413 | 415 | 422)) {
-        return CallError { error, retry_after_ms };
+    if !is_refused || !is_about_content(error) {
+        return failed;
     }
     let provider = error.provider.as_deref().unwrap_or_default();
     let message =
         format!("The provider {provider} refused the request with its files; it is asked again without them.");
-    ChatError { kind: ErrorKind::Config, message, retryable: true, ..error }.into()
+    let error = ChatError { kind: ErrorKind::Config, message, retryable: true, ..failed.error };
+    CallError { refuses_files: true, ..error.into() }
+}
+
+/// Whether a provider refuses what stands in a request: by its status, or, where that says that something is not to be found,
+/// by its words.
+fn is_about_content(error: &ChatError) -> bool {
+    const FILES: [&str; 5] = ["image", "vision", "pdf", "document", "file input"];
+    match error.status_code {
+        Some(400 | 413 | 415 | 422) => true,
+        Some(404) => {
+            let words = error.detail.as_deref().unwrap_or_default().to_lowercase();
+            FILES.iter().any(|word| words.contains(word))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status_code: Option<u16>, kind: ErrorKind, detail: &str) -> CallError {
+        let error = ChatError { status_code, detail: Some(detail.to_owned()), ..ChatError::terminal(kind, "No.") };
+        error.into()
+    }
+
+    #[test]
+    fn only_a_refusal_of_the_content_leaves_files_out() {
+        for (status, kind, detail, leaves_out) in [
+            (Some(400), ErrorKind::Generic, "unsupported", true),
+            (Some(413), ErrorKind::Generic, "too large", true),
+            (Some(415), ErrorKind::Generic, "media type", true),
+            (Some(422), ErrorKind::Config, "context length exceeded", true),
+            (Some(404), ErrorKind::Generic, "No endpoints found that support image input", true),
+            (Some(404), ErrorKind::Config, "model not found: gpt-x", false),
+            (Some(401), ErrorKind::Auth, "the image key is wrong", false),
+            (Some(500), ErrorKind::Generic, "image", false),
+            (None, ErrorKind::Config, "image", false),
+        ] {
+            let failed = without_files(refused(status, kind, detail));
+            assert_eq!((failed.refuses_files, failed.error.retryable), (leaves_out, leaves_out), "{status:?} {detail}");
+        }
+        let passing = ChatError { status_code: Some(400), ..ChatError::retryable(ErrorKind::Generic, "Again.") };
+        assert!(!without_files(passing.into()).refuses_files, "what is tried again anyway is tried with its files");
+    }
 }

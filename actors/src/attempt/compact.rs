@@ -84,7 +84,8 @@ fn is_call(part: &Part) -> bool {
 impl Scope {
     /// The command after a summary that failed. What was refused with tools is tried once more without them; else a few
     /// tries in a row are enough, and then a user must act.
-    fn not_summarised(&self, CallError { error, retry_after_ms }: CallError, has_tools: bool) -> Command {
+    fn not_summarised(&self, failed: CallError, has_tools: bool) -> Command {
+        let CallError { error, retry_after_ms, refuses_files } = failed;
         let message = format!("The conversation could not be summarised. {}", error.message);
         let error = ChatError { message, ..error };
         let tries = (self.tries.max(1) - 1) % COMPACTION_TRIES_MAX + 1;
@@ -95,11 +96,12 @@ impl Scope {
                 error: ChatError { retryable: true, ..error },
                 delay_ms: 0,
                 partial,
+                files_refused: refuses_files,
             };
         }
         let limits = self.deps.limits.as_ref();
         let limits = Limits { attempts_max: limits.attempts_max.min(COMPACTION_TRIES_MAX), ..limits.clone() };
-        self.failed_after(tries, &limits, error, retry_after_ms)
+        self.failed_after(tries, &limits, CallError { error, retry_after_ms, refuses_files })
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn run(scope: &Scope, work: ModelCall) -> Option<Command> {
     let Called { model, ended, usage, first_part_ms } = call(scope, work).await?;
     let command = match ended {
         Ok(finished) => conclude(scope, &model, finished, first_part_ms),
-        Err(failed) => scope.failed(failed.error, failed.retry_after_ms),
+        Err(failed) => scope.failed(failed),
     };
     if !matches!(command, Command::CommitStep { .. }) {
         scope.spent(UsagePurpose::Answer, &model, usage).await;
@@ -196,7 +196,7 @@ fn conclude(scope: &Scope, model: &ResolvedModel, finished: ModelFinished, first
         (Err(_), FinishReason::Length | FinishReason::ContentFilter) => episode::interrupted(pieces()),
         (Err(problem), _) => {
             let message = format!("The model's tool call could not be read: {problem}.");
-            return scope.failed(ChatError::retryable(ErrorKind::Generic, message), None);
+            return scope.failed(ChatError::retryable(ErrorKind::Generic, message));
         }
     };
     if episode::usable(&parts) {
@@ -221,10 +221,10 @@ fn conclude(scope: &Scope, model: &ResolvedModel, finished: ModelFinished, first
         }
         FinishReason::ContentFilter => {
             let message = finished.refusal.unwrap_or_else(|| "The provider's filter refused to answer.".to_owned());
-            scope.failed(ChatError::terminal(ErrorKind::ContentFilter, message), None)
+            scope.failed(ChatError::terminal(ErrorKind::ContentFilter, message))
         }
         FinishReason::ToolCalls | FinishReason::Interrupted | FinishReason::Unknown => {
-            scope.failed(ChatError::retryable(ErrorKind::Generic, "The model ended without saying anything."), None)
+            scope.failed(ChatError::retryable(ErrorKind::Generic, "The model ended without saying anything."))
         }
     }
 }

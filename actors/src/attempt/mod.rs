@@ -16,7 +16,7 @@ use tracing::{Instrument as _, Span};
 use verbatim_events::chat::Chat;
 use verbatim_events::command::Command;
 use verbatim_events::episode;
-use verbatim_events::error::{ChatError, ErrorKind};
+use verbatim_events::error::{CallError, ChatError, ErrorKind};
 use verbatim_events::event::{UsagePurpose, UsageRecorded};
 use verbatim_events::ids::{AttemptId, ChatId};
 use verbatim_events::limits::Limits;
@@ -128,7 +128,7 @@ pub(crate) fn start(deps: &Arc<Deps>, prepared: Prepared, place: Place<'_>) -> R
         // A bug in a provider or a tool fails its own turn and nothing else.
         let command = match std::panic::AssertUnwindSafe(run(&scope, prepared.work)).catch_unwind().await {
             Ok(command) => command,
-            Err(_) => Some(scope.failed(ChatError::retryable(ErrorKind::Generic, "The attempt crashed."), None)),
+            Err(_) => Some(scope.failed(ChatError::retryable(ErrorKind::Generic, "The attempt crashed."))),
         };
         spans::attempted(command.as_ref());
         scope.deps.metrics.attempt(action, command.as_ref());
@@ -199,12 +199,13 @@ impl Scope {
     }
 
     /// The command after a failure: another try, if it is worth one.
-    pub(crate) fn failed(&self, error: ChatError, retry_after_ms: Option<u64>) -> Command {
-        self.failed_after(self.tries, &self.deps.limits, error, retry_after_ms)
+    pub(crate) fn failed(&self, failed: impl Into<CallError>) -> Command {
+        self.failed_after(self.tries, &self.deps.limits, failed.into())
     }
 
     /// The command after the failure of so many tries within these bounds.
-    fn failed_after(&self, tries: u32, limits: &Limits, error: ChatError, retry_after_ms: Option<u64>) -> Command {
+    fn failed_after(&self, tries: u32, limits: &Limits, failed: CallError) -> Command {
+        let CallError { error, retry_after_ms, refuses_files: files_refused } = failed;
         let partial = self.shown();
         let attempt_id = self.attempt_id;
         if !error.retryable {
@@ -216,7 +217,9 @@ impl Scope {
             ..error.clone()
         };
         match backoff(tries, retry_after_ms, self.seed(), limits) {
-            Backoff::Wait { delay_ms } => Command::ScheduleRetry { attempt_id, error, delay_ms, partial },
+            Backoff::Wait { delay_ms } => {
+                Command::ScheduleRetry { attempt_id, error, delay_ms, partial, files_refused }
+            }
             Backoff::GiveUp => Command::FailTurn {
                 attempt_id: Some(attempt_id),
                 error: final_word(format!("It was tried {tries} times.")),

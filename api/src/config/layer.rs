@@ -128,6 +128,7 @@ pub(super) struct ModelLayer {
     pub max_output_tokens: Option<u64>,
     pub efforts: Option<Vec<String>>,
     pub provider_tools: Vec<Value>,
+    pub accepts: Option<Vec<String>>,
     pub prices: Option<Price>,
     pub default: bool,
 }

@@ -86,6 +86,8 @@ pub struct Model {
     pub efforts: Option<Vec<String>>,
     /// The tools that its provider may run itself, in the provider's own words.
     pub provider_tools: Vec<Value>,
+    /// The media types of files that it takes besides text; what its protocol takes where absent.
+    pub accepts: Option<Vec<String>>,
     /// What its tokens cost; absent where nobody said.
     pub prices: Option<Price>,
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use verbatim_events::limits::Limits;
+use verbatim_events::settings::check_accepts;
 use verbatim_llm::PROVIDER_TOOLS_MAX;
 
 use super::environment::Overlay;
@@ -288,6 +289,7 @@ fn models(
         max_output_tokens: None,
         efforts: None,
         provider_tools: Vec::new(),
+        accepts: None,
         prices: None,
     });
     Ok((models, default_model))
@@ -313,6 +315,9 @@ fn model(
     if let Some(Err(impossible)) = configured.prices.map(|prices| prices.check()) {
         return Err(("prices", impossible.to_string()));
     }
+    if let Some(Err(problem)) = configured.accepts.as_deref().map(check_accepts) {
+        return Err(("accepts", problem));
+    }
     Ok(Model {
         provider: provider.clone(),
         provider_model: configured.model.clone().unwrap_or_else(|| name.to_owned()),
@@ -321,6 +326,7 @@ fn model(
         efforts: efforts(configured.efforts.as_deref()).map_err(|problem| ("efforts", problem))?,
         provider_tools: provider_tools(*kind, &configured.provider_tools)
             .map_err(|problem| ("provider_tools", problem))?,
+        accepts: configured.accepts.clone(),
         prices: configured.prices,
     })
 }
@@ -361,13 +367,13 @@ fn check_limits(limits: &Limits) -> Result<(), (&'static str, String)> {
         ("receipts_days", limits.receipts_days.into()),
         ("compaction_percent", limits.compaction_percent.into()),
         ("heartbeat_ms", limits.heartbeat_ms),
+        ("read_max_ms", limits.read_max_ms),
     ];
     if let Some((key, _)) = at_least_one.into_iter().find(|(_, value)| *value == 0) {
         return Err((key, "it must be at least 1".to_owned()));
     }
     if limits.silence_ms > SILENCE_MAX_MS {
         return Err(("silence_ms", format!("it may be at most {SILENCE_MAX_MS} (24 h); 0 switches the guard off")));
-        ("read_max_ms", limits.read_max_ms),
     }
     if limits.compaction_percent > 100 {
         return Err(("compaction_percent", "it may be at most 100, which switches compaction off".to_owned()));

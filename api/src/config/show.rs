@@ -85,6 +85,8 @@ struct ModelView<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     provider_tools: &'a [Value],
     #[serde(skip_serializing_if = "Option::is_none")]
+    accepts: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<Price>,
 }
 
@@ -142,6 +144,7 @@ fn view(settings: &Settings) -> View<'_> {
             default: *name == settings.default_model,
             efforts: model.efforts.as_deref(),
             provider_tools: &model.provider_tools,
+            accepts: model.accepts.as_deref(),
             prices: model.prices,
         };
         (name.as_str(), view)

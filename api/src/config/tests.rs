@@ -118,6 +118,7 @@ fn mistakes_in_the_file_are_named_with_their_line() {
         ("[providers.a]\nkind = \"anthropic\"\nstore = true\n", 3, "keep answers"),
         ("[models.a]\nprovider = \"demo\"\nefforts = [\"low\", \" \"]\n", 3, "efforts"),
         ("[models.a]\nprovider = \"demo\"\nprovider_tools = [\"web_search\"]\n", 3, "no tools"),
+        ("[models.a]\nprovider = \"demo\"\naccepts = [\"image/svg\"]\n", 3, "no media type"),
         (
             "[providers.c]\nkind = \"anthropic\"\n[models.a]\nprovider = \"c\"\nprovider_tools = [\"bash\"]\n",
             5,

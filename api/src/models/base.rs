@@ -25,6 +25,7 @@ pub fn base_of(settings: &Settings) -> Base {
             max_output_tokens: model.max_output_tokens,
             efforts: model.efforts.clone(),
             provider_tools: model.provider_tools.clone(),
+            accepts: model.accepts.clone(),
             prices: model.prices,
             enabled: true,
         };

@@ -96,6 +96,7 @@ fn settings(name: &str, model: &Model, kind: ProviderKind) -> ModelSettings {
         max_output_tokens: model.max_output_tokens,
         efforts: model.efforts.clone(),
         files: None,
+        accepts: model.accepts.clone(),
         provider_tools: provider_tools.collect(),
         prices: model.prices,
     }

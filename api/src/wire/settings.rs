@@ -67,8 +67,8 @@ impl<'a> ProviderView<'a> {
     }
 }
 
-/// A model: `{name, provider, model, context_window?, max_output_tokens?, efforts?, provider_tools?, prices?, enabled,
-/// available, default, source, overrides_file}`.
+/// A model: `{name, provider, model, context_window?, max_output_tokens?, efforts?, provider_tools?, accepts?, prices?,
+/// enabled, available, default, source, overrides_file}`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Model)]
 pub struct ModelView<'a> {
@@ -90,6 +90,9 @@ pub struct ModelView<'a> {
     /// The tools that its provider may run itself, in the provider's own words; for auditors and administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_tools: Option<&'a [Value]>,
+    /// The media types of files that it takes besides text, `image/*` for all pictures; what its protocol takes where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepts: Option<&'a [String]>,
     /// What its tokens cost, in millionths of a US dollar per million tokens; unknown where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<words::Price>)]
@@ -119,6 +122,7 @@ impl<'a> ModelView<'a> {
             max_output_tokens: model.max_output_tokens,
             efforts: model.efforts.as_deref(),
             provider_tools: whole.then_some(model.provider_tools.as_slice()),
+            accepts: model.accepts.as_deref(),
             prices: model.prices,
             enabled: model.enabled,
             available: model.enabled && provider.is_some_and(|provider| provider.value.enabled),

@@ -9,7 +9,6 @@ use crate::chat::outline::{CapacityWait, OpenAttempt, OpenTurn, Outline, Pending
 use crate::chat::state::StateName;
 use crate::chat::{IllegalEvent, evolve::illegal};
 use crate::envelope::Recorded;
-use crate::error::ErrorKind;
 use crate::event::{
     AttemptRecorded, ChatCreated, ChatErased, ChildKind, ContextFreshness, Event, InterruptRequested, MessageCommitted,
     PromotedTo, QueuedMessagePromoted, Remains, RetryScheduled, SettingsChanged, TitleSource, TurnFinished,
@@ -353,7 +352,7 @@ impl Outline {
     fn retry_scheduled(&mut self, retry: &RetryScheduled) -> Folded {
         require(self.status == Status::Running, "retries are scheduled only while the chat runs")?;
         self.require_attempt(retry.attempt_id)?;
-        if retry.error.kind == ErrorKind::Config && !self.files.is_empty() {
+        if retry.files_refused && !self.files.is_empty() {
             Arc::make_mut(&mut self.files).set_refused(true);
         }
         self.attempt = None;

@@ -73,9 +73,13 @@ pub struct RequestRecipe {
     /// The kept answer that the request continues; the messages up to it were not sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_response_id: Option<String>,
-    /// The kinds of files that the model is given, where its settings say so; what the protocol takes where absent.
+    /// The kinds of files that the model is given; what `accepts` says where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<FileKind>>,
+    /// The media types that the model takes, `image/*` for all pictures, where its settings say so; what the protocol takes
+    /// where absent. Text is taken in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepts: Option<Vec<String>>,
     /// The ids of the files whose content was not to be had, so that they were only named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files_gone: Vec<String>,
@@ -168,6 +172,9 @@ pub struct RetryScheduled {
     /// The output that was shown until then; void for the conversation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub partial: Vec<Part>,
+    /// The provider refused the request for the pictures or documents in it: the rest of the turn goes without them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub files_refused: bool,
 }
 
 /// Why an attempt ended without a result.

@@ -73,6 +73,8 @@ pub struct ModelChange {
     pub efforts: Option<Option<Vec<String>>>,
     /// The tools that its provider may run itself.
     pub provider_tools: Option<Vec<serde_json::Value>>,
+    /// The media types that it takes besides text.
+    pub accepts: Option<Option<Vec<String>>>,
     /// What its tokens cost.
     pub prices: Option<Option<Price>>,
     /// Chats may use it.
@@ -395,6 +397,9 @@ fn set_model(
     }
     if let Some(tools) = &change.provider_tools {
         model.provider_tools = tools.clone();
+    }
+    if let Some(accepts) = &change.accepts {
+        model.accepts = accepts.clone();
     }
     if let Some(prices) = change.prices {
         model.prices = prices;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::budget::OWNER_MAX_BYTES;
+use crate::part::FileKind;
 use crate::price::Price;
 
 /// The longest name of a provider or model, in bytes.
@@ -23,6 +24,9 @@ const EFFORT_MAX_BYTES: usize = 32;
 
 /// How many tools of its provider's a model may have.
 const PROVIDER_TOOLS_MAX: usize = 16;
+
+/// How many media types may be named that a model takes.
+const ACCEPTS_MAX: usize = 16;
 
 /// Tokens beyond this are a mistake.
 const TOKENS_MAX: u64 = 1_000_000_000;
@@ -131,6 +135,9 @@ pub struct Model {
     /// The tools that its provider may run itself, in the provider's own words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub provider_tools: Vec<Value>,
+    /// The media types of files that it takes besides text, `image/*` for all pictures; what its protocol takes where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepts: Option<Vec<String>>,
     /// What its tokens cost; unknown where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Price>,
@@ -148,6 +155,7 @@ impl Model {
             max_output_tokens: None,
             efforts: None,
             provider_tools: Vec::new(),
+            accepts: None,
             prices: None,
             enabled: true,
         }
@@ -177,10 +185,31 @@ impl Model {
             let problem = format!("a model may have at most {PROVIDER_TOOLS_MAX} tools of its provider's");
             return Err(("provider_tools", problem));
         }
+        if let Some(problem) = self.accepts.as_deref().and_then(|accepts| check_accepts(accepts).err()) {
+            return Err(("accepts", problem));
+        }
         match self.prices.map_or(Ok(()), |prices| prices.check()) {
             Ok(()) => Ok(()),
             Err(problem) => Err(("prices", problem.to_string())),
         }
+    }
+}
+
+/// What is wrong with the media types that a model is said to take.
+pub fn check_accepts(accepts: &[String]) -> Result<(), String> {
+    if accepts.len() > ACCEPTS_MAX {
+        return Err(format!("at most {ACCEPTS_MAX} media types are named"));
+    }
+    let is_known = |media_type: &str| match media_type.strip_suffix("/*") {
+        Some(group) => matches!(group, "image" | "text"),
+        None => FileKind::of(media_type).is_some(),
+    };
+    match accepts.iter().find(|media_type| !is_known(media_type)) {
+        Some(unknown) => Err(format!(
+            "{unknown:?} is no media type of files in chats: image/png, image/jpeg, image/gif, image/webp, application/pdf, \
+             those of text, image/* and text/*"
+        )),
+        None => Ok(()),
     }
 }
 

@@ -22,7 +22,7 @@ pub use decide::{
     Given, KeyChange, ModelChange, ProviderChange, SettingsCommand, SettingsRejection, decide, is_key_variable,
 };
 pub use effective::{Base, Effective, Entry, Source};
-pub use entry::{Model, NAME_MAX_BYTES, Provider, ProviderKind};
+pub use entry::{Model, NAME_MAX_BYTES, Provider, ProviderKind, check_accepts};
 pub use event::{
     BudgetRemoved, BudgetSet, DefaultModelSet, ModelRemoved, ModelSet, ProviderRemoved, ProviderSet, SettingsEvent,
 };

@@ -7,7 +7,7 @@ use super::event::SettingsEvent;
 use super::{RecordedSetting, SETTINGS_STREAM};
 use crate::envelope::{Cause, NewEvent, Stored};
 use crate::ids::{Digest, Version};
-use crate::upcast::Step;
+use crate::upcast::{Step, unchanged};
 use crate::wire::{StreamEnd, WireError, event_types, open};
 
 event_types! {
@@ -15,7 +15,7 @@ event_types! {
     SETTINGS_EVENT_TYPES of SettingsEvent, raised by STEPS, else "no event of the settings has this type";
     ProviderSet "provider_set" 1;
     ProviderRemoved "provider_removed" 1;
-    ModelSet "model_set" 1;
+    ModelSet "model_set" 2;
     ModelRemoved "model_removed" 1;
     DefaultModelSet "default_model_set" 1;
     BudgetSet "budget_set" 1;
@@ -23,7 +23,10 @@ event_types! {
 }
 
 /// How events with an old schema number are read.
-const STEPS: &[Step] = &[];
+const STEPS: &[Step] = &[
+    // Number 2 may say which media types the model takes; before, its protocol alone said which.
+    Step { event_type: "model_set", from: 1, raise: unchanged },
+];
 
 /// Seals decided events into the stream's chain after the event of `version` and hash `previous`. What they hold is
 /// stored as it is: a key in them is sealed by itself.

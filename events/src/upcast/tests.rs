@@ -25,6 +25,14 @@ fn a_missing_or_failing_step_is_named() {
     assert_eq!(failing, r#"schema 1 of "b" cannot be raised: it is wrong"#);
 }
 
+#[test]
+fn what_was_taken_for_a_refusal_of_files_stays_one() {
+    let retry = |kind: &str| json!({ "error": { "kind": kind } });
+    let raised = |kind| raise(STEPS, "retry_scheduled", 1, 2, retry(kind));
+    assert_eq!(raised("config"), Ok(json!({ "error": { "kind": "config" }, "files_refused": true })));
+    assert_eq!(raised("timeout"), Ok(retry("timeout")));
+}
+
 /// What a `null` says in number 4 it never said before.
 #[test]
 fn a_null_of_an_old_number_changes_nothing() {

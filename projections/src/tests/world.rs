@@ -282,7 +282,13 @@ fn choose(chat: &Chat, dice: &mut Dice, step: usize) -> Command {
 fn choose_of_attempt(attempt_id: u64, dice: &mut Dice, step: usize) -> Command {
     let error = || ChatError::retryable(ErrorKind::Overloaded, "The provider has no capacity.");
     match dice.below(8) {
-        0 => Command::ScheduleRetry { attempt_id, error: error(), delay_ms: 1000, partial: vec![Part::text("half")] },
+        0 => Command::ScheduleRetry {
+            attempt_id,
+            error: error(),
+            delay_ms: 1000,
+            partial: vec![Part::text("half")],
+            files_refused: false,
+        },
         1 => Command::FailTurn { attempt_id: Some(attempt_id), error: error(), partial: Vec::new() },
         2 => Command::AbandonAttempt { attempt_id, cause: AbandonCause::Crash, partial: Vec::new() },
         3 => {

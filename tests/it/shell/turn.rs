@@ -231,8 +231,10 @@ fn a_provider_that_wants_too_long_a_wait_fails_the_turn_and_says_when() {
     run(async {
         let world = World::default();
         let error = ChatError::retryable(ErrorKind::RateLimit, "Too many requests.");
-        let failed =
-            verbatim_events::error::CallError { error, retry_after_ms: Some(world.limits.retry_after_max_ms + 1) };
+        let failed = verbatim_events::error::CallError {
+            retry_after_ms: Some(world.limits.retry_after_max_ms + 1),
+            ..error.into()
+        };
         let model = ScriptedModel::new(vec![vec![Line::Fail(failed)]]);
         let handle = world.node("n1", &model);
         let (_, mut watcher) = say_first(&handle, "one").await;

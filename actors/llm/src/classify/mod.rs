@@ -53,7 +53,8 @@ pub struct Failure<'a> {
 pub fn classify(failure: &Failure<'_>, now: DateTime<Utc>) -> CallError {
     let retry_after_ms = retry_after_ms(&failure.headers, now);
     if let Some(error) = &failure.classified {
-        return CallError { error: error.clone(), retry_after_ms: retry_after_ms.filter(|_| error.retryable) };
+        let retry_after_ms = retry_after_ms.filter(|_| error.retryable);
+        return CallError { retry_after_ms, ..error.clone().into() };
     }
     let structured = detail::structured(failure.body);
     let words = text::lower(structured.as_ref().map_or(failure.body, |structured| &structured.all));
@@ -74,7 +75,7 @@ pub fn classify(failure: &Failure<'_>, now: DateTime<Utc>) -> CallError {
         status_code: status,
         retryable: verdict.retryable,
     };
-    CallError { error, retry_after_ms: retry_after_ms.filter(|_| verdict.retryable) }
+    CallError { retry_after_ms: retry_after_ms.filter(|_| verdict.retryable), ..error.into() }
 }
 
 /// Why an error has its kind, where one kind has several causes.

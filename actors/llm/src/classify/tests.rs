@@ -147,7 +147,7 @@ fn the_first_rule_keeps_what_is_classified_already() {
         headers,
         ..Failure::default()
     };
-    assert_eq!(classify(&failure, at()), CallError { error: known, retry_after_ms: Some(3000) });
+    assert_eq!(classify(&failure, at()), CallError { retry_after_ms: Some(3000), ..known.into() });
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use verbatim_events::event::RequestRecipe;
 use verbatim_events::message::{Message, Role};
 use verbatim_events::model::{FileSource, Prompt};
-use verbatim_events::part::{FileContent, FileKind, Part};
+use verbatim_events::part::{FileContent, FileKind, Part, is_accepted};
 use verbatim_events::prompt::file_words;
 
 use super::{REQUEST_FILES_MAX_BYTES, TEXT_MAX_BYTES};
@@ -105,8 +105,12 @@ impl Judge<'_> {
     fn file(&mut self, role: Role, file_id: &str, media_type: &str, content: FileContent) -> Result<(), Withheld> {
         let kind = FileKind::of(media_type).ok_or(Withheld::Kind)?;
         if kind != FileKind::Text {
-            let usual = (self.takes.kinds)(&self.recipe.provider_model);
-            if !self.recipe.files.as_deref().unwrap_or(usual).contains(&kind) {
+            let is_taken = match (&self.recipe.files, &self.recipe.accepts) {
+                (Some(kinds), _) => kinds.contains(&kind),
+                (None, Some(accepts)) => is_accepted(accepts, media_type),
+                (None, None) => (self.takes.kinds)(&self.recipe.provider_model).contains(&kind),
+            };
+            if !is_taken {
                 return Err(Withheld::Kind);
             }
         }

@@ -180,8 +180,32 @@ fn what_is_not_taken_is_named_with_the_reason() {
     let shown = words(&blind, vec![png(), csv()]);
     assert_eq!(shown[0], no_image);
     assert!(shown[1].starts_with("[attached file \"c.csv\", text/csv]\n"), "{shown:?}");
-    let seeing = ModelSettings { files: Some(vec![FileKind::Image]), ..model };
+    let seeing = ModelSettings { files: Some(vec![FileKind::Image]), ..model.clone() };
     assert_eq!(words(&seeing, vec![png()]), ["shown"]);
+    // What it is said to accept counts, whatever its protocol takes; what was refused in this turn counts more.
+    let accepting = |accepts: &[&str]| ModelSettings {
+        accepts: Some(accepts.iter().map(|&media_type| media_type.to_owned()).collect()),
+        ..testing::model("m", None)
+    };
+    let no_pdf = "[attached file \"b.pdf\", application/pdf: this model cannot be shown files of this type]";
+    let all = || vec![png(), file("b", "application/pdf", PDF), csv()];
+    let text = shown[1].as_str();
+    for (accepts, expected) in [
+        (&["image/*"][..], ["shown", no_pdf, text]),
+        (&["image/jpeg", "application/pdf"], [no_image, "shown", text]),
+        (&["image/png"], ["shown", no_pdf, text]),
+        (&[], [no_image, no_pdf, text]),
+    ] {
+        assert_eq!(words(&accepting(accepts), all()), expected, "{accepts:?}");
+        let refused = ModelSettings { files: Some(vec![]), ..accepting(accepts) };
+        assert_eq!(words(&refused, all()), [no_image, no_pdf, text]);
+    }
+    let chat = OpenAiChat::new(options()).unwrap();
+    let (_, body) =
+        request_to(&chat, &accepting(&["application/pdf"]), None, &prompt(vec![message(Role::User, all())]));
+    let parts = body["messages"][0]["content"].as_array().cloned().unwrap_or_default();
+    let kinds: Vec<_> = parts.iter().map(|part| part["type"].as_str().unwrap_or_default()).collect();
+    assert_eq!(kinds, ["text", "file", "text"]);
     // Where nobody keeps files, all of them are gone.
     let provider = Anthropic::new(ProviderOptions { files: None, ..options() }).unwrap();
     let (request, _) = request(&provider, "m", None, None, &prompt(vec![message(Role::User, vec![png()])]));

@@ -88,6 +88,13 @@ fn model(about: &str, given: Given, example: Value) -> Value {
         "items": {},
         "description": "Tools that its provider may run itself: their names, or objects in the provider's own words.",
     });
+    let accepts = or_null(json!({
+        "type": "array",
+        "maxItems": 16,
+        "items": {"type": "string", "pattern": "^(image/(\\*|png|jpeg|gif|webp)|application/(pdf|json)|text/.+)$"},
+        "description": "The media types of files that it takes, `image/*` for all pictures; what its protocol takes where null. \
+                        Text is taken in any case. A file of another type is named to it in words.",
+    }));
     let price = |about: &str| json!({"type": "integer", "minimum": 0, "description": about});
     let maybe = |about: &str| or_null(price(about));
     let prices = or_null(json!({
@@ -109,6 +116,7 @@ fn model(about: &str, given: Given, example: Value) -> Value {
         ("max_output_tokens", tokens("Tokens it may put out.")),
         ("efforts", efforts),
         ("provider_tools", tools),
+        ("accepts", accepts),
         ("prices", prices),
         ("enabled", switch("Chats may use it; those that name it fall back to the default model where not.")),
         ("default", switch("Chats that name no model use it.")),

@@ -102,6 +102,7 @@ async fn models_come_and_go_and_there_is_always_a_default_one() {
         "model": "demo",
         "context_window": 8192,
         "efforts": ["low"],
+        "accepts": ["image/*"],
         "prices": {"input_micros": 3, "output_micros": 15},
     });
     let made = admin.post("/models", made).await.expect(201);
@@ -112,6 +113,7 @@ async fn models_come_and_go_and_there_is_always_a_default_one() {
         "context_window": 8192,
         "efforts": ["low"],
         "provider_tools": [],
+        "accepts": ["image/*"],
         "prices": {"input_micros": 3, "output_micros": 15},
         "enabled": true,
         "available": true,
@@ -184,6 +186,8 @@ async fn what_is_wrong_is_named_by_its_place() {
         (model(json!({"efforts": [1]})), "/efforts/0"),
         (model(json!({"provider_tools": ["web_search"]})), "/provider_tools/0"),
         (model(json!({"prices": {"input_micros": 1}})), "/prices/output_micros"),
+        (model(json!({"accepts": ["video/mp4"]})), "/accepts"),
+        (model(json!({"accepts": [7]})), "/accepts/0"),
         (model(json!({"enabled": false, "default": true})), "/default"),
         (model(json!({"name": "two words"})), "/name"),
         (model(json!({"temperature": 1})), "/temperature"),

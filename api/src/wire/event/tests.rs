@@ -113,6 +113,7 @@ fn table() -> Vec<(Event, Value)> {
                 retry_at: moment(),
                 error: error(),
                 partial: void(),
+                files_refused: false,
             }),
             json!({
                 "attempt_id": 5, "attempt": 1, "delay_ms": 1000, "retry_at": "2026-09-21T14:13:20.123456Z",

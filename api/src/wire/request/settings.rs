@@ -88,6 +88,7 @@ impl ModelRequest {
                 max_output_tokens: nullable(errors, object, "max_output_tokens", number),
                 efforts: nullable(errors, object, "efforts", strings),
                 provider_tools: object.array(errors, "provider_tools"),
+                accepts: nullable(errors, object, "accepts", strings),
                 prices: nullable(errors, object, "prices", prices),
                 enabled: object.boolean(errors, "enabled"),
                 default: object.boolean(errors, "default"),

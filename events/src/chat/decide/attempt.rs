@@ -122,6 +122,7 @@ pub(super) fn schedule_retry(
     error: &ChatError,
     delay_ms: u64,
     partial: &[Part],
+    files_refused: bool,
 ) -> Decided {
     draft.require(&[Status::Running])?;
     draft.fence(attempt_id)?;
@@ -132,6 +133,7 @@ pub(super) fn schedule_retry(
         retry_at: draft.after_ms(delay_ms),
         error: error.clone(),
         partial: partial.to_vec(),
+        files_refused,
     };
     draft.push(Event::RetryScheduled(retry))?;
     Ok(())

@@ -74,8 +74,8 @@ pub fn decide(state: Option<&Chat>, command: &Command, context: Context<'_>) -> 
             };
             attempt::finish_tool_call(&mut draft, finished)?;
         }
-        Command::ScheduleRetry { attempt_id, error, delay_ms, partial } => {
-            attempt::schedule_retry(&mut draft, *attempt_id, error, *delay_ms, partial)?;
+        Command::ScheduleRetry { attempt_id, error, delay_ms, partial, files_refused } => {
+            attempt::schedule_retry(&mut draft, *attempt_id, error, *delay_ms, partial, *files_refused)?;
         }
         Command::AbandonAttempt { attempt_id, cause, partial } => {
             attempt::abandon_attempt(&mut draft, *attempt_id, *cause, partial)?;

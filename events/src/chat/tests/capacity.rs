@@ -70,7 +70,13 @@ fn a_waiting_turn_takes_messages_and_is_not_archived() {
 fn a_retry_that_waits_for_a_place_stays_a_retry() {
     let mut story = Story::asked();
     let attempt_id = story.attempt(AttemptAction::Generate);
-    story.must(Command::ScheduleRetry { attempt_id, error: overloaded(), delay_ms: 500, partial: Vec::new() });
+    story.must(Command::ScheduleRetry {
+        attempt_id,
+        error: overloaded(),
+        delay_ms: 500,
+        partial: Vec::new(),
+        files_refused: false,
+    });
     story.must(wait());
     assert!(story.outline().retry.is_some(), "why it failed is still to be seen");
     assert_eq!(story.outline().tries(), 1);

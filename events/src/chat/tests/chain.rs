@@ -145,7 +145,7 @@ fn a_lost_answer_is_not_asked_for_again_whatever_fails_next() {
     story.send("And a functor?", Busy::Queue);
     for error in [lost(), overloaded()] {
         let attempt_id = attempt(&mut story, true);
-        story.must(Command::ScheduleRetry { attempt_id, error, delay_ms: 0, partial: vec![] });
+        story.must(Command::ScheduleRetry { attempt_id, error, delay_ms: 0, partial: vec![], files_refused: false });
         assert_eq!(continued(&story), None);
     }
     answer(&mut story, true, "resp_2");
@@ -164,7 +164,13 @@ fn what_may_pass_or_was_cut_short_keeps_the_chain() {
     let mut story = kept();
     story.send("And a functor?", Busy::Queue);
     let attempt_id = attempt(&mut story, true);
-    story.must(Command::ScheduleRetry { attempt_id, error: overloaded(), delay_ms: 0, partial: vec![] });
+    story.must(Command::ScheduleRetry {
+        attempt_id,
+        error: overloaded(),
+        delay_ms: 0,
+        partial: vec![],
+        files_refused: false,
+    });
     assert_eq!(continued(&story), from("resp_1", 2));
     let attempt_id = attempt(&mut story, true);
     story.must(Command::AbandonAttempt { attempt_id, cause: AbandonCause::Crash, partial: vec![] });

@@ -159,6 +159,7 @@ fn event(name: &str, story: &Story) -> Event {
             retry_at: story.now + TimeDelta::seconds(1),
             error: overloaded(),
             partial: Vec::new(),
+            files_refused: false,
         }),
         "AttemptAbandoned" => {
             Event::AttemptAbandoned(AttemptAbandoned { attempt_id, cause: AbandonCause::Crash, partial: Vec::new() })

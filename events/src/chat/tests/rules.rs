@@ -3,6 +3,7 @@
 use super::support::*;
 use crate::chat::{CallRecord, Effect, StateName, Status, pending};
 use crate::command::{Busy, Command, SendMessage};
+use crate::error::{ChatError, ErrorKind};
 use crate::event::{AttemptAction, EffectClass, Event, SettingsChanged};
 use crate::message::{Origin, Visibility};
 use crate::part::Part;
@@ -245,7 +246,13 @@ fn leaving_running_clears_a_scheduled_retry() {
     for leave in [Command::Interrupt, fail(), finish()] {
         let mut story = Story::asked();
         let attempt_id = story.attempt(AttemptAction::Generate);
-        let retry = Command::ScheduleRetry { attempt_id, error: overloaded(), delay_ms: 2000, partial: Vec::new() };
+        let retry = Command::ScheduleRetry {
+            attempt_id,
+            error: overloaded(),
+            delay_ms: 2000,
+            partial: Vec::new(),
+            files_refused: false,
+        };
         story.must(retry);
         let retry_at = story.outline().retry.as_ref().map(|retry| retry.retry_at).expect("a retry");
         assert_eq!(pending(story.chat()), [Effect::ActAt(retry_at)]);
@@ -253,6 +260,30 @@ fn leaving_running_clears_a_scheduled_retry() {
         assert_ne!(story.outline().status, Status::Running);
         assert_eq!(story.outline().retry, None);
     }
+}
+
+#[test]
+fn only_a_provider_that_refuses_files_leaves_them_out_for_the_turn() {
+    let mut story = Story::empty();
+    let file = Part::File {
+        file_id: "f".to_owned(),
+        media_type: "image/png".to_owned(),
+        name: "a.png".to_owned(),
+        content: None,
+    };
+    let show =
+        SendMessage { parts: vec![file], author: "ada".to_owned(), busy: Busy::Queue, model: None, effort: None };
+    story.must(Command::SendMessage(show));
+    for files_refused in [false, true] {
+        let attempt_id = story.attempt(AttemptAction::Compact);
+        let error = ChatError::retryable(ErrorKind::Config, "The model called a tool instead.");
+        story.must(Command::ScheduleRetry { attempt_id, error, delay_ms: 0, partial: Vec::new(), files_refused });
+        assert_eq!(story.outline().files.are_refused(), files_refused);
+    }
+    story.must(Command::Interrupt);
+    story.must(Command::FinishInterruption { partial: Vec::new() });
+    story.send("again", Busy::Queue);
+    assert!(!story.outline().files.are_refused(), "the next turn shows them again");
 }
 
 #[test]

@@ -256,9 +256,13 @@ fn command(name: &str, story: &Story) -> Command {
             attachments: vec![],
             duration_ms: 12,
         },
-        "ScheduleRetry" => {
-            Command::ScheduleRetry { attempt_id, error: overloaded(), delay_ms: 2000, partial: Vec::new() }
-        }
+        "ScheduleRetry" => Command::ScheduleRetry {
+            attempt_id,
+            error: overloaded(),
+            delay_ms: 2000,
+            partial: Vec::new(),
+            files_refused: false,
+        },
         "AbandonAttempt" => Command::AbandonAttempt { attempt_id, cause: AbandonCause::Crash, partial: Vec::new() },
         "CommitStep" | "CommitStep(steered)" => {
             Command::CommitStep { attempt_id, step: generated(vec![Part::text("So.")], 10) }

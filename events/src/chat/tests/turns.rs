@@ -29,7 +29,13 @@ fn start(attempt_id: u64, call_id: &str, effect_class: EffectClass) -> Command {
 }
 
 fn retry(attempt_id: u64) -> Command {
-    Command::ScheduleRetry { attempt_id, error: overloaded(), delay_ms: 2000, partial: Vec::new() }
+    Command::ScheduleRetry {
+        attempt_id,
+        error: overloaded(),
+        delay_ms: 2000,
+        partial: Vec::new(),
+        files_refused: false,
+    }
 }
 
 #[test]

@@ -263,6 +263,29 @@ fn an_event_out_of_turn_is_illegal() {
 }
 
 #[test]
+fn a_model_accepts_what_chats_can_show() {
+    for (accepts, right) in [
+        (&["image/*"][..], true),
+        (&["image/png", "application/pdf", "text/*", "text/csv"], true),
+        (&[], true),
+        (&["*/*"], false),
+        (&["image"], false),
+        (&["image/svg+xml"], false),
+        (&["audio/*"], false),
+        (&["Image/PNG"], false),
+        (&["image/png"; 17], false),
+    ] {
+        let accepts = Some(Some(accepts.iter().map(|&media_type| media_type.to_owned()).collect()));
+        let command = model("m", ModelChange { accepts, ..of_provider("local") }, Given::New);
+        match decide(&Settings::default(), &base(), &command) {
+            Ok(_) => assert!(right, "{command:?}"),
+            Err(SettingsRejection::Invalid { field, .. }) => assert_eq!((field, right), ("accepts", false)),
+            Err(other) => panic!("{command:?}: {other}"),
+        }
+    }
+}
+
+#[test]
 fn names_are_bounded() {
     let long = "n".repeat(NAME_MAX_BYTES);
     for (name, provider, model) in [

@@ -211,6 +211,7 @@ pub fn full() -> Vec<Event> {
                 max_output_tokens: Some(4096),
                 effort: some("high"),
                 files: Some(vec![FileKind::Image, FileKind::Pdf, FileKind::Text]),
+                accepts: Some(vec![text("image/*"), text("application/pdf")]),
                 files_gone: vec![text("file-2")],
                 encoder: 1,
                 ..RequestRecipe::default()
@@ -247,6 +248,7 @@ pub fn full() -> Vec<Event> {
             retry_at: at(1),
             error: error(),
             partial: vec![Part::Text { text: text("Hel") }],
+            files_refused: true,
         }),
         Event::AttemptAbandoned(AttemptAbandoned {
             attempt_id: 9,
@@ -410,6 +412,7 @@ pub fn minimal() -> Vec<Event> {
             retry_at: at(0),
             error: bare_error(),
             partial: vec![],
+            files_refused: false,
         }),
         Event::AttemptAbandoned(AttemptAbandoned {
             attempt_id: 9,
