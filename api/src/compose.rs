@@ -31,7 +31,7 @@ use crate::app;
 use crate::auth::{KeyRing, Keys, KeysError, Rates};
 use crate::config::{Database, Environment, Settings};
 use crate::erasure::{Eraser, Reach};
-use crate::files::FileHome;
+use crate::files::{FileHome, FileSweep};
 use crate::housekeeping::Housekeeper;
 use crate::inbox::Inboxes;
 use crate::locate::{AdminKey, DataDir, LocateError, MASTER_VARIABLE, MasterKeyHome, Serving};
@@ -248,6 +248,7 @@ impl Server {
             Arc::clone(&clock),
             workspaces.clone(),
             eraser.clone(),
+            FileSweep::new(files.clone(), reads.clone(), storage.log(), Arc::clone(&clock), limits.files_unshown_hours),
             &limits,
         );
         runtime.spawn(background.clone().run_until_cancelled_owned(housekeeper.run()));

@@ -1,5 +1,5 @@
-//! Housekeeping: chats that nobody has used for long are archived, archived ones are erased, and what commands left behind
-//! is removed. All of it is off until a setting says after how many days, but for the remains of commands.
+//! Housekeeping: chats that nobody has used for long are archived, archived ones are erased, what commands left behind is
+//! removed, and files that no chat shows are let go. The first two are off until a setting says after how many days.
 //!
 //! A pass looks at the rows of the read models, oldest first, asks each chat itself before it does anything, and does a
 //! bounded number of things; the next pass begins anew, so neither a crash nor a missed pass leaves anything undone.
@@ -20,6 +20,7 @@ use verbatim_projections::{ReadError, ReadModels};
 
 use crate::compose::WorkspaceHome;
 use crate::erasure::{Asked, EraseError, Eraser};
+use crate::files::FileSweep;
 
 /// From one pass to the next, in ms. Days are what it is about; this is how late it may be.
 const EVERY_MS: u64 = 10 * 60 * 1000;
@@ -45,6 +46,8 @@ pub struct Tidied {
     pub erased: usize,
     /// Processes of which nothing is left now.
     pub processes: usize,
+    /// Files that were let go.
+    pub files: usize,
     /// It stopped at its bound; there may be more.
     pub has_more: bool,
 }
@@ -86,6 +89,7 @@ pub struct Housekeeper {
     clock: Arc<dyn Clock>,
     workspaces: WorkspaceHome,
     eraser: Eraser,
+    sweep: FileSweep,
     rules: Vec<Rule>,
 }
 
@@ -97,11 +101,12 @@ impl Housekeeper {
         clock: Arc<dyn Clock>,
         workspaces: WorkspaceHome,
         eraser: Eraser,
+        sweep: FileSweep,
         limits: &Limits,
     ) -> Housekeeper {
         let rules = [Rule::Archive { days: limits.auto_archive_days }, Rule::Erase { days: limits.retention_days }];
         let rules = rules.into_iter().filter(|rule| rule.days() > 0).collect();
-        Housekeeper { handle, reads, clock, workspaces, eraser, rules }
+        Housekeeper { handle, reads, clock, workspaces, eraser, sweep, rules }
     }
 
     /// Keeps house until it is dropped.
@@ -129,9 +134,16 @@ impl Housekeeper {
             }
         }
         tidied.processes = self.workspaces.prune_processes(self.clock.now()).await;
-        if tidied != Tidied::default() {
-            let Tidied { archived, erased, processes, .. } = tidied;
-            tracing::info!(archived, erased, processes, "housekeeping");
+        match self.sweep.pass().await {
+            Ok(swept) => {
+                tidied.files = swept.files;
+                tidied.has_more |= swept.has_more;
+            }
+            Err(error) => tracing::warn!(%error, "housekeeping leaves the files as they are"),
+        }
+        if (Tidied { has_more: false, ..tidied }) != Tidied::default() {
+            let Tidied { archived, erased, processes, files, .. } = tidied;
+            tracing::info!(archived, erased, processes, files, "housekeeping");
         }
         tidied
     }

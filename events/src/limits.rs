@@ -77,6 +77,8 @@ limits! {
     /// Archived families in which nothing has happened for so many days are erased, unless one of them is pinned. 0 for
     /// never.
     retention_days: u32 = 0;
+    /// How many hours a file that no chat shows, not yet or not any more, is kept after it was sent or named last. 0 for ever.
+    files_unshown_hours: u32 = 24;
     /// How long receipts of idempotency keys are kept, in days.
     receipts_days: u32 = 7;
     /// The context share, in percent, from which compaction is due. 100 switches it off.

@@ -44,7 +44,7 @@ pub use generation::ReadLocation;
 pub use handle::{Inspection, Lag, ReadModels, ReadSettings};
 pub use models::projection_names;
 pub use query::{
-    ChatFilter, INBOX_MAX, InboxEntry, InboxFilter, Listing, MessagePage, MessageQuery, MessageRow, Parent, SpentOnDay,
-    TurnSummary, Unread, UsageFilter, UsageGroup, UsageSum,
+    ChatFilter, FileStanding, INBOX_MAX, InboxEntry, InboxFilter, Listing, MessagePage, MessageQuery, MessageRow,
+    Parent, SpentOnDay, TurnSummary, Unread, UsageFilter, UsageGroup, UsageSum,
 };
 pub use rebuild::{PoisonPolicy, RebuildPhase, RebuildProgress, RebuildReport, RebuildRequest, Verify};

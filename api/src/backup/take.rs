@@ -58,11 +58,13 @@ async fn fill(source: &Source, folder: &Path, tell: &mut impl FnMut(Step)) -> Re
     }
     let from = FileHome::at(source.data_dir.join(FILES_FOLDER), source.runtime.clone());
     let to = FileHome::at(folder.join(FILES_FOLDER), source.runtime.clone());
-    let (total, mut missing) = (files.len() as u64, Vec::new());
+    let (total, mut copies, mut missing) = (files.len() as u64, 0, Vec::new());
     for (done, id) in files.into_iter().enumerate() {
         tell(Step::Files { done: done as u64, total });
-        if !copy_file(&from, &to, id).await? {
-            missing.push(id);
+        match copy_file(&from, &to, id).await? {
+            FileCopy::Copied => copies += 1,
+            FileCopy::LetGo => {}
+            FileCopy::Missing => missing.push(id),
         }
     }
     tell(Step::Files { done: total, total });
@@ -76,7 +78,7 @@ async fn fill(source: &Source, folder: &Path, tell: &mut impl FnMut(Step)) -> Re
         chats,
         master_key: copied.master_mark,
         databases,
-        files: total - missing.len() as u64,
+        files: copies,
         files_missing: missing,
     };
     manifest.write(folder)?;
@@ -111,21 +113,35 @@ async fn copy_databases(
     }
 }
 
+/// What became of a file that chats showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileCopy {
+    /// It is in the backup.
+    Copied,
+    /// It is expired, and has no content any more.
+    LetGo,
+    /// It should be there and is not, or is damaged.
+    Missing,
+}
+
 /// Copies a file, if it is there and whole.
-async fn copy_file(from: &FileHome, to: &FileHome, id: Uuid) -> Result<bool, BackupError> {
-    let whole = async {
-        let Some(file) = from.about(id).await? else { return Ok(None) };
-        let content = from.content(&file).await?;
-        Ok(Some((file, content)))
-    };
-    match whole.await {
-        Ok(Some((file, content))) => to.keep(file, content).await.map(|_| true).map_err(BackupError::from),
-        Ok(None) => Ok(false),
+async fn copy_file(from: &FileHome, to: &FileHome, id: Uuid) -> Result<FileCopy, BackupError> {
+    let Some(file) = from.about(id).await? else { return Ok(FileCopy::Missing) };
+    if file.let_go_at.is_some() {
+        return Ok(FileCopy::LetGo);
+    }
+    match from.content(&file).await {
+        Ok(content) => Ok(to.keep(file, content).await.map(|_| FileCopy::Copied)?),
         Err(FileError::Damaged { id, problem }) => {
             tracing::warn!(file.id = %id, problem, "a file is damaged and not in the backup");
-            Ok(false)
+            Ok(FileCopy::Missing)
         }
-        Err(FileError::Disk(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(FileError::Disk(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            // Beside a server that lets it go this moment.
+            let now = from.about(id).await?;
+            let is_let_go = now.is_none_or(|file| file.let_go_at.is_some());
+            Ok(if is_let_go { FileCopy::LetGo } else { FileCopy::Missing })
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -1,10 +1,12 @@
 //! The directory of the files. Everything in it was written beside its place, synced and renamed, so it is whole or not there.
 
+use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use uuid::Uuid;
 use verbatim_events::ids::Digest;
@@ -22,12 +24,33 @@ pub struct Disk {
     root: PathBuf,
     /// Held while a file comes or goes: a content must not go while a file that needs it comes.
     changing: Mutex<()>,
+    /// Held, inside of `changing` where both are, while a file is named or let go: one that is named now stays.
+    naming: Mutex<()>,
+    /// Held while contents are released.
+    releasing: Mutex<()>,
+    /// What was kept since a release began to look which contents are needed.
+    kept_meanwhile: Mutex<Option<HashSet<Digest>>>,
+}
+
+/// A file as it lies in its folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lying {
+    /// What is known of it.
+    pub file: StoredFile,
+    /// When it was kept, or named by a message last; UTC.
+    pub named_at: DateTime<Utc>,
 }
 
 impl Disk {
     /// The directory at `root`, which need not exist.
     pub fn at(root: PathBuf) -> Disk {
-        Disk { root, changing: Mutex::new(()) }
+        Disk {
+            root,
+            changing: Mutex::new(()),
+            naming: Mutex::new(()),
+            releasing: Mutex::new(()),
+            kept_meanwhile: Mutex::new(None),
+        }
     }
 
     /// What is known of a file.
@@ -59,8 +82,83 @@ impl Disk {
         if !self.content(file.id, &file.digest).is_ok_and(|kept| kept == content) {
             self.write(&place, content)?;
         }
-        let about = serde_json::to_vec(file).map_err(io::Error::other)?;
-        Ok(self.write(&self.about_path(file.id), &about)?)
+        if let Some(kept) = self.kept_meanwhile.lock().as_mut() {
+            kept.insert(file.digest);
+        }
+        self.write_about(file, file.created_at)
+    }
+
+    /// What is known of a file that is named now; from now on it counts as young. None for one that was let go.
+    pub fn name(&self, id: Uuid, now: DateTime<Utc>) -> Result<Option<StoredFile>, FileError> {
+        let _naming = self.naming.lock();
+        let Some(file) = self.about(id)?.filter(|file| file.let_go_at.is_none()) else { return Ok(None) };
+        set_time(&self.about_path(id), now)?;
+        Ok(Some(file))
+    }
+
+    /// The files of one of the folders, of which there are 256, that can be read.
+    pub fn folder_of(&self, number: u8) -> Result<Vec<Lying>, FileError> {
+        let entries = match std::fs::read_dir(self.root.join("about").join(format!("{number:02x}"))) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if let Some(id) = id_of(&path)
+                && let Ok(Some(file)) = self.about(id)
+            {
+                found.push(Lying { file, named_at: path.metadata()?.modified()?.into() });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Lets a file go that was not named since a moment: it is noted that what stands in it is not there any more, and
+    /// `release` may remove that. False where it was named since, or is not there.
+    pub fn let_go(&self, id: Uuid, unnamed_since: DateTime<Utc>, now: DateTime<Utc>) -> Result<bool, FileError> {
+        let _changing = self.changing.lock();
+        let _naming = self.naming.lock();
+        let Some(file) = self.about(id)?.filter(|file| file.let_go_at.is_none()) else { return Ok(false) };
+        let path = self.about_path(id);
+        let named_at: DateTime<Utc> = path.metadata()?.modified()?.into();
+        if named_at > unnamed_since {
+            return Ok(false);
+        }
+        self.write_about(&StoredFile { let_go_at: Some(now), ..file }, named_at)?;
+        Ok(true)
+    }
+
+    /// Removes what is known of a file that was let go.
+    pub fn forget(&self, id: Uuid) -> Result<(), FileError> {
+        let _changing = self.changing.lock();
+        match self.about(id)? {
+            Some(file) if file.let_go_at.is_some() => Ok(remove_file(&self.about_path(id))?),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Removes those of these contents that no file needs, be it one that is kept this moment.
+    pub fn release(&self, mut contents: HashSet<Digest>) -> Result<(), FileError> {
+        let _releasing = self.releasing.lock();
+        {
+            // Whatever is kept is on the disk as a whole by now, or is noted.
+            let _changing = self.changing.lock();
+            *self.kept_meanwhile.lock() = Some(HashSet::new());
+        }
+        let looked = self.each(|file| {
+            if file.let_go_at.is_none() {
+                contents.remove(&file.digest);
+            }
+        });
+        let _changing = self.changing.lock();
+        let kept = self.kept_meanwhile.lock().take().unwrap_or_default();
+        looked?;
+        for digest in contents.difference(&kept) {
+            remove_file(&self.content_path(digest))?;
+        }
+        Ok(())
     }
 
     /// Removes a file, and its content if no other file has the same.
@@ -68,7 +166,7 @@ impl Disk {
         let _changing = self.changing.lock();
         let Some(file) = self.about(id)? else { return Ok(()) };
         let mut is_shared = false;
-        self.each(|other| is_shared |= other.id != id && other.digest == file.digest)?;
+        self.each(|other| is_shared |= other.id != id && other.digest == file.digest && other.let_go_at.is_none())?;
         // The content first: a crash in between leaves a file whose removal can be done again.
         if !is_shared {
             remove_file(&self.content_path(&file.digest))?;
@@ -85,8 +183,7 @@ impl Disk {
         };
         for folder in folders {
             for entry in std::fs::read_dir(folder?.path())? {
-                let id = entry?.path().file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-                if let Some(id) = id
+                if let Some(id) = id_of(&entry?.path())
                     && let Ok(Some(file)) = self.about(id)
                 {
                     show(file);
@@ -105,6 +202,13 @@ impl Disk {
         // The end is the random part of an id that begins with the time.
         let name = id.simple().to_string();
         self.root.join("about").join(&name[name.len() - 2..]).join(format!("{name}.json"))
+    }
+
+    fn write_about(&self, file: &StoredFile, named_at: DateTime<Utc>) -> Result<(), FileError> {
+        let about = serde_json::to_vec(file).map_err(io::Error::other)?;
+        let path = self.about_path(file.id);
+        self.write(&path, &about)?;
+        Ok(set_time(&path, named_at)?)
     }
 
     fn write(&self, place: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -135,6 +239,16 @@ impl Disk {
         }
         Ok(())
     }
+}
+
+/// The id that a path is named by.
+fn id_of(path: &Path) -> Option<Uuid> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// When a file was named last is the time of what is known of it: to be lost with a crash, as whoever named it is.
+fn set_time(path: &Path, time: DateTime<Utc>) -> io::Result<()> {
+    OpenOptions::new().write(true).open(path)?.set_modified(time.into())
 }
 
 /// Removes a file for good: its name is gone from its folder, also after a power cut.

@@ -1,11 +1,14 @@
 //! Files that people send and that chats show: what stands in them by its SHA-256, what they are called beside it.
 //!
 //! They lie outside the log, in `files` of the data directory: `contents/ab/<sha-256>` once for all files that hold the same,
-//! `about/ab/<id>.json` for each file. **Invariant:** a file has an id only once its content is on the disk. A file never changes.
+//! `about/ab/<id>.json` for each file. **Invariant:** a file has an id only once its content is on the disk. A file never changes;
+//! one that no chat shows, not yet or not any more, is let go after a while (`sweep.rs`). **Invariant:** that is noted before what stands
+//! in it goes, so no file lacks its content without saying so, and a sweep that was cut short is done again.
 
 mod disk;
 mod kinds;
 mod shown;
+mod sweep;
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -24,8 +27,10 @@ use verbatim_events::model::FileSource;
 use verbatim_events::part::{FileContent, Part};
 
 use self::disk::Disk;
+pub use self::disk::Lying;
 pub use self::kinds::{Kind, KindError, MEDIA_TYPES};
 pub use self::shown::note_files;
+pub use self::sweep::{FileSweep, SweepError, Swept};
 
 /// The largest file, in bytes.
 pub const FILE_MAX_BYTES: usize = 10 * 1024 * 1024;
@@ -74,6 +79,9 @@ pub struct StoredFile {
     pub digest: Digest,
     /// When it was kept; UTC.
     pub created_at: DateTime<Utc>,
+    /// Since when it has no content any more; UTC. Absent while it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_go_at: Option<DateTime<Utc>>,
 }
 
 impl StoredFile {
@@ -89,7 +97,7 @@ impl StoredFile {
 
     /// Both are the same file, whenever they were kept.
     fn is_same(&self, other: &StoredFile) -> bool {
-        *self == StoredFile { created_at: self.created_at, ..other.clone() }
+        *self == StoredFile { created_at: self.created_at, let_go_at: self.let_go_at, ..other.clone() }
     }
 }
 
@@ -132,11 +140,13 @@ impl FileHome {
         let gone = Arc::clone(&self.gone);
         self.blocking(move |disk| {
             if let Some(known) = disk.about(file.id)? {
-                return if known.is_same(&file) {
-                    Ok(Kept { file: known, again: true })
-                } else {
-                    Err(FileError::Different(file.id))
-                };
+                if !known.is_same(&file) {
+                    return Err(FileError::Different(file.id));
+                }
+                // One that was let go is kept anew.
+                if let Some(known) = disk.name(file.id, file.created_at)? {
+                    return Ok(Kept { file: known, again: true });
+                }
             }
             disk.keep(&file, content.as_ref())?;
             gone.lock().remove(&file.id.to_string());
@@ -181,16 +191,44 @@ impl FileHome {
         .await
     }
 
-    /// Puts what the store knows of an owner's files into the parts that name them. The error is the place of a part whose
-    /// file there is not.
-    pub async fn resolve(&self, owner: &str, parts: &mut [Part]) -> Result<Result<(), usize>, FileError> {
+    /// The files of one of 256 folders.
+    pub async fn folder_of(&self, number: u8) -> Result<Vec<Lying>, FileError> {
+        self.blocking(move |disk| disk.folder_of(number)).await
+    }
+
+    /// Lets a file go that was not named since a moment; whether it was.
+    pub async fn let_go(&self, id: Uuid, unnamed_since: DateTime<Utc>, now: DateTime<Utc>) -> Result<bool, FileError> {
+        self.blocking(move |disk| disk.let_go(id, unnamed_since, now)).await
+    }
+
+    /// Removes those of these contents that no file needs. Looks through all files.
+    pub async fn release(&self, contents: HashSet<Digest>) -> Result<(), FileError> {
+        self.blocking(move |disk| disk.release(contents)).await
+    }
+
+    /// Removes all that is known of files that were let go.
+    pub async fn forget(&self, ids: Vec<Uuid>) -> Result<(), FileError> {
+        self.blocking(move |disk| ids.into_iter().try_for_each(|id| disk.forget(id))).await
+    }
+
+    /// Puts what the store knows of an owner's files into the parts that name them at this moment. The error is the place of a
+    /// part whose file there is not.
+    pub async fn resolve(
+        &self,
+        owner: &str,
+        parts: &mut [Part],
+        now: DateTime<Utc>,
+    ) -> Result<Result<(), usize>, FileError> {
         for (index, part) in parts.iter_mut().enumerate() {
             let Part::File { file_id, .. } = part else { continue };
             let found = match file_id.parse() {
-                Ok(id) => self.about(id).await?,
+                Ok(id) => match self.about(id).await? {
+                    Some(file) if file.owner == owner => self.blocking(move |disk| disk.name(id, now)).await?,
+                    Some(_) | None => None,
+                },
                 Err(_) => None,
             };
-            match found.filter(|file| file.owner == owner) {
+            match found {
                 Some(file) => *part = file.part(),
                 None => return Ok(Err(index)),
             }

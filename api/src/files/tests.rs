@@ -30,7 +30,12 @@ fn file(owner: &str, name: &str, content: &[u8]) -> StoredFile {
         size_bytes: content.len() as u64,
         digest: Digest::of(content),
         created_at: chrono::DateTime::UNIX_EPOCH,
+        let_go_at: None,
     }
+}
+
+fn now() -> chrono::DateTime<chrono::Utc> {
+    chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1)
 }
 
 fn all_files(folder: &std::path::Path) -> Vec<PathBuf> {
@@ -95,11 +100,11 @@ async fn a_part_says_what_the_store_knows_and_names_the_owners_files_alone() {
     let named =
         |file_id: String| Part::File { file_id, media_type: "image/png".into(), name: "liar".into(), content: None };
     let mut parts = vec![Part::text("see"), named(mine.id.to_string())];
-    assert_eq!(home.resolve("ada", &mut parts).await.unwrap(), Ok(()));
+    assert_eq!(home.resolve("ada", &mut parts, now()).await.unwrap(), Ok(()));
     assert_eq!(parts[1], mine.part());
-    assert_eq!(home.resolve("bob", &mut parts).await.unwrap(), Err(1));
+    assert_eq!(home.resolve("bob", &mut parts, now()).await.unwrap(), Err(1));
     for nothing in [Uuid::now_v7().to_string(), "../../admin.key".to_owned()] {
-        assert_eq!(home.resolve("ada", &mut [named(nothing)]).await.unwrap(), Err(0));
+        assert_eq!(home.resolve("ada", &mut [named(nothing)], now()).await.unwrap(), Err(0));
     }
 }
 
@@ -172,4 +177,56 @@ async fn a_removed_file_takes_its_content_along_unless_another_holds_the_same() 
     home.remove(sent.id).await.unwrap();
     assert_eq!(all_files(directory.path()).len(), 2, "the third file and what stands in it");
     assert_eq!(home.content(&other).await.unwrap(), b"other");
+}
+
+#[tokio::test]
+async fn a_file_that_was_let_go_is_known_until_it_is_forgotten_and_can_be_sent_again() {
+    let Shelf { directory, home } = shelf();
+    let (mine, same) = (file("ada", "a.txt", b"same"), file("bob", "b.txt", b"same"));
+    for one in [&mine, &same] {
+        home.keep(one.clone(), *b"same").await.unwrap();
+    }
+    let (sent_at, later) = (mine.created_at, now());
+    // Whoever names a file keeps it.
+    assert_eq!(home.resolve("ada", &mut [mine.part()], later).await.unwrap(), Ok(()));
+    assert!(!home.let_go(mine.id, sent_at, later).await.unwrap(), "it was named since");
+    assert!(home.let_go(mine.id, later, later).await.unwrap());
+    assert!(!home.let_go(mine.id, later, later).await.unwrap(), "once");
+    let known = home.about(mine.id).await.unwrap().expect("it is known");
+    assert_eq!(known, StoredFile { let_go_at: Some(later), ..mine.clone() });
+    assert_eq!(home.resolve("ada", &mut [mine.part()], later).await.unwrap(), Err(0), "nobody can name it");
+    // A crash may come here; the next sweep finds it by what is known of it.
+    home.release([mine.digest].into()).await.unwrap();
+    assert_eq!(home.content(&same).await.unwrap(), b"same", "another file holds the same");
+    home.forget(vec![mine.id, same.id]).await.unwrap();
+    assert_eq!(home.about(mine.id).await.unwrap(), None);
+    assert_eq!(home.about(same.id).await.unwrap(), Some(same.clone()), "what was not let go is not forgotten");
+    assert!(home.let_go(same.id, later, later).await.unwrap());
+    home.release([same.digest].into()).await.unwrap();
+    assert_eq!(all_files(directory.path()).len(), 1, "what is known of the second one");
+    assert_eq!(home.keep(same.clone(), *b"same").await.unwrap(), Kept { file: same.clone(), again: false });
+    assert_eq!(home.content(&same).await.unwrap(), b"same");
+    assert_eq!(home.about(same.id).await.unwrap(), Some(same));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_content_goes_while_a_file_that_needs_it_comes() {
+    let home = shelf().home;
+    let digest = Digest::of(b"wanted");
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let keeper = home.clone();
+        running.spawn(async move {
+            let one = file("ada", "a.txt", b"wanted");
+            keeper.keep(one.clone(), *b"wanted").await.unwrap();
+            let there = keeper.content(&one).await;
+            assert_eq!(there.unwrap(), b"wanted");
+            // It goes again, so that the next one brings the content anew.
+            assert!(keeper.let_go(one.id, now(), now()).await.unwrap());
+            keeper.forget(vec![one.id]).await.unwrap();
+        });
+        let releaser = home.clone();
+        running.spawn(async move { releaser.release([digest].into()).await.unwrap() });
+    }
+    running.join_all().await;
 }

@@ -55,6 +55,7 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
         size_bytes: content.len() as u64,
         digest: Digest::of(&content),
         created_at: state.clock.now(),
+        let_go_at: None,
     };
     let Kept { file, again } = state.files.keep(file, content).await?;
     let mut response = HttpResponse::Created();
@@ -91,8 +92,13 @@ pub async fn read(state: Data<AppState>, request: HttpRequest, caller: Caller) -
     // Another owner's file does not exist for the caller.
     caller.check_read(&file.owner).map_err(|_| missing())?;
     settle(&state, &request).await?;
+    let expired = || Problem::new(Code::FileExpired, "newer files of its chat have taken its place");
     if state.reads.file_is_expired(&id.to_string()).await? {
-        return Err(Problem::new(Code::FileExpired, "newer files of its chat have taken its place"));
+        return Err(expired());
+    }
+    if file.let_go_at.is_some() {
+        // A chat that was forked from an earlier day may show what its own has let go.
+        return Err(if state.reads.shows(&id.to_string()).await? { expired() } else { missing() });
     }
     let tag = EntityTag::new_strong(file.digest.to_string());
     let known = match IfNoneMatch::parse(&request) {
@@ -148,7 +154,7 @@ pub async fn attach(
     owner: &str,
     parts: &mut [Part],
 ) -> Result<(), Problem> {
-    let problem = match state.files.resolve(owner, parts).await? {
+    let problem = match state.files.resolve(owner, parts, state.clock.now()).await? {
         Err(index) => Problem::field(format!("/content/{index}/file_id"), "there is no such file"),
         Ok(()) if too_many(parts) => {
             Problem::field("/content", format!("a message shows at most {CHAT_FILES_MAX} files"))

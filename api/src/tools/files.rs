@@ -55,6 +55,7 @@ impl FileStore for ToolFiles {
                 size_bytes: bytes.len() as u64,
                 digest,
                 created_at: now,
+                let_go_at: None,
             };
             let kept = home.keep(stored, bytes).await.map_err(|error| {
                 tracing::error!(%error, chat.id = %chat_id, "A file could not be kept.");

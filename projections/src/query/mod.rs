@@ -13,6 +13,7 @@ mod work;
 mod workspaces;
 
 pub use chats::{ChatFilter, Parent};
+pub use files::FileStanding;
 pub use inbox::{INBOX_MAX, InboxEntry, InboxFilter, Unread};
 pub use messages::{MessagePage, MessageQuery, MessageRow};
 pub use turns::TurnSummary;
