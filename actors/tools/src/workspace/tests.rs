@@ -27,6 +27,41 @@ use super::template::TemplateConfig;
 use super::{WorkspaceTools, Workspaces};
 use chats::{CHAT, Chats};
 
+/// What the workspaces of every provisioner keep to: a test of each case in a house that `$house` makes, with what it stands
+/// in.
+macro_rules! kept {
+    ($house:ident: $($module:ident :: $name:ident;)+) => {
+        $(#[tokio::test]
+        async fn $name() {
+            let (house, _ground) = $house().await;
+            super::$module::$name(&house).await;
+        })+
+    };
+    ($house:ident) => {
+        kept! {
+            $house:
+            contract::a_chat_has_one_workspace;
+            contract::a_failed_workspace_is_replaced;
+            contract::a_deleted_workspace_is_replaced;
+            contract::a_workspace_stops_and_starts;
+            contract::wishes_are_checked;
+            contract::templates_are_shown;
+            contract::a_promised_workspace_is_made_when_it_is_needed;
+            files::files_are_written_read_and_edited;
+            files::edits_are_all_or_nothing;
+            files::no_path_leads_out;
+            skills::skills_are_bounded;
+            skills::skills_are_read;
+            context::context_files_are_read;
+            context::a_change_of_a_context_file_is_noticed;
+            context::files_that_nobody_could_read_are_read_when_they_can_be;
+            survey::what_is_known_of_a_workspace_goes_with_it;
+            survey::the_end_of_a_workspace_is_told;
+        }
+    };
+}
+use kept;
+
 /// A clock on which every wait is over at once.
 #[derive(Debug, Default)]
 pub(super) struct Hasty(AtomicU64);

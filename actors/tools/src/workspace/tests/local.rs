@@ -9,7 +9,7 @@ use super::super::local::LocalProvisioner;
 use super::super::port::{ProvisionerKind, WorkspaceStatus};
 use super::super::template::TemplateConfig;
 use super::chats::Crash;
-use super::{Hasty, House, bad, context, contract, files, good, skills, survey};
+use super::{Hasty, House, bad, context, contract, good, kept, survey};
 
 struct LocalHouse {
     house: House,
@@ -46,35 +46,13 @@ fn local() -> LocalHouse {
     LocalHouse { house, home }
 }
 
-macro_rules! keeps {
-    ($($module:ident :: $name:ident;)+) => {
-        $(#[tokio::test]
-        async fn $name() {
-            let LocalHouse { house, home: _home } = local();
-            $module::$name(&house).await;
-        })+
-    };
+/// A house whose workspaces are directories, and what it stands in.
+async fn kept() -> (House, tempfile::TempDir) {
+    let LocalHouse { house, home } = local();
+    (house, home)
 }
 
-keeps! {
-    contract::a_chat_has_one_workspace;
-    contract::a_failed_workspace_is_replaced;
-    contract::a_deleted_workspace_is_replaced;
-    contract::a_workspace_stops_and_starts;
-    contract::wishes_are_checked;
-    contract::templates_are_shown;
-    contract::a_promised_workspace_is_made_when_it_is_needed;
-    files::files_are_written_read_and_edited;
-    files::edits_are_all_or_nothing;
-    files::no_path_leads_out;
-    skills::skills_are_bounded;
-    skills::skills_are_read;
-    context::context_files_are_read;
-    context::a_change_of_a_context_file_is_noticed;
-    context::files_that_nobody_could_read_are_read_when_they_can_be;
-    survey::what_is_known_of_a_workspace_goes_with_it;
-    survey::the_end_of_a_workspace_is_told;
-}
+kept!(kept);
 
 #[tokio::test]
 async fn a_crash_makes_no_second_workspace() {
