@@ -2,11 +2,14 @@
 //!
 //! A chat's channel holds its newest state and a bounded stretch of frames (committed events and streamed parts) in the
 //! one order that every watcher sees. Watchers keep a place in that stretch and read on from it; publishing costs the
-//! same for one watcher and for a thousand. A watcher that falls out of the stretch is cut and resumes by id.
+//! same for one watcher and for a thousand. What all have read is let go. A watcher that falls out of the stretch is cut
+//! and resumes by id.
 //!
 //! **Invariant:** only what is committed is published as an event, and only the open attempt's parts are published.
 
-use std::collections::{HashMap, VecDeque};
+mod stretch;
+
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
@@ -17,11 +20,11 @@ use verbatim_events::envelope::Recorded;
 use verbatim_events::ids::{AttemptId, ChatId, TurnId, Version};
 use verbatim_events::part::{LivePart, NumberedPart};
 
-/// Frames kept besides those of the open attempt: enough for a watcher that is a few network round trips behind.
-const FRAMES_KEPT: usize = 4096;
+use self::stretch::{Lost, Stretch};
+use crate::hydrate::Witnessed;
 
-/// Frames handed out at once; the rest follows with the next call.
-const FRAMES_PER_READ: usize = 1024;
+/// What a frame takes besides what it says, in bytes.
+const FRAME_BYTES: usize = 512;
 
 /// A committed event as watchers see it.
 #[derive(Debug)]
@@ -66,34 +69,16 @@ struct Episode {
 
 struct Inner {
     chat: Option<Arc<Chat>>,
-    frames: VecDeque<Frame>,
-    /// The sequence number of `frames[0]`.
-    first: u64,
+    stretch: Stretch,
     episode: Option<Episode>,
-    watchers: usize,
     closed: bool,
 }
 
 impl Inner {
-    fn end(&self) -> u64 {
-        self.first + self.frames.len() as u64
-    }
-
-    fn push(&mut self, frame: Frame) {
-        if self.watchers == 0 {
-            // Whoever comes begins after this frame; the open attempt's parts are kept apart.
-            self.first += self.frames.len() as u64 + 1;
-            self.frames = VecDeque::new();
-            return;
-        }
-        self.frames.push_back(frame);
-        let parts_open = self.episode.as_ref().map_or(0, |episode| episode.parts.len());
-        // Twice the bound before trimming, so that trimming is rare and its cost is spread.
-        if self.frames.len() > 2 * FRAMES_KEPT + parts_open {
-            let excess = self.frames.len() - FRAMES_KEPT - parts_open;
-            self.frames.drain(..excess);
-            self.first += excess as u64;
-        }
+    fn push(&mut self, frame: Frame, bytes: usize) {
+        let open = self.episode.as_ref();
+        let (parts, parts_bytes) = open.map_or((0, 0), |episode| (episode.parts.len(), episode.bytes));
+        self.stretch.push(frame, bytes + FRAME_BYTES, parts, parts_bytes.saturating_add(parts * FRAME_BYTES));
     }
 
     fn version(&self) -> Version {
@@ -121,14 +106,7 @@ pub enum Published {
 impl Channel {
     fn new() -> Channel {
         Channel {
-            inner: Mutex::new(Inner {
-                chat: None,
-                frames: VecDeque::new(),
-                first: 0,
-                episode: None,
-                watchers: 0,
-                closed: false,
-            }),
+            inner: Mutex::new(Inner { chat: None, stretch: Stretch::default(), episode: None, closed: false }),
             news: Notify::new(),
         }
     }
@@ -138,11 +116,12 @@ impl Channel {
         self.inner.lock().version()
     }
 
-    /// Publishes committed events and the state after them. `steps` pairs each event with the state right after it.
-    pub(crate) fn publish(&self, steps: Vec<(Recorded, Status, Option<TurnId>)>, chat: Arc<Chat>) {
+    /// Publishes committed events and the state after them.
+    pub(crate) fn publish(&self, events: Vec<Witnessed>, chat: Arc<Chat>) {
         let mut inner = self.inner.lock();
-        for (recorded, status, turn_id) in steps {
-            inner.push(Frame::Event(Arc::new(EventFrame { recorded, status, turn_id, rendered: OnceLock::new() })));
+        for Witnessed { recorded, status, turn_id, bytes } in events {
+            let frame = EventFrame { recorded, status, turn_id, rendered: OnceLock::new() };
+            inner.push(Frame::Event(Arc::new(frame)), bytes);
         }
         let open = chat.outline.attempt.as_ref().map(|attempt| attempt.id);
         if inner.episode.as_ref().map(|episode| episode.attempt_id) != open {
@@ -165,7 +144,8 @@ impl Channel {
         episode.bytes = frames.iter().map(|frame| frame.part.part.size_bytes()).sum();
         episode.parts = frames.clone();
         for frame in frames {
-            inner.push(Frame::Part(frame));
+            let bytes = frame.part.part.size_bytes();
+            inner.push(Frame::Part(frame), bytes);
         }
         drop(inner);
         self.news.notify_waiters();
@@ -191,7 +171,7 @@ impl Channel {
             rendered: OnceLock::new(),
         });
         episode.parts.push(Arc::clone(&frame));
-        inner.push(Frame::Part(frame));
+        inner.push(Frame::Part(frame), bytes);
         drop(inner);
         self.news.notify_waiters();
         Published::Yes
@@ -243,9 +223,8 @@ impl Channel {
     pub fn watch(self: &Arc<Self>) -> Option<Opened> {
         let mut inner = self.inner.lock();
         let chat = inner.chat.clone()?;
-        inner.watchers += 1;
         let parts = inner.episode.as_ref().map(|episode| episode.parts.clone()).unwrap_or_default();
-        let watch = Watch { channel: Arc::clone(self), next: inner.end() };
+        let watch = Watch { channel: Arc::clone(self), next: inner.stretch.join() };
         Some(Opened { chat, parts, watch })
     }
 }
@@ -279,7 +258,7 @@ pub struct Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.channel.inner.lock().watchers -= 1;
+        self.channel.inner.lock().stretch.leave(self.next);
     }
 }
 
@@ -301,12 +280,9 @@ impl Watch {
 
     /// The frames that are ready now, without waiting; `None` for none.
     pub fn ready(&mut self) -> Result<Option<Vec<Frame>>, WatchEnded> {
-        let inner = self.channel.inner.lock();
-        let Some(skip) = self.next.checked_sub(inner.first) else { return Err(WatchEnded::TooSlow) };
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        if skip < inner.frames.len() {
-            let frames: Vec<Frame> = inner.frames.iter().skip(skip).take(FRAMES_PER_READ).cloned().collect();
-            self.next += frames.len() as u64;
+        let mut inner = self.channel.inner.lock();
+        if let Some((frames, next)) = inner.stretch.read(self.next).map_err(|Lost| WatchEnded::TooSlow)? {
+            self.next = next;
             return Ok(Some(frames));
         }
         if inner.closed { Err(WatchEnded::Closed) } else { Ok(None) }

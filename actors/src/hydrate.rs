@@ -18,7 +18,16 @@ use crate::node::Deps;
 const PAGE_EVENTS: usize = 1000;
 
 /// An event with what watchers are told beside it.
-pub(crate) type Witnessed = (Recorded, Status, Option<TurnId>);
+pub(crate) struct Witnessed {
+    /// The event.
+    pub(crate) recorded: Recorded,
+    /// The chat's status after it.
+    pub(crate) status: Status,
+    /// The turn that was under way after it, or that it ended.
+    pub(crate) turn_id: Option<TurnId>,
+    /// What it takes in the log.
+    pub(crate) bytes: usize,
+}
 
 impl From<LogError> for SendError {
     fn from(error: LogError) -> SendError {
@@ -35,8 +44,8 @@ impl From<IllegalEvent> for SendError {
     }
 }
 
-/// Applies an event and notes what watchers are told beside it.
-pub(crate) fn witness(chat: Option<Chat>, recorded: Recorded) -> Result<(Chat, Witnessed), IllegalEvent> {
+/// Applies an event that takes `bytes` in the log, and notes what watchers are told beside it.
+pub(crate) fn witness(chat: Option<Chat>, recorded: Recorded, bytes: usize) -> Result<(Chat, Witnessed), IllegalEvent> {
     let chat = evolve(chat, &recorded)?;
     let ended = match &recorded.event {
         Event::TurnFinished(finished) => Some(finished.turn_id),
@@ -44,7 +53,7 @@ pub(crate) fn witness(chat: Option<Chat>, recorded: Recorded) -> Result<(Chat, W
     };
     let turn_id = ended.or(chat.outline.turn.as_ref().map(|turn| turn.id));
     let status = chat.outline.status;
-    Ok((chat, (recorded, status, turn_id)))
+    Ok((chat, Witnessed { recorded, status, turn_id, bytes }))
 }
 
 /// What reading on came to.
@@ -209,9 +218,9 @@ async fn read_on(
                 continue;
             }
             let recorded = wire::decode(&stored).map_err(|error| damaged(error.to_string()))?;
-            let (next, witnessed) = witness(chat.take(), recorded)?;
+            let (next, witnessed) = witness(chat.take(), recorded, stored.event.data.len())?;
             chat = Some(next);
-            if witnessed.0.version > seen {
+            if witnessed.recorded.version > seen {
                 news.push(witnessed);
             }
         }

@@ -128,7 +128,7 @@ impl Draft<'_> {
             self.chat.as_ref().map_or((0, Digest::ZERO), |chat| (chat.outline.version, chat.head_hash));
         let sealed = wire::seal_with(self.sealer, chat_id, version, hash, events, cause, self.now, &mut Uuid::now_v7)?;
         for (new, recorded) in sealed {
-            let (chat, witnessed) = witness(self.chat.take(), recorded)?;
+            let (chat, witnessed) = witness(self.chat.take(), recorded, new.data.len())?;
             self.chat = Some(chat);
             self.witnessed.push(witnessed);
             self.events.push(new);
@@ -139,8 +139,8 @@ impl Draft<'_> {
     /// What the events so far say was spent: nobody has been told of it yet.
     fn spent(&self) -> Spent {
         let mut spent = Spent::default();
-        for (recorded, _, _) in &self.witnessed {
-            if let Some(spending) = recorded.event.spending() {
+        for witnessed in &self.witnessed {
+            if let Some(spending) = witnessed.recorded.event.spending() {
                 spent.spend(&spending);
             }
         }
@@ -176,7 +176,7 @@ pub(crate) fn plan(
     if let Some(command) = command {
         let events = draft.decide(command)?;
         draft.add(chat_id, events, &cause)?;
-        let recorded: Vec<_> = draft.witnessed.iter().map(|(recorded, _, _)| recorded.clone()).collect();
+        let recorded: Vec<_> = draft.witnessed.iter().map(|witnessed| witnessed.recorded.clone()).collect();
         outcome = draft.chat.as_ref().map(|after| Outcome::of(before.map(Arc::as_ref), &recorded, after));
     }
     let follow = |draft: &Draft<'_>| Cause {
@@ -218,7 +218,7 @@ pub(crate) fn plan(
         matches!(event, Event::ContextCompacted(_) | Event::ContextCleared(_) | Event::MessagesWithdrawn(_))
     };
     if let Some(chat) = &mut chat
-        && witnessed.iter().any(|(recorded, _, _)| moves_prompts(&recorded.event))
+        && witnessed.iter().any(|witnessed| moves_prompts(&witnessed.recorded.event))
     {
         chat.let_past_go();
     }

@@ -55,7 +55,7 @@ impl Traces {
             Actor::Node(_) | Actor::System => None,
         };
         let (mut promoted, mut attempts) = (None, false);
-        for (recorded, _, _) in events {
+        for Witnessed { recorded, .. } in events {
             match (&recorded.event, &own) {
                 (Event::MessageQueued(_), Some(own)) => self.waiting.push((recorded.version, own.clone())),
                 (Event::MessageCommitted(message), _) => promoted = message.queued_id.or(promoted),

@@ -43,7 +43,7 @@ impl Wanted {
     /// label for a turn that ended.
     pub(crate) fn after(events: &[Witnessed], chat: &Chat) -> Wanted {
         let outline = &chat.outline;
-        let any = |is: fn(&Event) -> bool| events.iter().any(|(recorded, _, _)| is(&recorded.event));
+        let any = |is: fn(&Event) -> bool| events.iter().any(|witnessed| is(&witnessed.recorded.event));
         if outline.erased || any(|event| matches!(event, Event::ChatCreated(created) if created.forked_from.is_some()))
         {
             return Wanted::default();

@@ -17,6 +17,7 @@ use super::{Core, TROUBLE_BASE_MS, replayed};
 use crate::attempt;
 use crate::background::{Background, Wanted};
 use crate::handle::{Answer, Meta, SendError};
+use crate::hydrate::Witnessed;
 use crate::metrics::Stage;
 use crate::plan::{Means, Plan, plan};
 use crate::spans;
@@ -185,13 +186,13 @@ impl Core {
         let Some(after) = planned.after else { return };
         let count = planned.witnessed.len() as u64;
         let mut witnessed = planned.witnessed;
-        for (index, (recorded, _, _)) in witnessed.iter_mut().enumerate() {
+        for (index, Witnessed { recorded, .. }) in witnessed.iter_mut().enumerate() {
             recorded.position = (position + 1 + index as u64).saturating_sub(count);
         }
-        for (recorded, _, _) in &witnessed {
+        for Witnessed { recorded, .. } in &witnessed {
             self.deps.budgets.committed(&after.outline, recorded);
         }
-        self.deps.metrics.committed(command, witnessed.iter().map(|(recorded, _, _)| &recorded.event));
+        self.deps.metrics.committed(command, witnessed.iter().map(|one| &one.recorded.event));
         self.census.moved(&self.deps.metrics, Some(&after.outline));
         let turn_before = self.chat.as_ref().and_then(|chat| chat.outline.turn.as_ref()).map(|turn| turn.id);
         self.traces.committed(&witnessed, meta, turn_before, &after.outline);
