@@ -29,7 +29,7 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
 
 /// `GET /keys`, revoked ones too, in the order in which they were made
 pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
-    caller.check_admin()?;
+    caller.check_audit()?;
     let mut query = Query::of(&request)?;
     let limit = query.limit()?;
     let after = query.one("cursor")?.map(|cursor| cursor.parse::<Uuid>()).transpose();

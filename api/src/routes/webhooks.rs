@@ -13,7 +13,7 @@ use crate::wire::request::read_nothing;
 
 /// `GET /webhooks`, by name; there are few, so the list is always whole.
 pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
-    caller.check_admin()?;
+    caller.check_audit()?;
     Query::of(&request)?.finish()?;
     let items = state.webhooks.list(state.log.as_ref());
     Ok(HttpResponse::Ok().json(PageView { items, next_cursor: None }))

@@ -113,7 +113,7 @@ pub async fn template(state: Data<AppState>, request: HttpRequest, _caller: Call
 
 /// `GET /workspaces`: all of them, and what confines commands
 pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
-    caller.check_admin()?;
+    caller.check_audit()?;
     Query::of(&request)?.finish()?;
     let home = &state.workspaces;
     let listing = home.spaces.list().await;
