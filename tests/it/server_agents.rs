@@ -196,6 +196,25 @@ async fn an_agent_that_is_not_done_in_time_goes_on() {
 }
 
 #[tokio::test]
+async fn an_agent_that_was_erased_is_not_said_to_be_done() {
+    let server = TestServer::start(PROGRAM).await;
+    let chat = ChatClient::create(server.client(), json!({})).await;
+    let agent = spawn(&chat, "[[slow 60000]] [[tokens 2]]").await;
+    let named = json!({ "agent_id": agent.id });
+    let mut stream = chat.stream(None).await;
+    chat.send(&tool("wait_agent", &named)).await.expect(202);
+    stream.until(|frame| frame.event == "tool_call_started").await;
+    server.client().delete(&format!("/chats/{}", agent.id)).await.expect(204);
+    chat.rest().await;
+    let (_, waited, is_error) = results(&chat).await.pop().expect("a result");
+    assert!(is_error && waited.as_str().is_some_and(|text| text.contains("was erased")), "{waited}");
+    chat.send(&tool("interrupt_agent", &named)).await.expect(202);
+    chat.rest().await;
+    let (_, interrupted, is_error) = results(&chat).await.pop().expect("a result");
+    assert!(is_error && interrupted.as_str().is_some_and(|text| text.contains("was erased")), "{interrupted}");
+}
+
+#[tokio::test]
 async fn advice_is_given_until_the_budget_of_the_turn_is_used_up() {
     let provider = Provider::start([Reply::text("Measure twice.")]).await.expect("a provider");
     let config = format!("{}\n[advisor]\nmodel = \"scripted\"\nuses_max = 1\n", provider.config(""));

@@ -213,6 +213,7 @@ impl Agents {
             agent = self.look(id).await?;
             left_ms = whole_ms.saturating_sub(passed_ms);
         }
+        refuse_erased(&agent)?;
         let mut answer = described(&agent.outline);
         if let Some(said) = last_answer(&agent) {
             answer["answer"] = json!(said);
@@ -243,6 +244,7 @@ impl Agents {
 
     async fn interrupt(&self, invocation: &ToolInvocation) -> Answered {
         let agent = self.named(invocation).await?;
+        refuse_erased(&agent)?;
         let busy = is_busy(&agent.outline);
         if busy {
             let sent = self.access.send(agent.outline.id, Command::Interrupt, key(invocation)).await;
@@ -291,6 +293,14 @@ fn agent_id(invocation: &ToolInvocation, maker: &Chat) -> ChatId {
 
 fn is_busy(outline: &Outline) -> bool {
     matches!(outline.status, Status::Running | Status::Interrupting)
+}
+
+/// An agent that was erased rests, but not because it is done.
+fn refuse_erased(agent: &Chat) -> Result<(), ToolAnswer> {
+    if !agent.outline.erased {
+        return Ok(());
+    }
+    Err(ToolAnswer::error("the agent was erased, with all that it found; it can be asked nothing more"))
 }
 
 /// What an agent is doing, for its maker.
