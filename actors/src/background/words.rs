@@ -77,7 +77,7 @@ fn shown(lines: &[String]) -> String {
 pub(super) fn title(said: &str) -> Option<String> {
     let line = first_line(said)?;
     let line = ["Title:", "title:", "**Title:**"].iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(&line);
-    let title: String = bare(line).chars().take(FALLBACK_TITLE_MAX_CHARACTERS).collect();
+    let title: String = bare(&line.replace("**", "")).chars().take(FALLBACK_TITLE_MAX_CHARACTERS).collect();
     let title = title.trim().to_owned();
     title.chars().any(char::is_alphanumeric).then_some(title)
 }
@@ -92,16 +92,30 @@ pub(super) fn label(said: &str) -> Option<String> {
         && !is_sentence
         && !NO_BEGINNINGS.contains(&begins.as_str())
         && label.chars().count() <= STATUS_LABEL_MAX_CHARACTERS
-        && !label.chars().any(char::is_control);
+        && !label.chars().any(is_unprintable);
     is_label.then(|| words.join(" "))
 }
 
 /// The first line that says something, its blanks made single and what cannot be printed left out.
 fn first_line(said: &str) -> Option<String> {
     let line = said.lines().map(str::trim).find(|line| !line.is_empty())?;
-    let printable: String =
-        line.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+    // What stands between a terminal's escape and its last letter is no word.
+    let mut printable = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("\u{1b}[") {
+        printable.push_str(before);
+        rest = after.trim_start_matches(|character: char| character.is_ascii_digit() || character == ';');
+        rest = rest.strip_prefix(|character: char| character.is_ascii_alphabetic()).unwrap_or(rest);
+    }
+    printable.push_str(rest);
+    let printable = printable.replace(is_unprintable, " ");
     Some(printable.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// A control character, or one that turns the direction of what stands beside it.
+fn is_unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Without marks of headings and emphasis, quotation marks around it, and a full stop behind it.
@@ -128,6 +142,9 @@ mod tests {
             ("Title: \u{201c}Looms\u{201d}.", Some("Looms")),
             ("Looms\tof   the\u{7} north", Some("Looms of the north")),
             ("What's a loom?", Some("What's a loom?")),
+            ("\"Another **title**\".", Some("Another title")),
+            ("\u{1b}[1;31mRed\u{1b}[0m looms", Some("Red looms")),
+            ("moo\u{202e}l", Some("moo l")),
             ("And so on...", Some("And so on...")),
             ("", None),
             (" \n\"\"\n", None),
