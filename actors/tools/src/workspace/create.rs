@@ -67,12 +67,15 @@ impl Creation<'_> {
                 WorkspaceStatus::Failed | WorkspaceStatus::Deleted | WorkspaceStatus::Unreachable
             );
             if own || !is_lost {
-                return Ok(Created { created: own, view, replaced: None });
+                let template_id = bound.and_then(|binding| binding.template_id).or(view.template_id);
+                return Ok(Created { created: own, view: WorkspaceView { template_id, ..view }, replaced: None });
             }
             replaced = Some(id);
         }
         let intended = if own { bound.and_then(|binding| binding.name) } else { None };
         let view = self.make(&wish, &names, intended.as_deref()).await?;
+        // By the name that was asked for: its maker may call it otherwise.
+        let view = WorkspaceView { template_id: Some(wish.template_id), ..view };
         Ok(Created { created: true, view, replaced })
     }
 
