@@ -214,3 +214,57 @@ async fn a_name_that_is_taken_gets_another() {
     assert!(!failed && name.starts_with("dev-"), "{made}");
     assert_eq!(house.coder.names(), ["dev", &name]);
 }
+
+/// Erases the chat; whoever asks afterwards is told so.
+async fn erase(house: &House, chat: &ChatClient) {
+    house.server.client().delete(&format!("/chats/{}", chat.id)).await.expect(204);
+    chat.get("").await.expect_problem(410, "erased");
+}
+
+#[tokio::test]
+async fn what_was_made_for_an_erased_chat_goes_with_it() {
+    let house = House::start().await;
+    let chat = house.chat().await;
+    say(&chat, "create_workspace", good()).await;
+    say(&chat, "write_file", json!({"path": "secret.txt", "content": "plans"})).await;
+    assert_eq!(house.coder.existing().len(), 1);
+    erase(&house, &chat).await;
+    assert_eq!(house.coder.existing(), Vec::<String>::new());
+    assert_eq!(house.coder.bodies().last().map(|body| &body["transition"]), Some(&json!("delete")));
+}
+
+#[tokio::test]
+async fn a_workspace_whose_deployment_is_away_goes_once_it_is_back() {
+    let mut house = House::start().await;
+    let chat = house.chat().await;
+    say(&chat, "create_workspace", good()).await;
+    house.coder.set(|moods| moods.down = true);
+    erase(&house, &chat).await;
+    house.server.terminate().await.expect("it stops");
+    assert_eq!(house.coder.existing().len(), 1, "nobody could be told");
+    house.coder.set(|moods| moods.down = false);
+    house.server.start_again().await.expect("it starts again");
+    house.coder.until_gone().await;
+}
+
+#[tokio::test]
+async fn a_workspace_that_nobody_came_to_write_down_goes_too() {
+    let mut house = House::start().await;
+    let chat = house.chat().await;
+    // It is made, but the answer never comes.
+    house.coder.set(|moods| moods.failures = vec![("POST", true); 20]);
+    let asked = chat.post("/messages", json!({"content": call("create_workspace", &good())})).await;
+    asked.expect(202);
+    house.coder.until_asked("POST users/me/workspaces").await;
+    house.server.kill().await.expect("it can be killed");
+    assert_eq!(house.coder.existing().len(), 1);
+    house.coder.set(|moods| moods.failures = Vec::new());
+    house.coder.set(|moods| moods.down = true);
+    house.server.start_again().await.expect("it starts again");
+    let chat = chat.through(house.server.client());
+    erase(&house, &chat).await;
+    house.server.terminate().await.expect("it stops");
+    house.coder.set(|moods| moods.down = false);
+    house.server.start_again().await.expect("it starts again");
+    house.coder.until_gone().await;
+}

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// The token of the deployment's only user.
@@ -69,6 +70,8 @@ pub struct StandIn {
     pub url: String,
     homes: PathBuf,
     state: Arc<Mutex<State>>,
+    /// Somebody asked for something.
+    news: Arc<Notify>,
 }
 
 fn templates() -> Value {
@@ -96,7 +99,7 @@ impl StandIn {
     pub async fn start(home: &Path) -> StandIn {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let stand_in = StandIn { url, homes: home.join("homes"), state: Arc::default() };
+        let stand_in = StandIn { url, homes: home.join("homes"), state: Arc::default(), news: Arc::default() };
         let serving = stand_in.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -151,6 +154,35 @@ impl StandIn {
         self.state.lock().workspaces.values().map(|one| one.name.clone()).collect()
     }
 
+    /// The names of the workspaces that are still there.
+    pub fn existing(&self) -> Vec<String> {
+        let state = self.state.lock();
+        state.workspaces.values().filter(|one| one.status != "deleted").map(|one| one.name.clone()).collect()
+    }
+
+    /// Waits until no workspace is there any more.
+    pub async fn until_gone(&self) {
+        self.until(|| self.existing().is_empty()).await;
+    }
+
+    /// Waits until an address was asked for.
+    pub async fn until_asked(&self, line: &str) {
+        self.until(|| self.asked(line) > 0).await;
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
+        loop {
+            let news = self.news.notified();
+            tokio::pin!(news);
+            // Registered before looking, so that no request in between is missed.
+            news.as_mut().enable();
+            if is_so() {
+                return;
+            }
+            news.await;
+        }
+    }
+
     async fn answer(&self, stream: TcpStream) -> Option<()> {
         let mut stream = BufReader::new(stream);
         let mut line = String::new();
@@ -173,6 +205,7 @@ impl StandIn {
         let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
         let path = path.strip_prefix("/api/v2/")?.to_owned();
         let (status, answer) = self.state.lock().judge(&method, &path, body, &token, &self.homes);
+        self.news.notify_waiters();
         let answer = answer.to_string();
         let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", answer.len());
         stream.write_all(format!("{head}{answer}").as_bytes()).await.ok()?;

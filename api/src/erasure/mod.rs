@@ -300,7 +300,6 @@ impl Inner {
         gone.map_err(|_| StepError::Behind)?;
         let children = self.begin_children(chat_id, &asked_by).await?;
         self.remove_files(chat_id, &remains).await?;
-        reach.workspaces.forget_chat(chat_id).await?;
         // What an attempt that was just stopped still wrote.
         reach.journal.forget(chat_id, AttemptId::MAX).await?;
         if let Some(sweeper) = &reach.sweeper {
@@ -308,6 +307,9 @@ impl Inner {
             sweeper.sweep().await?;
         }
         reach.reads.sweep().await?;
+        // Last, because whoever made them may be away.
+        let made: Vec<_> = remains.workspaces.iter().cloned().collect();
+        reach.workspaces.forget_chat(chat_id, &made).await?;
         if let Some(vault) = &reach.vault {
             vault.end_erasure(chat_id).await?;
         }

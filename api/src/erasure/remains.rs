@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
+use verbatim_events::envelope::Stored;
+use verbatim_events::event::Event;
 use verbatim_events::ids::ChatId;
 use verbatim_events::log::{EventLog, LogError};
 use verbatim_events::outcome::Outcome;
+use verbatim_events::wire;
 use verbatim_events_sql::{Forgotten, key_of};
+use verbatim_tools::workspace::MadeWorkspace;
 
 use crate::files::note_files;
 
@@ -23,6 +27,9 @@ pub(super) struct Remains {
     pub(super) keys: BTreeSet<Uuid>,
     /// The files that it ever showed.
     pub(super) files: BTreeSet<Uuid>,
+    /// The workspaces that were made for it.
+    #[serde(default)]
+    pub(super) workspaces: BTreeSet<MadeWorkspace>,
 }
 
 impl Remains {
@@ -48,6 +55,7 @@ pub(super) async fn of(log: &dyn EventLog, chat_id: ChatId) -> Result<Remains, L
             if let Some(value) = stored.json().and_then(|json| serde_json::from_slice::<Value>(json).ok()) {
                 note_files(&value, &mut remains.files);
             }
+            remains.workspaces.extend(made_workspace(stored));
         }
     }
 }
@@ -67,6 +75,14 @@ pub(super) async fn receipts_of(log: &dyn EventLog, chat_id: ChatId) -> Result<F
                 made_at = stored.position;
             }
         }
+    }
+}
+
+/// The workspace that an event binds the chat to, made for it. What a chat began with was there before.
+fn made_workspace(stored: &Stored) -> Option<MadeWorkspace> {
+    match wire::decode(stored).ok()?.event {
+        Event::SettingsChanged(changed) => MadeWorkspace::of(&changed.workspace?),
+        _ => None,
     }
 }
 
@@ -93,8 +109,15 @@ mod tests {
 
     #[test]
     fn what_was_noted_is_read_again() {
-        let noted = Remains { keys: BTreeSet::from([Uuid::from_u128(1)]), files: BTreeSet::from([Uuid::from_u128(2)]) };
+        let made = MadeWorkspace { id: None, template_id: "machine".to_owned(), name: "amber".to_owned() };
+        let noted = Remains {
+            keys: BTreeSet::from([Uuid::from_u128(1)]),
+            files: BTreeSet::from([Uuid::from_u128(2)]),
+            workspaces: BTreeSet::from([made]),
+        };
         assert_eq!(Remains::read(&noted.to_text()), Some(noted));
+        let older = r#"{"keys":[],"files":[]}"#;
+        assert_eq!(Remains::read(older), Some(Remains::default()), "noted before workspaces were");
         assert_eq!(Remains::read("{"), None);
     }
 }

@@ -9,6 +9,7 @@ mod context;
 mod create;
 mod definitions;
 mod file_tools;
+mod forget;
 mod git;
 mod life;
 pub mod local;
@@ -26,6 +27,7 @@ pub mod template;
 mod tools;
 mod workspaces;
 
+pub use forget::MadeWorkspace;
 pub use git::{FileChange, FileStatus, NoRepository, WorkspaceDiff};
 pub use shell::Shell;
 pub use tools::{FileStore, NewFile, StoreError, WorkspaceTools};

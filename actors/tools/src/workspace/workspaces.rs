@@ -128,17 +128,14 @@ impl Workspaces {
         self.end_in(root.as_deref()).await
     }
 
-    /// Leaves nothing of a chat behind that is gone: its processes end, the workspaces that were made for it go.
-    pub async fn forget_chat(&self, chat_id: ChatId) -> Result<(), ProvisionError> {
-        if let Some(shell) = &self.shell {
-            shell.clear_chat(chat_id).await.map_err(ProvisionError::Unavailable)?;
-        }
-        for view in self.list().await.workspaces {
-            if view.chat_id == Some(chat_id) {
-                self.delete(&view.id).await?;
-            }
-        }
-        Ok(())
+    /// What runs commands and keeps their processes, whether new ones may be run or not.
+    pub(super) fn any_shell(&self) -> Option<&Shell> {
+        self.shell.as_ref()
+    }
+
+    /// All who make workspaces.
+    pub(super) fn provisioners(&self) -> impl Iterator<Item = &Arc<dyn Provisioner>> {
+        self.provisioners.values()
     }
 
     /// Whether workspaces can be made at all.
