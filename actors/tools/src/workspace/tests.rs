@@ -8,6 +8,7 @@ mod local;
 mod odd_repositories;
 mod pieces;
 mod skills;
+#[allow(dead_code, reason = "the tests of the whole server ask it for more")]
 #[path = "../../../../tests/support/coder.rs"]
 mod stand_in;
 mod survey;
