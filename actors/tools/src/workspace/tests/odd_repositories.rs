@@ -33,7 +33,8 @@ fn a_repository_that_cannot_be_read_is_not_said_to_be_missing() {
     assert_eq!(why(&repository), NoRepository::Several);
     let away = repository.root().join("../away");
     std::fs::rename(repository.root().join("main"), &away).unwrap();
-    repository.git("tree", &["-C", "../../away", "worktree", "repair", "../root/tree"]);
+    let tree = repository.root().join("tree").display().to_string();
+    repository.git("tree", &["-C", "../../away", "worktree", "repair", &tree]);
     let looked = |place: &str| {
         let mut command = Command::new("sh");
         command.args(["-c", &format!("cd '{place}' && {}", script(true))]);
