@@ -250,34 +250,63 @@ impl Inner {
 
     /// Finishes every erasure that was begun, those of children that come up on the way included.
     async fn finish_all(&self) {
+        let _turn = self.turn.lock().await;
         let Some(vault) = &self.reach.vault else { return };
         match vault.erasures().await {
-            Ok(erasures) => {
-                for erasure in erasures {
-                    self.finish_family(erasure).await;
-                }
-            }
+            Ok(erasures) => self.finish(erasures).await,
             Err(error) => tracing::warn!(%error, "Unfinished erasures could not be looked up."),
         }
     }
 
-    /// Finishes an erasure and those of all descendants.
+    /// Finishes an erasure, those of all descendants, and with it what others have begun: what is written anew in the end
+    /// is so once for all of them.
     async fn finish_family(&self, erasure: Erasure) {
         let _turn = self.turn.lock().await;
-        let mut waiting = vec![erasure];
-        while let Some(erasure) = waiting.pop() {
-            let chat_id = erasure.chat_id;
-            match self.finish(erasure).await {
-                Ok(children) => waiting.extend(children),
-                Err(error) => {
-                    tracing::warn!(chat.id = %chat_id, %error, "An erasure is not finished; it is tried again.")
-                }
+        let Some(vault) = &self.reach.vault else { return self.finish(vec![erasure]).await };
+        match vault.erasures().await {
+            Ok(begun) if begun.iter().any(|one| one.chat_id == erasure.chat_id) => self.finish(begun).await,
+            Ok(_) => tracing::debug!(chat.id = %erasure.chat_id, "Somebody else has finished an erasure."),
+            Err(error) => {
+                tracing::warn!(chat.id = %erasure.chat_id, %error, "An erasure is not finished; it is tried again.")
             }
         }
     }
 
-    /// Does all that is left of an erasure; returns those of the chat's children.
-    async fn finish(&self, erasure: Erasure) -> Result<Vec<Erasure>, StepError> {
+    async fn finish(&self, erasures: Vec<Erasure>) {
+        let not_finished = |chat_id: ChatId, error: &StepError| {
+            tracing::warn!(chat.id = %chat_id, %error, "An erasure is not finished; it is tried again.");
+        };
+        let (mut waiting, mut removed) = (erasures, Vec::new());
+        while let Some(erasure) = waiting.pop() {
+            let chat_id = erasure.chat_id;
+            match self.remove(erasure).await {
+                Ok((remains, children)) => {
+                    removed.push((chat_id, remains));
+                    let known = |child: &Erasure| removed.iter().any(|(chat_id, _)| *chat_id == child.chat_id);
+                    let is_new =
+                        |child: &Erasure| !known(child) && waiting.iter().all(|one| one.chat_id != child.chat_id);
+                    let children: Vec<_> = children.into_iter().filter(is_new).collect();
+                    waiting.extend(children);
+                }
+                Err(error) => not_finished(chat_id, &error),
+            }
+        }
+        if removed.iter().any(|(_, remains)| !remains.swept)
+            && let Err(error) = self.sweep().await
+        {
+            removed.iter().for_each(|(chat_id, _)| not_finished(*chat_id, &error));
+            return;
+        }
+        for (chat_id, remains) in removed {
+            match self.conclude(chat_id, remains).await {
+                Ok(()) => tracing::info!(chat.id = %chat_id, "A chat was erased."),
+                Err(error) => not_finished(chat_id, &error),
+            }
+        }
+    }
+
+    /// Removes what there is of a chat here; returns what is known to lie elsewhere, and the erasures of its children.
+    async fn remove(&self, erasure: Erasure) -> Result<(Remains, Vec<Erasure>), StepError> {
         let Erasure { chat_id, asked_by, remains } = erasure;
         let reach = &self.reach;
         self.say_so(chat_id, &asked_by).await?;
@@ -292,6 +321,9 @@ impl Inner {
                 found
             }
         };
+        if remains.swept {
+            return Ok((remains, Vec::new()));
+        }
         if let Some(vault) = &reach.vault {
             vault.destroy(remains.keys.iter().copied().collect()).await?;
         }
@@ -304,17 +336,34 @@ impl Inner {
         reach.journal.forget(chat_id, AttemptId::MAX).await?;
         if let Some(sweeper) = &reach.sweeper {
             sweeper.forget_receipts(remains::receipts_of(reach.log.as_ref(), chat_id).await?).await?;
+        }
+        Ok((remains, children))
+    }
+
+    /// Writes what was removed out of all files.
+    async fn sweep(&self) -> Result<(), StepError> {
+        if let Some(sweeper) = &self.reach.sweeper {
             sweeper.sweep().await?;
         }
-        reach.reads.sweep().await?;
-        // Last, because whoever made them may be away.
+        Ok(self.reach.reads.sweep().await?)
+    }
+
+    /// Removes a chat's workspaces, and then the note. They are the last, because whoever made them may be away for days; what was
+    /// done till then need not be done again.
+    async fn conclude(&self, chat_id: ChatId, remains: Remains) -> Result<(), StepError> {
+        let reach = &self.reach;
         let made: Vec<_> = remains.workspaces.iter().cloned().collect();
-        reach.workspaces.forget_chat(chat_id, &made).await?;
-        if let Some(vault) = &reach.vault {
-            vault.end_erasure(chat_id).await?;
+        let forgotten = reach.workspaces.forget_chat(chat_id, &made).await;
+        let Some(vault) = &reach.vault else { return Ok(forgotten?) };
+        match forgotten {
+            Ok(()) => Ok(vault.end_erasure(chat_id).await?),
+            Err(error) => {
+                if !remains.swept {
+                    vault.note_remains(chat_id, Remains { swept: true, ..remains }.to_text()).await?;
+                }
+                Err(error.into())
+            }
         }
-        tracing::info!(chat.id = %chat_id, "A chat was erased.");
-        Ok(children)
     }
 
     /// The log says that the chat is erased.

@@ -30,6 +30,9 @@ pub(super) struct Remains {
     /// The workspaces that were made for it.
     #[serde(default)]
     pub(super) workspaces: BTreeSet<MadeWorkspace>,
+    /// All but the workspaces is gone, from all files.
+    #[serde(default)]
+    pub(super) swept: bool,
 }
 
 impl Remains {
@@ -114,6 +117,7 @@ mod tests {
             keys: BTreeSet::from([Uuid::from_u128(1)]),
             files: BTreeSet::from([Uuid::from_u128(2)]),
             workspaces: BTreeSet::from([made]),
+            swept: true,
         };
         assert_eq!(Remains::read(&noted.to_text()), Some(noted));
         let older = r#"{"keys":[],"files":[]}"#;

@@ -35,7 +35,7 @@ const EMPTY: &str =
 
 /// Receipts that are written anew after some of them went: pages that were split hold copies of what stood in them before,
 /// which no deletion finds. Of more the writer, and all who wait for it, would hear too long.
-const REWRITTEN_MAX: i64 = 20_000;
+const REWRITTEN_MAX: i64 = 5_000;
 
 /// Writes all receipts anew; what pages are free by that is overwritten.
 const REWRITE: &str = "CREATE TEMP TABLE kept AS SELECT * FROM receipts; DELETE FROM receipts; \

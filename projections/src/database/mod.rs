@@ -78,10 +78,12 @@ impl Database {
         }
     }
 
-    /// Writes what was deleted out of the files beside the database.
+    /// Writes what was deleted out of the database and the files beside it. On SQLite all of it is written anew: pages that
+    /// were split hold copies that no deletion finds. Readers go on meanwhile, rows wait.
     pub(crate) async fn sweep(&self) -> Result<(), ReadError> {
         match self {
             Database::Sqlite { writer, .. } => {
+                sqlx::query("VACUUM").execute(writer).await?;
                 let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(writer).await?;
                 if busy != 0 {
                     return Err(ReadError::BeingRead);

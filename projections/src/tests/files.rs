@@ -1,9 +1,11 @@
 //! What only files can suffer.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use verbatim_events::command::Command;
+use verbatim_events::ids::Digest;
 use verbatim_events::log::EventLog;
 use verbatim_projections::{ReadError, ReadModels, RebuildRequest, Stale};
 
@@ -124,4 +126,38 @@ async fn an_erased_chats_words_are_not_in_the_file_either() {
     models.catch_up().await.unwrap();
     models.close().await.unwrap();
     assert!(!holds_secret());
+}
+
+/// At a size where pages are split, freed, and used again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_copy_of_an_erased_chats_words_is_left_among_many() {
+    let (mut world, place) = (World::new(), Place::new().await);
+    let mut dice = Dice::new(5);
+    let mark = |chat: usize, turn: usize| Digest::of(format!("{chat} {turn}").as_bytes()).to_string()[..24].to_owned();
+    let mut chats = Vec::new();
+    for chat in 0..150 {
+        chats.push(world.begin("ann", &format!("{} {}", mark(chat, 0), "lo ".repeat(dice.below(100)))).await);
+    }
+    let models = place.open_with(world.log(), 64).await;
+    for turn in 1..6 {
+        for (chat, chat_id) in chats.iter().enumerate() {
+            world.answer(*chat_id, &"yes ".repeat(dice.below(60))).await;
+            world.say(*chat_id, &format!("{} {}", mark(chat, turn), "lo ".repeat(dice.below(100)))).await;
+        }
+        models.catch_up().await.unwrap();
+    }
+    let erase = Command::Erase { by: "ann".to_owned(), reason: None };
+    for chat_id in chats.iter().step_by(2) {
+        assert!(world.act(*chat_id, &erase).await);
+    }
+    models.catch_up().await.unwrap();
+    models.sweep().await.unwrap();
+    let file = place.file(models.generation());
+    models.close().await.unwrap();
+    let kept = std::fs::read(file).unwrap();
+    let words: HashSet<&[u8]> = kept.windows(24).collect();
+    let marks = |chat: usize| (0..6).map(move |turn| mark(chat, turn));
+    let left: Vec<_> = (0..150).step_by(2).flat_map(marks).filter(|mark| words.contains(mark.as_bytes())).collect();
+    assert_eq!(left, Vec::<String>::new());
+    assert!((1..150).step_by(2).flat_map(marks).all(|mark| words.contains(mark.as_bytes())), "the others are there");
 }

@@ -66,12 +66,14 @@ impl SqliteJournal {
         Ok(SqliteJournal { path, runtime, readers, writing })
     }
 
-    /// Writes what was forgotten out of the file beside the database. Fails where readers are in the way for long.
+    /// Writes what was forgotten out of the database and the file beside it: pages that were split hold copies that no
+    /// deletion finds. Fails where readers are in the way for long.
     pub async fn sweep(&self) -> Result<(), LogError> {
         let path = self.path.clone();
         read_on(&self.runtime, async move {
             let options = writer_options(&path, SqliteSynchronous::Off);
             let mut connection = options.connect().await.map_err(unreadable)?;
+            connection.execute("VACUUM").await.map_err(unreadable)?;
             let busy: i64 = sqlx::query_scalar("PRAGMA wal_checkpoint(TRUNCATE)")
                 .fetch_one(&mut connection)
                 .await

@@ -61,6 +61,7 @@ impl Home {
             .journal_mode(SqliteJournalMode::Truncate)
             .synchronous(SqliteSynchronous::Full)
             .pragma("secure_delete", "ON")
+            .pragma("temp_store", "MEMORY")
             .busy_timeout(super::super::sqlite::BUSY_TIMEOUT);
         let options = if writes { options } else { SqliteConnectOptions::new().filename(&path).read_only(true) };
         let pool = SqlitePoolOptions::new()
@@ -159,17 +160,25 @@ impl Home {
         Ok(found)
     }
 
-    /// Removes keys, and what is left of them in the database.
-    pub(crate) async fn destroy(&self, key_ids: &[Uuid]) -> Result<(), LogError> {
+    /// Removes keys that sealed nothing.
+    pub(crate) async fn give_up(&self, key_ids: &[Uuid]) -> Result<(), LogError> {
         if key_ids.is_empty() {
             return Ok(());
         }
-        on_both!(self, remove_chat_keys(key_ids)).map_err(unavailable)?;
-        if let Home::Postgres(_, pool) = self {
-            // A deleted row lies in its page until the page is written anew. The table is small.
-            pool.execute("VACUUM FULL chat_vault.chat_keys").await.map_err(unavailable)?;
+        on_both!(self, remove_chat_keys(key_ids)).map_err(unavailable)
+    }
+
+    /// Removes keys, and what is left of them in the database.
+    pub(crate) async fn destroy(&self, key_ids: &[Uuid]) -> Result<(), LogError> {
+        self.give_up(key_ids).await?;
+        // A deleted row may lie on in its page, or in one that was split, until that is written anew. The keys are small.
+        match self {
+            _ if key_ids.is_empty() => Ok(()),
+            Home::Sqlite(_, pool) => pool.execute("VACUUM").await.map(drop).map_err(unavailable),
+            Home::Postgres(_, pool) => {
+                pool.execute("VACUUM FULL chat_vault.chat_keys").await.map(drop).map_err(unavailable)
+            }
         }
-        Ok(())
     }
 
     pub(crate) async fn begin_erasure(&self, chat_id: ChatId, asked_by: &str) -> Result<(), LogError> {

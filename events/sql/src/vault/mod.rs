@@ -203,7 +203,7 @@ impl ChatVault {
     pub(crate) async fn close(&self) {
         let closed = self.run(async |inner| {
             let unused = inner.spares.take_all();
-            let given_up = inner.home.destroy(&unused).await;
+            let given_up = inner.home.give_up(&unused).await;
             inner.home.close().await;
             given_up
         });
