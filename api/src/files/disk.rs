@@ -253,10 +253,12 @@ fn set_time(path: &Path, time: DateTime<Utc>) -> io::Result<()> {
 
 /// Removes a file for good: its name is gone from its folder, also after a power cut.
 fn remove_file(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()),
-    }
+    let there = |done: io::Result<()>| {
+        done.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    };
+    there(std::fs::remove_file(path))?;
+    // Where there is no folder there never was such a file.
+    there(path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()))
 }
 
 fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -209,6 +209,13 @@ async fn a_file_that_was_let_go_is_known_until_it_is_forgotten_and_can_be_sent_a
     assert_eq!(home.about(same.id).await.unwrap(), Some(same));
 }
 
+#[tokio::test]
+async fn what_was_never_there_is_released_in_peace() {
+    let home = shelf().home;
+    home.release([Digest::of(b"nobody's")].into()).await.unwrap();
+    home.forget(vec![Uuid::now_v7()]).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_content_goes_while_a_file_that_needs_it_comes() {
     let home = shelf().home;
