@@ -173,10 +173,16 @@ impl ReadModels {
     }
 
     /// Writes what was deleted out of the database's files: an erased chat's words lie beside the database until then.
-    /// Fails where readers are in the way for long; then it can be asked again.
+    /// Rows of a rebuild that was cut short go, too. Fails where readers are in the way for long, and while a rebuild grows
+    /// rows that nobody has swept; then it can be asked again.
     pub async fn sweep(&self) -> Result<(), ReadError> {
-        let live = self.live();
-        self.on_runtime(async move { live.database.sweep().await }).await
+        let inner = Arc::clone(&self.inner);
+        self.on_runtime(async move {
+            inner.remove_unfinished().await?;
+            let live = Arc::clone(&inner.live.read());
+            live.database.sweep().await
+        })
+        .await
     }
 
     /// Closes the database in order. To be called last: reads fail from here on.

@@ -121,6 +121,15 @@ impl ReadModels {
 }
 
 impl Inner {
+    /// Removes what a rebuild left that was cut short. Fails while one is under way.
+    pub(crate) async fn remove_unfinished(&self) -> Result<(), ReadError> {
+        let _alone = self.rebuilding.try_lock().map_err(|_| ReadError::RebuildRunning)?;
+        let lock = self.home.lock_rebuild().await?;
+        let removed = self.home.remove_unfinished().await;
+        self.home.unlock_rebuild(lock).await;
+        removed
+    }
+
     async fn rebuild(&self, request: &RebuildRequest) -> Result<RebuildReport, ReadError> {
         // On PostgreSQL another node may be rebuilding; the lock is given back at the end.
         let lock = self.home.lock_rebuild().await?;

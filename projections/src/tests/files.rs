@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use verbatim_events::command::Command;
 use verbatim_events::ids::Digest;
 use verbatim_events::log::EventLog;
-use verbatim_projections::{ReadError, ReadModels, RebuildRequest, Stale};
+use verbatim_projections::{ReadError, ReadModels, RebuildPhase, RebuildRequest, Stale, Verify};
 
 use super::agrees::assert_agrees;
 use super::place::Place;
@@ -160,4 +160,27 @@ async fn no_copy_of_an_erased_chats_words_is_left_among_many() {
     let left: Vec<_> = (0..150).step_by(2).flat_map(marks).filter(|mark| words.contains(mark.as_bytes())).collect();
     assert_eq!(left, Vec::<String>::new());
     assert!((1..150).step_by(2).flat_map(marks).all(|mark| words.contains(mark.as_bytes())), "the others are there");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_said_to_be_swept_while_other_rows_grow() {
+    let (mut world, place) = (World::new(), Place::new().await);
+    world.live(&mut Dice::new(23), 60).await;
+    let models = place.open(world.log()).await;
+    models.catch_up().await.unwrap();
+    // A rebuild that was killed.
+    std::fs::write(place.file(9), b"words").unwrap();
+    models.sweep().await.unwrap();
+    assert!(!place.has_generation(9).await);
+    let mut progress = models.rebuild_progress();
+    let rebuild = tokio::spawn({
+        let models = models.clone();
+        async move { models.rebuild(RebuildRequest { verify: Verify::Compare, ..RebuildRequest::default() }).await }
+    });
+    progress.wait_for(|progress| progress.phase == RebuildPhase::Building).await.unwrap();
+    let swept = models.sweep().await;
+    // It may have been quicker.
+    assert!(matches!(swept, Err(ReadError::RebuildRunning)) || rebuild.is_finished(), "{swept:?}");
+    rebuild.await.unwrap().unwrap();
+    models.sweep().await.unwrap();
 }
