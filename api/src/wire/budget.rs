@@ -29,8 +29,10 @@ pub struct BudgetView<'a> {
     #[schema(value_type = Option<words::BudgetPeriod>)]
     pub period: Option<BudgetPeriod>,
     /// Millionths of a US dollar that may be spent; null for no limit.
+    #[schema(required = true)]
     pub limit_micros: Option<u64>,
     /// Tokens of all classes that may be spent; null for no limit.
+    #[schema(required = true)]
     pub limit_tokens: Option<u64>,
     /// Where it comes from: `api` (the owner's own), `file` (the default of the server's file) or `none`.
     pub source: &'static str,

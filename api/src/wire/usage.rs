@@ -36,6 +36,7 @@ pub struct UsageSumView<'a> {
     #[schema(value_type = words::Usage)]
     pub usage: Usage,
     /// Their cost in millionths of a US dollar; null where that of a step is not known.
+    #[schema(required = true)]
     pub cost_micros: Option<u64>,
     /// The part of the cost that is known.
     pub known_cost_micros: u64,
@@ -68,6 +69,7 @@ pub struct UsageReportView<'a> {
     /// The sums.
     pub items: Vec<UsageSumView<'a>>,
     /// Where the next page begins; null at the end.
+    #[schema(required = true)]
     pub next_cursor: Option<String>,
     /// All of them.
     pub total: UsageSumView<'a>,
