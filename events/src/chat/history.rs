@@ -190,28 +190,10 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::form::FormCell;
-    use crate::message::{Origin, Visibility};
+    use crate::message::Origin;
 
     fn message(id: MessageId, role: Role) -> Arc<Message> {
-        Arc::new(Message {
-            id,
-            role,
-            parts: Vec::new(),
-            visibility: Visibility::Both,
-            origin: Origin::User,
-            author: None,
-            model: None,
-            effort: None,
-            usage: None,
-            finish_reason: None,
-            response_id: None,
-            compressed: false,
-            created_at: DateTime::UNIX_EPOCH,
-            turn_id: None,
-            queued_id: None,
-            form: FormCell::default(),
-        })
+        Arc::new(Message::new(id, role, Vec::new(), Origin::User, DateTime::UNIX_EPOCH))
     }
 
     /// Whatever is asked for without walking the whole list is what a walk finds, also after messages were withdrawn.
