@@ -84,9 +84,9 @@ impl Start {
     }
 }
 
-/// Which chat is wanted.
+/// How much of a chat is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+enum Extent {
     /// What the next step needs.
     Lean,
     /// All live messages: it is read from its first event.
@@ -129,9 +129,9 @@ pub(crate) async fn catch_up(
     if !chat_id.is_chat() {
         return Ok(Caught { chat: None, news: Vec::new(), trace_id: None });
     }
-    match read_on(deps, chat_id, chat, seen, Wanted::Lean).await {
+    match read_on(deps, chat_id, chat, seen, Extent::Lean).await {
         // Somebody else's edit, or one since the snapshot.
-        Err(ReadError::LacksPast) => match read_on(deps, chat_id, None, seen, Wanted::Whole).await {
+        Err(ReadError::LacksPast) => match read_on(deps, chat_id, None, seen, Extent::Whole).await {
             Ok(mut caught) => {
                 if let Some(chat) = &mut caught.chat {
                     Arc::make_mut(chat).let_past_go();
@@ -146,7 +146,7 @@ pub(crate) async fn catch_up(
 
 /// The chat at the end of its stream with all its live messages, and the news above `seen`.
 pub(crate) async fn read_whole(deps: &Deps, chat_id: ChatId, seen: Version) -> Result<Caught, SendError> {
-    Ok(read_on(deps, chat_id, None, seen, Wanted::Whole).await?)
+    Ok(read_on(deps, chat_id, None, seen, Extent::Whole).await?)
 }
 
 /// Why reading came to nothing.
@@ -189,7 +189,7 @@ async fn read_on(
     chat_id: ChatId,
     chat: Option<Arc<Chat>>,
     seen: Version,
-    wanted: Wanted,
+    extent: Extent,
 ) -> Result<Caught, ReadError> {
     let mut news = Vec::new();
     let Start { mut chat, mut page, mut full, mut trace_id } = match chat {
@@ -198,7 +198,7 @@ async fn read_on(
             let full = page.len() == PAGE_EVENTS;
             Start { chat: Some(Arc::unwrap_or_clone(chat)), page, full, trace_id: None }
         }
-        None if wanted == Wanted::Whole => Start::of(deps.log.read_chat(chat_id, 0, PAGE_EVENTS).await?, PAGE_EVENTS),
+        None if extent == Extent::Whole => Start::of(deps.log.read_chat(chat_id, 0, PAGE_EVENTS).await?, PAGE_EVENTS),
         None => start(deps, chat_id, seen).await?,
     };
     // Erased events are read past: they count and are checked, but they change nothing.
@@ -229,7 +229,7 @@ async fn read_on(
                 let problem = format!("the key to event {} is gone, but nobody erased the chat", read.0);
                 return Err(damaged(problem));
             }
-            if let Some(chat) = chat.as_mut().filter(|_| wanted == Wanted::Lean) {
+            if let Some(chat) = chat.as_mut().filter(|_| extent == Extent::Lean) {
                 chat.let_past_go();
             }
             return Ok(Caught { chat: chat.map(Arc::new), news, trace_id });
