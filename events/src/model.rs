@@ -24,7 +24,7 @@ pub struct Prompt {
     /// The conversation, valid for every provider: each call has its answer, no answer lacks its call.
     pub messages: Vec<Arc<Message>>,
     /// Tools the model may call.
-    pub tools: Vec<ToolDefinition>,
+    pub tools: Vec<Arc<ToolDefinition>>,
     /// An answer among the messages that its provider keeps and may continue; nothing before it has changed since.
     pub continues: Option<Continuation>,
 }

@@ -145,8 +145,8 @@ fn visible(chat: &Chat) -> impl Iterator<Item = &Arc<Message>> {
 }
 
 /// The client's tools, then the server's that the chat names; of two with one name the first.
-fn tools(chat: &Chat, server_tools: &[ToolDefinition]) -> Vec<ToolDefinition> {
-    let named = |tool: &&ToolDefinition| match &chat.config.server_tools {
+fn tools(chat: &Chat, server_tools: &[Arc<ToolDefinition>]) -> Vec<Arc<ToolDefinition>> {
+    let named = |tool: &&Arc<ToolDefinition>| match &chat.config.server_tools {
         Some(names) => names.iter().any(|name| *name == tool.name || name == "*"),
         None => true,
     };

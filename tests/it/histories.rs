@@ -18,7 +18,7 @@ use crate::PROGRAM;
 /// A chat with a tool whose name providers refuse; nobody can make one over the interface.
 fn broken() -> Saga {
     let description = "Looks.".to_owned();
-    Saga::with_tools(vec![ToolDefinition { name: "no name!".to_owned(), description, parameters: json!({}) }])
+    Saga::with_tools(vec![ToolDefinition { name: "no name!".to_owned(), description, parameters: json!({}) }.into()])
 }
 
 fn words(number: u64) -> String {

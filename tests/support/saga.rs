@@ -31,7 +31,7 @@ pub struct Saga {
     pub chat: Option<Arc<Chat>>,
     now: DateTime<Utc>,
     limits: Limits,
-    tools: Vec<ToolDefinition>,
+    tools: Vec<Arc<ToolDefinition>>,
     sealer: Option<Arc<dyn Sealer>>,
     written: Vec<NewEvent>,
 }
@@ -43,7 +43,7 @@ impl Saga {
     }
 
     /// Before its first event; the chat will have these tools, whatever they are.
-    pub fn with_tools(tools: Vec<ToolDefinition>) -> Saga {
+    pub fn with_tools(tools: Vec<Arc<ToolDefinition>>) -> Saga {
         Saga {
             chat_id: ChatId(Uuid::now_v7()),
             chat: None,

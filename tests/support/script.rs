@@ -226,10 +226,12 @@ impl ToolBox for ScriptedTools {
         let tools = self
             .tools
             .keys()
-            .map(|name| ToolDefinition {
-                name: name.clone(),
-                description: "Answers with its arguments.".to_owned(),
-                parameters: json!({ "type": "object" }),
+            .map(|name| {
+                Arc::new(ToolDefinition {
+                    name: name.clone(),
+                    description: "Answers with its arguments.".to_owned(),
+                    parameters: json!({ "type": "object" }),
+                })
             })
             .collect();
         Arc::new(Offer { tools, guidance: None })

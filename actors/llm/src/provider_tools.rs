@@ -4,6 +4,7 @@
 //! are not among them: whatever is offered stands in the log.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use verbatim_events::event::{RequestRecipe, ToolDefinition};
@@ -113,7 +114,7 @@ fn name_of(definition: &Value) -> &str {
 }
 
 /// The provider's own tools that a request offers: those whose name no other tool of the request has.
-pub(crate) fn offered<'a>(recipe: &'a RequestRecipe, tools: &[ToolDefinition]) -> Vec<&'a Value> {
+pub(crate) fn offered<'a>(recipe: &'a RequestRecipe, tools: &[Arc<ToolDefinition>]) -> Vec<&'a Value> {
     let is_free = |definition: &&Value| tools.iter().all(|tool| tool.name != name_of(definition));
     recipe.provider_tools.iter().filter(is_free).collect()
 }

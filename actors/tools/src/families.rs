@@ -1,5 +1,7 @@
 //! What a family of tools must be able to do to stand in the registry, and how the families that there are do it.
 
+use std::sync::Arc;
+
 use verbatim_events::chat::Chat;
 use verbatim_events::event::{EffectClass, ToolDefinition};
 use verbatim_events::log::BoxFuture;
@@ -11,10 +13,10 @@ use crate::workspace::WorkspaceTools;
 /// Tools that belong together.
 pub trait ToolFamily: Send + Sync {
     /// The tools that this chat could use now, from memory, in the order in which the model sees them.
-    fn definitions(&self, chat: &Chat) -> Vec<ToolDefinition>;
+    fn definitions(&self, chat: &Chat) -> Vec<Arc<ToolDefinition>>;
 
     /// What the model must know to use those of them well that it is offered.
-    fn guidance(&self, chat: &Chat, offered: &[ToolDefinition]) -> Option<String> {
+    fn guidance(&self, chat: &Chat, offered: &[Arc<ToolDefinition>]) -> Option<String> {
         let _ = (chat, offered);
         None
     }
@@ -66,7 +68,7 @@ pub trait ToolFamily: Send + Sync {
 }
 
 impl ToolFamily for WorkspaceTools {
-    fn definitions(&self, chat: &Chat) -> Vec<ToolDefinition> {
+    fn definitions(&self, chat: &Chat) -> Vec<Arc<ToolDefinition>> {
         WorkspaceTools::definitions(self, chat)
     }
 
@@ -105,7 +107,7 @@ impl ToolFamily for WorkspaceTools {
 }
 
 impl ToolFamily for McpServers {
-    fn definitions(&self, chat: &Chat) -> Vec<ToolDefinition> {
+    fn definitions(&self, chat: &Chat) -> Vec<Arc<ToolDefinition>> {
         McpServers::definitions(self, chat)
     }
 

@@ -32,8 +32,8 @@ impl Registry {
 
     /// The tools that the chat may use now: those it names, without what its policy denies; while it plans, only those
     /// that change nothing. A client's tool of the same name comes first.
-    fn tools(&self, chat: &Chat) -> Vec<ToolDefinition> {
-        let mut tools: Vec<ToolDefinition> = Vec::new();
+    fn tools(&self, chat: &Chat) -> Vec<Arc<ToolDefinition>> {
+        let mut tools: Vec<Arc<ToolDefinition>> = Vec::new();
         for family in &self.families {
             for tool in family.definitions(chat) {
                 let is_new = tools.iter().chain(&chat.config.tools).all(|other| other.name != tool.name);

@@ -2,6 +2,7 @@
 //! struct. System prompts, recipes, digests, nodes and void output stay inside; auditors read them in the raw form.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -82,8 +83,8 @@ pub enum EventData<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         effort: Option<&'a str>,
         labels: &'a BTreeMap<String, String>,
-        #[serde(skip_serializing_if = "<[ToolDefinition]>::is_empty")]
-        tools: &'a [ToolDefinition],
+        #[serde(skip_serializing_if = "<[Arc<ToolDefinition>]>::is_empty")]
+        tools: &'a [Arc<ToolDefinition>],
         #[serde(skip_serializing_if = "is_false")]
         plan_mode: bool,
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -22,7 +22,7 @@ pub struct ChatConfig {
     /// Instructions for the model.
     pub system_prompt: Option<String>,
     /// Tools that the client runs.
-    pub tools: Vec<ToolDefinition>,
+    pub tools: Vec<Arc<ToolDefinition>>,
     /// Names of the server's tools it may use; all where absent.
     pub server_tools: Option<Vec<String>>,
     /// Names of configured MCP servers.

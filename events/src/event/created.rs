@@ -1,6 +1,7 @@
 //! What a chat begins with.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use crate::ids::{ChatId, Digest, Version};
 
 /// A tool that a client runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolDefinition {
     /// Its name, unique within the chat.
@@ -87,7 +88,7 @@ pub struct ChatCreated {
     pub system_prompt: Option<String>,
     /// Tools that the client runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<ToolDefinition>,
+    pub tools: Vec<Arc<ToolDefinition>>,
     /// Names of the server's tools it may use; all where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_tools: Option<Vec<String>>,

@@ -1,5 +1,7 @@
 //! A turn, its attempts, and how they end.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -93,7 +95,7 @@ pub struct RequestRecipe {
 pub struct Offer {
     /// The server's tools, in the order in which the model sees them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<ToolDefinition>,
+    pub tools: Vec<Arc<ToolDefinition>>,
     /// Text that follows the chat's own instructions; absent where nothing needs saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<String>,

@@ -11,7 +11,7 @@ use crate::event::{ChatCreated, Event};
 use crate::ids::{ChatId, Digest};
 use crate::message::Visibility;
 
-fn offer(tools: impl IntoIterator<Item = ToolDefinition>) -> Offer {
+fn offer(tools: impl IntoIterator<Item = Arc<ToolDefinition>>) -> Offer {
     Offer { tools: tools.into_iter().collect(), guidance: None }
 }
 
@@ -29,8 +29,9 @@ fn chat(history: impl IntoIterator<Item = Message>) -> Chat {
     chat
 }
 
-fn tool(name: &str) -> ToolDefinition {
-    ToolDefinition { name: name.to_owned(), description: "A tool.".to_owned(), parameters: json!({"type": "object"}) }
+fn tool(name: &str) -> Arc<ToolDefinition> {
+    let (name, description) = (name.to_owned(), "A tool.".to_owned());
+    Arc::new(ToolDefinition { name, description, parameters: json!({"type": "object"}) })
 }
 
 fn message(id: MessageId, role: Role, parts: Vec<Part>) -> Message {
@@ -322,7 +323,7 @@ fn the_clients_tools_come_first_and_the_chat_names_the_servers() {
         Arc::make_mut(&mut chat.config).server_tools = named;
         let prompt = assemble(&chat, &offer(offered()));
         assert_eq!(problems(&prompt), Vec::<String>::new());
-        prompt.tools.into_iter().map(|tool| tool.name).collect()
+        prompt.tools.iter().map(|tool| tool.name.clone()).collect()
     };
     assert_eq!(names(None), ["get_time", "ask_colour", "read_file", "execute"]);
     assert_eq!(names(Some(&["*"])), ["get_time", "ask_colour", "read_file", "execute"]);

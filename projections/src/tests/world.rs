@@ -91,7 +91,8 @@ impl World {
             description: "Looks something up.".to_owned(),
             parameters: json!({"type": "object"}),
         };
-        let mut create = CreateChat { tools: vec![lookup], ..CreateChat::new(id, owner, vec![Part::text(text)]) };
+        let mut create =
+            CreateChat { tools: vec![lookup.into()], ..CreateChat::new(id, owner, vec![Part::text(text)]) };
         change(&mut create);
         assert!(self.act(id, &Command::CreateChat(Box::new(create))).await, "a chat can be made");
         id

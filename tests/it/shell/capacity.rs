@@ -211,7 +211,7 @@ fn a_turn_that_waits_for_people_gives_its_place_up_and_asks_again() {
         let handle = world.node("n1", &model);
         let id = ChatId(uuid::Uuid::now_v7());
         let tool = ToolDefinition { name: "ask_me".into(), description: String::new(), parameters: json!({}) };
-        let create_first = CreateChat { tools: vec![tool], ..new_chat(id, text("first")) };
+        let create_first = CreateChat { tools: vec![tool.into()], ..new_chat(id, text("first")) };
         handle.send(id, Command::CreateChat(Box::new(create_first)), Meta::user("ann")).await.expect("it is created");
         let mut watcher = Watcher::open(&handle, id).await;
         if status(&handle, id).await != Status::RequiresAction {

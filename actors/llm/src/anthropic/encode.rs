@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -126,13 +127,16 @@ fn mentioned(prompt: &Prompt) -> BTreeSet<String> {
     calls.collect()
 }
 
-fn tools<'a>(offered: &'a [ToolDefinition], mentioned: &'a BTreeSet<String>) -> (Vec<Tool<'a>>, Option<ToolChoice>) {
+fn tools<'a>(
+    offered: &'a [Arc<ToolDefinition>],
+    mentioned: &'a BTreeSet<String>,
+) -> (Vec<Tool<'a>>, Option<ToolChoice>) {
     let stand_in = |name: &'a String| Function {
         name,
         description: "No longer available.",
         input_schema: Cow::Owned(json!({ "type": "object" })),
     };
-    let function = |tool: &'a ToolDefinition| Function {
+    let function = |tool: &'a Arc<ToolDefinition>| Function {
         name: &tool.name,
         description: &tool.description,
         input_schema: schema(&tool.parameters),

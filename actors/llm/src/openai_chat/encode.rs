@@ -72,7 +72,7 @@ pub(super) fn body(recipe: &RequestRecipe, prompt: &Prompt) -> Written<Vec<u8>> 
         }
     }
     body.close(&Tail {
-        tools: prompt.tools.iter().map(Tool::new).collect(),
+        tools: prompt.tools.iter().map(|tool| Tool::new(tool)).collect(),
         max_tokens: limit.filter(|_| !by_completion),
         max_completion_tokens: limit.filter(|_| by_completion),
         reasoning_effort: recipe.effort.as_deref(),

@@ -198,8 +198,8 @@ pub(crate) fn prompt(messages: Vec<Arc<Message>>) -> Prompt {
     Prompt { system: None, messages, tools: Vec::new(), ..Prompt::default() }
 }
 
-pub(crate) fn tool(name: &str, parameters: Value) -> ToolDefinition {
-    ToolDefinition { name: name.into(), description: "Looks.".into(), parameters }
+pub(crate) fn tool(name: &str, parameters: Value) -> Arc<ToolDefinition> {
+    Arc::new(ToolDefinition { name: name.into(), description: "Looks.".into(), parameters })
 }
 
 pub(crate) fn options() -> ProviderOptions {

@@ -9,7 +9,7 @@ mod arguments;
 mod plan;
 mod questions;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use verbatim_events::chat::Chat;
 use verbatim_events::event::{EffectClass, ToolDefinition};
@@ -20,6 +20,21 @@ pub use advisor::{Advisor, AdvisorSettings};
 
 use crate::families::ToolFamily;
 use agents::Agents;
+
+/// What the model sees of them, made once: a prompt is offered them by reference.
+struct Definitions {
+    question: Arc<ToolDefinition>,
+    agents: Vec<Arc<ToolDefinition>>,
+    plan: Arc<ToolDefinition>,
+    advisor: Arc<ToolDefinition>,
+}
+
+static DEFINITIONS: LazyLock<Definitions> = LazyLock::new(|| Definitions {
+    question: Arc::new(questions::definition()),
+    agents: agents::definitions().into_iter().map(Arc::new).collect(),
+    plan: Arc::new(plan::definition()),
+    advisor: Arc::new(advisor::definition()),
+});
 
 /// The family.
 pub struct ConversationTools {
@@ -45,20 +60,21 @@ fn is_root(chat: &Chat) -> bool {
 }
 
 impl ToolFamily for ConversationTools {
-    fn definitions(&self, chat: &Chat) -> Vec<ToolDefinition> {
-        let mut definitions = Vec::new();
+    fn definitions(&self, chat: &Chat) -> Vec<Arc<ToolDefinition>> {
+        let Definitions { question, agents, plan, advisor } = &*DEFINITIONS;
+        let mut definitions = Vec::with_capacity(agents.len() + 3);
         if is_root(chat) {
-            definitions.push(questions::definition());
-            definitions.extend(agents::definitions());
+            definitions.push(Arc::clone(question));
+            definitions.extend(agents.iter().cloned());
         }
         if chat.outline.plan_mode {
-            definitions.push(plan::definition());
+            definitions.push(Arc::clone(plan));
         }
-        definitions.extend(self.advisor_of(chat).map(|_| advisor::definition()));
+        definitions.extend(self.advisor_of(chat).map(|_| Arc::clone(advisor)));
         definitions
     }
 
-    fn guidance(&self, chat: &Chat, offered: &[ToolDefinition]) -> Option<String> {
+    fn guidance(&self, chat: &Chat, offered: &[Arc<ToolDefinition>]) -> Option<String> {
         self.advisor_of(chat)?;
         offered.iter().any(|tool| tool.name == advisor::NAME).then(|| advisor::GUIDANCE.to_owned())
     }

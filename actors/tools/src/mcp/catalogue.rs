@@ -1,6 +1,7 @@
 //! The tools of one server, as far as they may be used: named, bounded and judged once, when they are listed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use jsonschema::Validator;
 use rmcp::model::Tool as Listed;
@@ -22,7 +23,7 @@ const LOGGED_NAME_MAX_BYTES: usize = 64;
 /// A tool that may be used.
 pub(super) struct Tool {
     /// What the model sees.
-    pub definition: ToolDefinition,
+    pub definition: Arc<ToolDefinition>,
     /// What its server calls it.
     pub raw: String,
     /// What becomes of a call after a crash.
@@ -77,7 +78,7 @@ impl Catalogue {
         let effect_class = effect_class(&tool);
         let description = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
         let description = words::clean(description, DESCRIPTION_MAX_BYTES);
-        let schema = std::sync::Arc::unwrap_or_clone(tool.input_schema);
+        let schema = Arc::unwrap_or_clone(tool.input_schema);
         let (parameters, validator) = schema::prepare(schema).map_err(schema::SchemaProblem::words)?;
         let more = description.len() + parameters.to_string().len();
         if *bytes + more > DEFINITIONS_MAX_BYTES {
@@ -85,13 +86,13 @@ impl Catalogue {
         }
         *bytes += more;
         self.places.insert(name.clone(), self.tools.len());
-        let definition = ToolDefinition { name, description, parameters };
+        let definition = Arc::new(ToolDefinition { name, description, parameters });
         self.tools.push(Tool { definition, raw: tool.name.into_owned(), effect_class, validator });
         Ok(())
     }
 
     /// What the model sees of them.
-    pub(super) fn definitions(&self) -> impl Iterator<Item = &ToolDefinition> {
+    pub(super) fn definitions(&self) -> impl Iterator<Item = &Arc<ToolDefinition>> {
         self.tools.iter().map(|tool| &tool.definition)
     }
 

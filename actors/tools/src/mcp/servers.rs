@@ -88,7 +88,7 @@ impl McpServers {
     }
 
     /// The tools of the servers that the chat names and that are connected, from memory.
-    pub fn definitions(&self, chat: &Chat) -> Vec<ToolDefinition> {
+    pub fn definitions(&self, chat: &Chat) -> Vec<Arc<ToolDefinition>> {
         let connected = self.of(chat).filter_map(|server| server.connection());
         connected.flat_map(|connection| connection.tools().definitions().cloned().collect::<Vec<_>>()).collect()
     }

@@ -12,15 +12,16 @@ use super::*;
 struct Pair(&'static str);
 
 impl ToolFamily for Pair {
-    fn definitions(&self, _chat: &Chat) -> Vec<ToolDefinition> {
+    fn definitions(&self, _chat: &Chat) -> Vec<Arc<ToolDefinition>> {
         let parameters =
             json!({ "type": "object", "required": ["path"], "properties": { "path": { "type": "string" } } });
-        let tool =
-            |name: String| ToolDefinition { name, description: self.0.to_owned(), parameters: parameters.clone() };
+        let tool = |name: String| {
+            Arc::new(ToolDefinition { name, description: self.0.to_owned(), parameters: parameters.clone() })
+        };
         vec![tool(format!("look_{}", self.0)), tool("act".to_owned())]
     }
 
-    fn guidance(&self, _chat: &Chat, offered: &[ToolDefinition]) -> Option<String> {
+    fn guidance(&self, _chat: &Chat, offered: &[Arc<ToolDefinition>]) -> Option<String> {
         offered.iter().any(|tool| tool.name == format!("look_{}", self.0)).then(|| format!("Look at {}.", self.0))
     }
 
@@ -70,7 +71,7 @@ fn a_chat_is_offered_what_it_names_and_may() {
     );
     let own = ToolDefinition { name: "act".to_owned(), description: String::new(), parameters: json!({}) };
     assert_eq!(
-        offered(&chat(|created| created.tools.push(own))),
+        offered(&chat(|created| created.tools.push(own.into()))),
         ["look_files", "look_web"],
         "the client's comes first"
     );
@@ -97,7 +98,8 @@ fn an_offer_that_did_not_change_is_the_same_one() {
 fn what_does_not_fit_is_said_with_its_place() {
     let mut chat = chat(|created| {
         let parameters = json!({ "type": "object", "properties": { "n": { "type": "integer", "maximum": 3 } } });
-        created.tools.push(ToolDefinition { name: "count".to_owned(), description: String::new(), parameters });
+        let (name, description) = ("count".to_owned(), String::new());
+        created.tools.push(Arc::new(ToolDefinition { name, description, parameters }));
         created.tool_policy.insert("look_web".to_owned(), ToolPolicy::Deny);
     });
     let registry = registry();
@@ -123,6 +125,6 @@ fn what_does_not_fit_is_said_with_its_place() {
 fn a_schema_that_cannot_be_used_judges_nothing() {
     let parameters = json!({ "type": "object", "properties": { "n": { "$ref": "https://example.com/schema" } } });
     let tool = ToolDefinition { name: "odd".to_owned(), description: String::new(), parameters };
-    let chat = chat(|created| created.tools.push(tool));
+    let chat = chat(|created| created.tools.push(tool.into()));
     assert_eq!(registry().violation(&chat, "odd", &json!({ "n": [] })), None);
 }

@@ -1,5 +1,7 @@
 //! The tools as the model sees them.
 
+use std::sync::{Arc, LazyLock};
+
 use serde_json::{Value, json};
 use verbatim_events::event::{EffectClass, ToolDefinition};
 
@@ -30,14 +32,22 @@ pub(super) struct Tool {
 }
 
 impl Tool {
-    /// The definition.
-    pub fn definition(&self) -> ToolDefinition {
+    fn definition(&self) -> ToolDefinition {
         ToolDefinition {
             name: self.name.to_owned(),
             description: self.description.to_owned(),
             parameters: (self.parameters)(),
         }
     }
+}
+
+/// What the model sees of all of them, made once: a prompt is offered them by reference.
+static DEFINITIONS: LazyLock<Vec<Arc<ToolDefinition>>> =
+    LazyLock::new(|| TOOLS.iter().map(|tool| Arc::new(tool.definition())).collect());
+
+/// All of them with what the model sees of them, in its order.
+pub(super) fn defined() -> impl Iterator<Item = (&'static Tool, &'static Arc<ToolDefinition>)> {
+    TOOLS.iter().zip(DEFINITIONS.iter())
 }
 
 fn object(required: &[&str], properties: Value) -> Value {
@@ -66,7 +76,7 @@ fn process_id() -> Value {
 }
 
 /// All of them, in the order in which the model sees them.
-pub(super) const TOOLS: [Tool; 15] = [
+pub(super) static TOOLS: [Tool; 15] = [
     Tool {
         name: "list_templates",
         effect_class: EffectClass::Idempotent,

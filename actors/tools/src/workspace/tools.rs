@@ -14,7 +14,7 @@ use verbatim_events::tool::{CallKey, ChatAccess, ContextFiles, OutputSink, ToolA
 
 use super::answers;
 use super::create::{Creation, Wish, bound_by};
-use super::definitions::{Needs, TOOLS, tool};
+use super::definitions::{Needs, Tool, defined, tool};
 use super::file_tools;
 use super::life;
 use super::port::{ProvisionError, WorkspaceStatus};
@@ -121,11 +121,10 @@ impl WorkspaceTools {
     }
 
     /// What a chat is offered: nothing without templates, no shell where none may be used, skills where it has a workspace.
-    pub fn definitions(&self, chat: &Chat) -> Vec<ToolDefinition> {
+    pub fn definitions(&self, chat: &Chat) -> Vec<Arc<ToolDefinition>> {
         let bound = bound_by(chat).is_some();
-        let offered =
-            TOOLS.iter().filter(|tool| self.inner.has(tool.needs) && (bound || tool.needs != Needs::Workspace));
-        offered.map(|tool| tool.definition()).collect()
+        let is_offered = |tool: &Tool| self.inner.has(tool.needs) && (bound || tool.needs != Needs::Workspace);
+        defined().filter(|(tool, _)| is_offered(tool)).map(|(_, definition)| Arc::clone(definition)).collect()
     }
 
     /// What a crash in the middle of a call means; `None` for what is no tool of these.

@@ -9,6 +9,7 @@ mod settings;
 mod tools;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use verbatim_events::command::{Busy, SubmittedResult};
 use verbatim_events::event::{ApprovalDecision, ToolDefinition, ToolPolicy};
@@ -39,7 +40,7 @@ pub struct CreateChatRequest {
     pub title: Option<String>,
     pub system_prompt: Option<String>,
     pub labels: BTreeMap<String, String>,
-    pub tools: Vec<ToolDefinition>,
+    pub tools: Vec<Arc<ToolDefinition>>,
     pub server_tools: Option<Vec<String>>,
     pub tool_policy: BTreeMap<String, ToolPolicy>,
     pub mcp_servers: Vec<String>,

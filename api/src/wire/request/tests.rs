@@ -61,11 +61,14 @@ fn a_chat_takes_all_it_is_given() {
             title: Some("Engines".into()),
             system_prompt: Some("be brief".into()),
             labels: [("team/name".to_owned(), "engines".to_owned())].into(),
-            tools: vec![ToolDefinition {
-                name: "look".into(),
-                description: "looks".into(),
-                parameters: json!({"type": "object"}),
-            }],
+            tools: vec![
+                ToolDefinition {
+                    name: "look".into(),
+                    description: "looks".into(),
+                    parameters: json!({"type": "object"}),
+                }
+                .into()
+            ],
             server_tools: Some(vec!["read_file".to_owned()]),
             mcp_servers: vec!["files".to_owned(), "web".to_owned()],
             plan_mode: true,

@@ -1,6 +1,7 @@
 //! What a new chat says about tools.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use verbatim_events::event::{ToolDefinition, ToolPolicy};
@@ -21,7 +22,7 @@ pub(crate) const MCP_SERVERS_MAX: usize = 32;
 /// Entries of a tool policy.
 pub(crate) const TOOL_POLICY_MAX: usize = CLIENT_TOOLS_MAX;
 
-pub(super) fn tools(errors: &mut Errors, object: &mut Object) -> Vec<ToolDefinition> {
+pub(super) fn tools(errors: &mut Errors, object: &mut Object) -> Vec<Arc<ToolDefinition>> {
     let pointer = object.pointer("tools");
     let Some(values) = object.array(errors, "tools") else { return Vec::new() };
     if values.len() > CLIENT_TOOLS_MAX {
@@ -45,7 +46,7 @@ pub(super) fn tools(errors: &mut Errors, object: &mut Object) -> Vec<ToolDefinit
             check_tool_schema(errors, &tool.pointer("parameters"), parameters);
         }
         if let (Some(name), Some(description), Some(parameters)) = (name, description, parameters) {
-            tools.push(ToolDefinition { name, description, parameters });
+            tools.push(Arc::new(ToolDefinition { name, description, parameters }));
         }
         tool.finish(errors);
     }

@@ -326,7 +326,7 @@ pub fn creation(text: &str) -> CreateChat {
     let content = if text.is_empty() { Vec::new() } else { vec![Part::text(text)] };
     CreateChat {
         model: Some("small".to_owned()),
-        tools: vec![tool],
+        tools: vec![tool.into()],
         tool_policy: BTreeMap::from([(ASK_TOOL.to_owned(), ToolPolicy::Ask)]),
         ..CreateChat::new(CHAT, "ada", content)
     }

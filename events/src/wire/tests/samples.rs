@@ -151,11 +151,14 @@ pub fn full() -> Vec<Event> {
             model: some("gpt-x"),
             effort: some("high"),
             system_prompt: some("Be brief."),
-            tools: vec![ToolDefinition {
-                name: text("get_time"),
-                description: text("Tells the time."),
-                parameters: json!({"type": "object", "properties": {"zone": {"type": "string"}}}),
-            }],
+            tools: vec![
+                ToolDefinition {
+                    name: text("get_time"),
+                    description: text("Tells the time."),
+                    parameters: json!({"type": "object", "properties": {"zone": {"type": "string"}}}),
+                }
+                .into(),
+            ],
             server_tools: Some(vec![text("read_file")]),
             mcp_servers: vec![text("files")],
             tool_policy: BTreeMap::from([(text("*"), ToolPolicy::Auto), (text("execute"), ToolPolicy::Ask)]),
@@ -217,11 +220,14 @@ pub fn full() -> Vec<Event> {
                 ..RequestRecipe::default()
             }),
             offer: Some(Offer {
-                tools: vec![ToolDefinition {
-                    name: text("read_file"),
-                    description: text("Reads a file."),
-                    parameters: json!({"type": "object"}),
-                }],
+                tools: vec![
+                    ToolDefinition {
+                        name: text("read_file"),
+                        description: text("Reads a file."),
+                        parameters: json!({"type": "object"}),
+                    }
+                    .into(),
+                ],
                 guidance: some("Use tools sparingly."),
             }),
             node: text("node-1"),

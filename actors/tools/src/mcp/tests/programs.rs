@@ -139,7 +139,7 @@ async fn a_dead_server_is_skipped_and_costs_no_other_chat_anything() {
     let chat = chat(&["dead", "absent", "unset", "script", "script"]);
     servers.prepare(&chat).expect("nothing is connected").await;
     assert!(servers.prepare(&chat).is_none(), "those that failed are left alone");
-    let names: Vec<String> = servers.definitions(&chat).into_iter().map(|definition| definition.name).collect();
+    let names: Vec<String> = servers.definitions(&chat).iter().map(|definition| definition.name.clone()).collect();
     assert_eq!(names, ["script__env", "script__pids", "script__crash", "script__look"]);
 
     let states = servers.states();
