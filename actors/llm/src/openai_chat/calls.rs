@@ -45,9 +45,11 @@ impl Calls {
     }
 
     /// Takes one fragment.
-    pub(super) fn take(&mut self, fragment: &Value, parts: &mut Vec<LivePart>) {
-        let text = |pointer: &str| fragment.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        let (given_id, name) = (text("/id"), text("/function/name"));
+    pub(super) fn take<'a>(&mut self, fragment: &'a Value, parts: &mut Vec<LivePart>) {
+        let function = fragment.get("function");
+        let in_function = |field: &str| function.and_then(|function| function.get(field));
+        let text = |value: Option<&'a Value>| value.and_then(Value::as_str).unwrap_or_default();
+        let (given_id, name) = (text(fragment.get("id")), text(in_function("name")));
         let Some(at) = self.place(fragment.get("index").and_then(Value::as_u64), given_id, name) else { return };
         let call = &mut self.calls[at];
         if call.given_id.is_empty() {
@@ -57,7 +59,7 @@ impl Calls {
         if call.name.is_empty() {
             name.clone_into(&mut call.name);
         }
-        match fragment.pointer("/function/arguments") {
+        match in_function("arguments") {
             Some(Value::String(piece)) => call.args.push_str(piece),
             Some(Value::Null) | None => {}
             // Not streamed but given as the value itself.

@@ -56,12 +56,14 @@ impl ChatAnswer {
         if self.response_id.is_none() {
             self.response_id = chunk.get("id").and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
         }
-        let figures = [chunk.get("usage"), chunk.pointer("/x_groq/usage"), chunk.pointer("/choices/0/usage")];
-        if let Some(usage) = figures.into_iter().flatten().find_map(usage::read) {
+        let choices = chunk.get("choices").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        // Most chunks have no figures, or `null`: looking into that would cost more than the token itself.
+        let beside = [Some(chunk), chunk.get("x_groq"), choices.first()];
+        let figures = beside.into_iter().flatten().filter_map(|place| place.get("usage"));
+        if let Some(usage) = figures.filter(|figures| figures.is_object()).find_map(usage::read) {
             self.usage = Some(usage);
         }
         // One answer was asked for; a server that gives more is read as if it gave the first alone.
-        let choices = chunk.get("choices").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for choice in choices.iter().filter(|choice| choice.get("index").and_then(Value::as_u64).unwrap_or(0) == 0) {
             if let Some(delta) = choice.get("delta").or_else(|| choice.get("message")) {
                 self.take_delta(delta, parts);
