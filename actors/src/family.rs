@@ -135,7 +135,7 @@ async fn share(
 ) -> Result<Share, SendError> {
     let deps = supervisor.deps();
     let now = microseconds(deps.clock.now());
-    let events: Vec<Event> = decide(chat, command, Context { now, limits: &deps.limits })?;
+    let events: Vec<Event> = decide(chat, command, Context::new(now, &deps.limits))?;
     let (version, hash) = chat.map_or((0, Digest::ZERO), |chat| (chat.outline.version, chat.head_hash));
     let sealer = if events.is_empty() { None } else { deps.vault.sealer(chat_id, chat.is_none()).await? };
     let cause = Cause {

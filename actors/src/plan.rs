@@ -148,7 +148,13 @@ impl Draft<'_> {
     }
 
     fn decide(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
-        decide(self.chat.as_ref(), command, Context { now: self.now, limits: &self.deps.limits })
+        // The model is looked up where it matters: what it is too small for is cut.
+        let context_window = match (command, &self.chat) {
+            (Command::SubmitToolResults { .. }, Some(chat)) => answering_window(self.deps, chat),
+            _ => None,
+        };
+        let context = Context { context_window, ..Context::new(self.now, &self.deps.limits) };
+        decide(self.chat.as_ref(), command, context)
     }
 }
 
@@ -339,6 +345,11 @@ impl Models {
         let summarising = self.summarising.as_ref().and_then(|model| model.settings.context_window);
         ModelFacts { context_window: stricter_window(answering, summarising, limits) }
     }
+}
+
+/// The window of the model that answers next, in tokens, if it is known.
+pub(crate) fn answering_window(deps: &Deps, chat: &Chat) -> Option<u64> {
+    Models::of(deps, chat).answering.ok()?.settings.context_window
 }
 
 /// The model call that comes next, in the exact bytes that will be sent.

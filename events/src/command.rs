@@ -432,4 +432,13 @@ pub struct Context<'a> {
     pub now: DateTime<Utc>,
     /// The bounds in force.
     pub limits: &'a crate::limits::Limits,
+    /// The window of the model that reads what is said next, in tokens; none if nobody knows it.
+    pub context_window: Option<u64>,
+}
+
+impl<'a> Context<'a> {
+    /// A decision at this time and within these bounds, for a model whose window nobody knows.
+    pub fn new(now: DateTime<Utc>, limits: &'a crate::limits::Limits) -> Context<'a> {
+        Context { now, limits, context_window: None }
+    }
 }

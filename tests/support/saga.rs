@@ -140,7 +140,7 @@ impl Saga {
     fn act(&mut self, command: Command) {
         self.now += TimeDelta::milliseconds(250);
         let before = self.chat.as_deref();
-        let context = Context { now: self.now, limits: &self.limits };
+        let context = Context::new(self.now, &self.limits);
         let events = decide(before, &command, context).expect("a saga does what may be done");
         let (version, hash) = self.head();
         let cause = Cause {

@@ -17,6 +17,7 @@ use crate::attempt::Scope;
 use crate::core::ask;
 use crate::handle::SendError;
 use crate::metrics::Stage;
+use crate::plan::answering_window;
 use crate::spans;
 
 /// What the model reads where nobody knows whether a tool did its work.
@@ -94,7 +95,8 @@ async fn answer(scope: &Scope, call: CallToRun) -> Option<Vec<Part>> {
     let began = scope.deps.clock.now();
     let span = spans::tool(scope.chat_id, scope.attempt_id, &call.call_id, &call.name);
     let mut answer = run_one(scope, &call, reattach).instrument(span).await;
-    answer.result = tool_result::shorten(answer.result, tool_result::budget_bytes(context_window(scope)));
+    answer.result =
+        tool_result::shorten(answer.result, tool_result::budget_bytes(answering_window(&scope.deps, &scope.chat)));
     let duration_ms = u64::try_from((scope.deps.clock.now() - began).num_milliseconds()).unwrap_or(0);
     if let Some(spent) = answer.spent.take() {
         let spent = UsageRecorded { attempt_id: Some(scope.attempt_id), ..*spent };
@@ -111,12 +113,6 @@ async fn answer(scope: &Scope, call: CallToRun) -> Option<Vec<Part>> {
     };
     recorded(scope, finished).await?;
     Some(result(&call, answer))
-}
-
-/// The window of the model that will read the answers.
-fn context_window(scope: &Scope) -> Option<u64> {
-    let model = scope.deps.models.resolve(scope.chat.outline.model.as_deref());
-    model.ok().and_then(|model| model.settings.context_window)
 }
 
 async fn run_one(scope: &Scope, call: &CallToRun, reattach: bool) -> ToolAnswer {

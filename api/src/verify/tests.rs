@@ -39,7 +39,7 @@ impl<'a> Writer<'a> {
 
     async fn send(&mut self, command: Command) -> &Chat {
         let limits = Limits::default();
-        let events = decide(self.chat.as_ref(), &command, Context { now: now(), limits: &limits }).expect("accepted");
+        let events = decide(self.chat.as_ref(), &command, Context::new(now(), &limits)).expect("accepted");
         let (version, hash) =
             self.chat.as_ref().map_or((0, Digest::ZERO), |chat| (chat.outline.version, chat.head_hash));
         let cause = Cause { actor: Actor::System, command_id: Uuid::now_v7(), causation_id: None, trace_id: None };

@@ -18,7 +18,7 @@ fn id() -> ChatId {
 fn run(chat: &mut Option<Chat>, command: Command) -> Outcome {
     let before = chat.clone();
     let limits = Limits::default();
-    let context = Context { now: NOW, limits: &limits };
+    let context = Context::new(NOW, &limits);
     let events = decide(before.as_ref(), &command, context).expect("an allowed command");
     let version = before.as_ref().map_or(0, |chat| chat.outline.version);
     let recorded: Vec<Recorded> =

@@ -102,7 +102,7 @@ impl World {
     pub async fn act(&mut self, chat_id: ChatId, command: &Command) -> bool {
         self.now += TimeDelta::milliseconds(1500);
         let before = self.chats.get(&chat_id).cloned();
-        let Ok(events) = decide(before.as_ref(), command, Context { now: self.now, limits: &self.limits }) else {
+        let Ok(events) = decide(before.as_ref(), command, Context::new(self.now, &self.limits)) else {
             return false;
         };
         let (version, hash) = before.as_ref().map_or((0, Digest::ZERO), |chat| (chat.outline.version, chat.head_hash));

@@ -12,6 +12,7 @@ use crate::limits::{TOOL_RESULT_MAX_BYTES, VALUE_LEVELS_MAX};
 use crate::message::{Origin, Role};
 use crate::part::{Part, nests_too_deeply};
 use crate::rejection::Rejection;
+use crate::tool_result;
 
 pub(super) fn require_action(draft: &mut Draft<'_>) -> Decided {
     draft.require(&[Status::Running])?;
@@ -31,12 +32,13 @@ pub(super) fn require_action(draft: &mut Draft<'_>) -> Decided {
 pub(super) fn submit_tool_results(draft: &mut Draft<'_>, results: &[SubmittedResult]) -> Decided {
     let waiting = waiting_calls(draft, CallNeed::Result)?;
     check_calls(&waiting, results.iter().map(|result| result.call_id.as_str()))?;
+    let budget_bytes = tool_result::budget_bytes(draft.context_window);
     let mut parts = Vec::with_capacity(waiting.len());
     for call in &waiting {
         let Some(submitted) = results.iter().find(|result| result.call_id == call.call_id) else {
             return Err(Rejection::MissingCall { call_id: call.call_id.clone() });
         };
-        parts.push(checked_result(call, submitted)?);
+        parts.push(checked_result(call, submitted, budget_bytes)?);
     }
     let mut approvals = pending_action(draft)?.calls;
     approvals.retain(|call| call.needs == CallNeed::Approval);
@@ -112,7 +114,8 @@ fn check_calls<'a>(waiting: &[PendingCall], named: impl Iterator<Item = &'a str>
     }
 }
 
-fn checked_result(call: &PendingCall, submitted: &SubmittedResult) -> Decided<Part> {
+/// The result as the model gets it: whole, or cut to `budget_bytes` as those of the server's own tools are.
+fn checked_result(call: &PendingCall, submitted: &SubmittedResult, budget_bytes: usize) -> Decided<Part> {
     let invalid = |problem: String| Rejection::InvalidResult { call_id: call.call_id.clone(), problem };
     let result = submitted.result.clone().ok_or_else(|| invalid("missing".to_owned()))?;
     if nests_too_deeply(&result) {
@@ -125,7 +128,7 @@ fn checked_result(call: &PendingCall, submitted: &SubmittedResult) -> Decided<Pa
     Ok(Part::ToolResult {
         call_id: call.call_id.clone(),
         name: call.name.clone(),
-        result,
+        result: tool_result::shorten(result, budget_bytes),
         is_error: submitted.is_error,
         provider_executed: false,
         metadata: None,

@@ -22,6 +22,8 @@ pub(super) struct Draft<'a> {
     pub now: DateTime<Utc>,
     /// The bounds in force.
     pub limits: &'a Limits,
+    /// The window of the model that reads what is said next, in tokens.
+    pub context_window: Option<u64>,
     command: &'static str,
     events: Vec<Event>,
 }
@@ -33,6 +35,7 @@ impl<'a> Draft<'a> {
             chat: chat.clone(),
             now: microseconds(context.now),
             limits: context.limits,
+            context_window: context.context_window,
             command: command.name(),
             events: Vec::new(),
         }
@@ -43,7 +46,8 @@ impl<'a> Draft<'a> {
         let now = microseconds(context.now);
         let first = Recorded::decided(chat_id, 1, now, created);
         let chat = Chat::begin(&first).map_err(inconsistent)?;
-        Ok(Draft { chat, now, limits: context.limits, command, events: vec![first.event] })
+        let Context { limits, context_window, .. } = context;
+        Ok(Draft { chat, now, limits, context_window, command, events: vec![first.event] })
     }
 
     /// Adds an event. Returns its version.

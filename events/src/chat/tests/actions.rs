@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::support::*;
-use crate::chat::{Effect, NextAction, StateName, pending};
-use crate::command::{Busy, Command, SubmittedResult};
+use crate::chat::{Effect, NextAction, StateName, decide, pending};
+use crate::command::{Busy, Command, Context, SubmittedResult};
 use crate::event::{ApprovalDecision, CallNeed, Event, ToolPolicy};
 use crate::limits::TOOL_RESULT_MAX_BYTES;
 use crate::message::Role;
@@ -83,6 +83,32 @@ fn results_must_match_the_waiting_calls_exactly() {
     story.must(submit(&[two, one]));
     assert_eq!(story.transcript().last().map(String::as_str), Some("tool: ok c1, ok c2"), "in call order");
     assert_eq!(story.next_action(), NextAction::Generate);
+}
+
+#[test]
+fn what_a_client_answers_is_cut_to_what_its_model_can_take() {
+    let story = waiting_for(&[("c1", CLIENT_TOOL), ("c2", CLIENT_TOOL)]);
+    let (long, shaped) = ("x".repeat(600_000), json!({"exit_code": 0, "output": "y".repeat(600_000)}));
+    let command = submit(&[submitted("c1", json!(long)), submitted("c2", shaped.clone())]);
+    let kept = |context_window: Option<u64>| {
+        let context = Context { context_window, ..Context::new(story.now, &story.limits) };
+        let events = decide(story.chat.as_ref(), &command, context).expect("they are taken");
+        let Some(Event::MessageCommitted(message)) = events.get(1) else { panic!("the results: {events:?}") };
+        let results = message.parts.iter().filter_map(|part| match part {
+            Part::ToolResult { result, .. } => Some(result.clone()),
+            _ => None,
+        });
+        results.collect::<Vec<Value>>()
+    };
+    for (window, budget) in [(Some(20_000), 20_000), (Some(1_000), 16 * 1024), (None, 64 * 1024)] {
+        for result in kept(window) {
+            let length = result.to_string().len();
+            assert!((budget - 100..budget + 100).contains(&length), "{length} of {budget}");
+            assert!(result.to_string().contains("bytes are left out here"));
+        }
+    }
+    assert_eq!(kept(Some(20_000))[1]["exit_code"], json!(0), "an object keeps its shape");
+    assert_eq!(kept(Some(1_000_000)), [json!(long), shaped]);
 }
 
 #[test]

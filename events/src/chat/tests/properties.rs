@@ -377,7 +377,7 @@ fn check_fork(story: &Story) {
     let Some(source) = story.chat.as_ref().filter(|chat| !chat.outline.erased) else { return };
     let id = ChatId(uuid::Uuid::from_u128(0xf0));
     let command = Command::ForkChat(ForkChat { id, source: Arc::new(source.clone()) });
-    let context = Context { now: story.now, limits: &story.limits };
+    let context = Context::new(story.now, &story.limits);
     let events = decide(None, &command, context).expect("every chat can be forked");
     let cause = Cause { actor: Actor::System, command_id: uuid::Uuid::nil(), causation_id: None, trace_id: None };
     let sealed = wire::seal(id, 0, Digest::ZERO, events, &cause, story.now, &mut uuid::Uuid::nil);
@@ -439,7 +439,7 @@ fn live_through(deeds: &[Deed], page_sizes: &[usize]) -> Story {
         }
         let command = command(*deed, &story);
         let before = story.chat.clone();
-        let context = Context { now: story.now, limits: &story.limits };
+        let context = Context::new(story.now, &story.limits);
         let first = decide(story.chat.as_ref(), &command, context);
         assert_eq!(first, story.try_out(&command), "a decision depends on nothing but its arguments");
         assert_eq!(first, lean.decide(&command, context, &story.log), "what was let go is not missed");

@@ -92,7 +92,7 @@ impl Story {
 
     /// Decides without consequences.
     pub fn try_out(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
-        decide(self.chat.as_ref(), command, Context { now: self.now, limits: &self.limits })
+        decide(self.chat.as_ref(), command, Context::new(self.now, &self.limits))
     }
 
     /// Decides and applies. A second passes.

@@ -52,7 +52,7 @@ impl Default for Chats {
 fn run(before: Option<Chat>, command: &Command) -> (Chat, Vec<Recorded>) {
     let now = DateTime::UNIX_EPOCH;
     let events: Vec<Event> =
-        decide(before.as_ref(), command, Context { now, limits: &Limits::default() }).expect("the chat takes it");
+        decide(before.as_ref(), command, Context::new(now, &Limits::default())).expect("the chat takes it");
     let (mut chat, mut recorded) = (before, Vec::new());
     for event in events {
         let version = chat.as_ref().map_or(0, |chat| chat.outline.version) + 1;
