@@ -203,13 +203,13 @@ async fn whatever_runs_ends_with_its_chat_and_its_children_go_too() {
 
 #[tokio::test]
 async fn an_erasure_that_was_cut_short_is_finished_by_the_next_start() {
-    for pause_ms in [0, 5, 40] {
+    for pause_ms in [0, 2, 5, 40] {
         let mut server = start("").await;
         let (chat, _) = talkative(server.client()).await;
         let client = server.client().clone();
         let path = format!("/chats/{}", chat.id);
         let erasing = tokio::spawn(async move {
-            let request = client.request(Method::DELETE, &path);
+            let request = client.request(Method::DELETE, &path).header(IDEMPOTENCY_KEY, "once");
             client.send(request).await.map(|answer| answer.status)
         });
         // The moment of the kill is what varies here; nothing waits for it to be right.
@@ -233,6 +233,10 @@ async fn an_erasure_that_was_cut_short_is_finished_by_the_next_start() {
             assert!(answered.is_err(), "what was answered is done: {answered:?}, {}", state.text);
             chat.history().await;
         }
+        // Whoever got no answer asks again, and is told that it was done, whenever that was.
+        let (client, path) = (server.client(), chat.path(""));
+        let again = client.call(Method::DELETE, &path, None, &[(IDEMPOTENCY_KEY, "once")]).await.expect(204);
+        assert!(state.status != 410 || again.header("idempotency-replayed") == Some("true"), "{}", again.text);
         clean(&server).await;
     }
 }

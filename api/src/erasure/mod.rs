@@ -10,18 +10,18 @@
 //! start finishes what was begun. A chat's children are erased after it: an erased chat gets no new ones.
 
 mod remains;
+mod request;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
-use uuid::Uuid;
 use verbatim_actors::clock::Clock;
 use verbatim_actors::handle::{Answer, Handle, Meta, SendError};
 use verbatim_events::chat::Outline;
 use verbatim_events::command::Command;
-use verbatim_events::envelope::{Actor, Encoding};
+use verbatim_events::envelope::Encoding;
 use verbatim_events::ids::{AttemptId, ChatId};
 use verbatim_events::journal::PartJournal;
 use verbatim_events::log::{EventLog, LogError};
@@ -32,6 +32,7 @@ use verbatim_tools::workspace::Workspaces;
 use verbatim_tools::workspace::port::ProvisionError;
 
 use self::remains::Remains;
+use self::request::Request;
 use crate::files::{FileError, FileHome};
 
 /// How long a caller waits for the last step before it is told that the erasure goes on by itself, in ms.
@@ -147,7 +148,8 @@ impl Eraser {
             return Err(EraseError::NotSealed);
         }
         if let Some(vault) = &reach.vault {
-            vault.begin_erasure(chat_id, &by).await?;
+            let request = Request::of(&meta, reason.as_deref());
+            vault.begin_erasure(chat_id, &by, Some(request.to_text())).await?;
         }
         let command = Command::Erase { by: by.clone(), reason };
         let answer = match reach.handle.send(chat_id, command, meta).await {
@@ -168,7 +170,7 @@ impl Eraser {
         };
         let inner = Arc::clone(&self.inner);
         let rest = reach.runtime.spawn(async move {
-            inner.finish_family(Erasure { chat_id, asked_by: by, remains: None }).await;
+            inner.finish_family(Erasure { chat_id, asked_by: by, request: None, remains: None }).await;
         });
         tokio::select! {
             _ = rest => {}
@@ -307,9 +309,9 @@ impl Inner {
 
     /// Removes what there is of a chat here; returns what is known to lie elsewhere, and the erasures of its children.
     async fn remove(&self, erasure: Erasure) -> Result<(Remains, Vec<Erasure>), StepError> {
-        let Erasure { chat_id, asked_by, remains } = erasure;
+        let Erasure { chat_id, asked_by, request, remains } = erasure;
         let reach = &self.reach;
-        self.say_so(chat_id, &asked_by).await?;
+        self.say_so(chat_id, &asked_by, request.as_deref()).await?;
         reach.journal.forget(chat_id, AttemptId::MAX).await?;
         let remains = match remains {
             Some(note) => Remains::read(&note).ok_or(StepError::Note)?,
@@ -366,15 +368,15 @@ impl Inner {
         }
     }
 
-    /// The log says that the chat is erased.
-    async fn say_so(&self, chat_id: ChatId, by: &str) -> Result<(), StepError> {
+    /// The log says that the chat is erased, and that the request which began it was carried out.
+    async fn say_so(&self, chat_id: ChatId, by: &str, request: Option<&str>) -> Result<(), StepError> {
         let opened = self.reach.handle.open(chat_id).await?;
         if opened.chat.outline.erased {
             return Ok(());
         }
-        let meta =
-            Meta { actor: Actor::User(by.to_owned()), command_id: Uuid::now_v7(), idempotency: None, trace_id: None };
-        let command = Command::Erase { by: by.to_owned(), reason: None };
+        let noted = request.and_then(Request::read).map(Request::into_meta);
+        let (meta, reason) = noted.unwrap_or_else(|| (Meta::user(by), None));
+        let command = Command::Erase { by: by.to_owned(), reason };
         match self.reach.handle.send(chat_id, command, meta).await {
             Ok(_) | Err(SendError::Rejected(Rejection::Erased)) => Ok(()),
             Err(error) => Err(error.into()),
@@ -400,9 +402,9 @@ impl Inner {
         let mut begun = Vec::new();
         for child in self.children(chat_id).await? {
             if let Some(vault) = &self.reach.vault {
-                vault.begin_erasure(child.id, by).await?;
+                vault.begin_erasure(child.id, by, None).await?;
             }
-            begun.push(Erasure { chat_id: child.id, asked_by: by.to_owned(), remains: None });
+            begun.push(Erasure { chat_id: child.id, asked_by: by.to_owned(), request: None, remains: None });
         }
         Ok(begun)
     }

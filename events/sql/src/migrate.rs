@@ -24,12 +24,16 @@ pub(crate) const POSTGRES: &[(i64, &str, &str)] = &[
 pub(crate) const KEYS_TABLE: &str = "vault_migrations";
 
 /// The migrations of a vault on SQLite, in order.
-pub(crate) const KEYS_SQLITE: &[(i64, &str, &str)] =
-    &[(1, "keys", include_str!("../../../migrations/keys/sqlite/0001_keys.sql"))];
+pub(crate) const KEYS_SQLITE: &[(i64, &str, &str)] = &[
+    (1, "keys", include_str!("../../../migrations/keys/sqlite/0001_keys.sql")),
+    (2, "request", include_str!("../../../migrations/keys/sqlite/0002_request.sql")),
+];
 
 /// The migrations of a vault on PostgreSQL, in order.
-pub(crate) const KEYS_POSTGRES: &[(i64, &str, &str)] =
-    &[(1, "keys", include_str!("../../../migrations/keys/postgres/0001_keys.sql"))];
+pub(crate) const KEYS_POSTGRES: &[(i64, &str, &str)] = &[
+    (1, "keys", include_str!("../../../migrations/keys/postgres/0001_keys.sql")),
+    (2, "request", include_str!("../../../migrations/keys/postgres/0002_request.sql")),
+];
 
 /// A migrator that runs `migrations` of a log, each in a transaction of its own.
 pub(crate) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {

@@ -11,6 +11,7 @@ use verbatim_events::log::LogError;
 use zeroize::Zeroizing;
 
 use super::Erasure;
+use super::rows::ErasureRow;
 use super::words::server_key_place;
 use crate::error::OpenError;
 use crate::migrate::{KEYS_POSTGRES, KEYS_SQLITE, KEYS_TABLE, migrator_of};
@@ -181,8 +182,13 @@ impl Home {
         }
     }
 
-    pub(crate) async fn begin_erasure(&self, chat_id: ChatId, asked_by: &str) -> Result<(), LogError> {
-        on_both!(self, begin_erasure(chat_id.0, asked_by)).map_err(unavailable)
+    pub(crate) async fn begin_erasure(
+        &self,
+        chat_id: ChatId,
+        asked_by: &str,
+        request: Option<&str>,
+    ) -> Result<(), LogError> {
+        on_both!(self, begin_erasure(chat_id.0, asked_by, request)).map_err(unavailable)
     }
 
     pub(crate) async fn note_remains(&self, chat_id: ChatId, remains: &str) -> Result<(), LogError> {
@@ -195,7 +201,10 @@ impl Home {
 
     pub(crate) async fn erasures(&self) -> Result<Vec<Erasure>, LogError> {
         let rows = on_both!(self, erasures()).map_err(unavailable)?;
-        let erasure = |(chat_id, asked_by, remains)| Erasure { chat_id: ChatId(chat_id), asked_by, remains };
+        let erasure = |(chat_id, asked_by, request, remains): ErasureRow| {
+            let chat_id = ChatId(chat_id);
+            Erasure { chat_id, asked_by, request, remains }
+        };
         Ok(rows.into_iter().map(erasure).collect())
     }
 

@@ -58,6 +58,8 @@ pub struct Erasure {
     pub chat_id: ChatId,
     /// Who asked for it.
     pub asked_by: String,
+    /// The request that began it, in the words of who noted it; `None` where none did.
+    pub request: Option<String>,
     /// What is to be removed, in the words of who noted it; `None` as long as nobody has.
     pub remains: Option<String>,
 }
@@ -157,10 +159,15 @@ impl ChatVault {
     }
 
     /// Notes that a chat is about to be erased. Done before the log says so, so that no crash leaves an erasure that
-    /// nobody finishes.
-    pub async fn begin_erasure(&self, chat_id: ChatId, asked_by: &str) -> Result<(), LogError> {
+    /// nobody finishes. With the request that began it, in words of the caller's own; what is noted already stays.
+    pub async fn begin_erasure(
+        &self,
+        chat_id: ChatId,
+        asked_by: &str,
+        request: Option<String>,
+    ) -> Result<(), LogError> {
         let asked_by = asked_by.to_owned();
-        self.run(async move |inner| inner.home.begin_erasure(chat_id, &asked_by).await).await
+        self.run(async move |inner| inner.home.begin_erasure(chat_id, &asked_by, request.as_deref()).await).await
     }
 
     /// Notes what is to be removed of a chat whose key is about to be destroyed.

@@ -1,12 +1,18 @@
 //! The vault's rows. The statements are the same for both databases but for where the tables are; the types of
 //! connections differ, so this is a macro.
 
+use uuid::Uuid;
+
+/// An erasure's columns: `chat_id`, `asked_by`, `request`, `remains`.
+pub(crate) type ErasureRow = (Uuid, String, Option<String>, Option<String>);
+
 /// Defines what is done with the vault's tables, for a pool of connections and a prefix of their names.
 macro_rules! rows {
     ($pool:ty, $prefix:literal) => {
         use uuid::Uuid;
 
         use crate::seal::{MasterKey, SealError};
+        use crate::vault::rows::ErasureRow;
         use crate::vault::words::{chat_key_place, server_key_place};
 
         /// Which master key wraps everything.
@@ -73,14 +79,19 @@ macro_rules! rows {
             Ok(())
         }
 
-        /// Notes an erasure.
-        pub(crate) async fn begin_erasure(pool: &$pool, chat_id: Uuid, asked_by: &str) -> Result<(), sqlx::Error> {
+        /// Notes an erasure, unless it is noted already.
+        pub(crate) async fn begin_erasure(
+            pool: &$pool,
+            chat_id: Uuid,
+            asked_by: &str,
+            request: Option<&str>,
+        ) -> Result<(), sqlx::Error> {
             let statement = concat!(
                 "INSERT INTO ",
                 $prefix,
-                "erasures (chat_id, asked_by) VALUES ($1, $2) ON CONFLICT (chat_id) DO NOTHING"
+                "erasures (chat_id, asked_by, request) VALUES ($1, $2, $3) ON CONFLICT (chat_id) DO NOTHING"
             );
-            sqlx::query(statement).bind(chat_id).bind(asked_by).execute(pool).await?;
+            sqlx::query(statement).bind(chat_id).bind(asked_by).bind(request).execute(pool).await?;
             Ok(())
         }
 
@@ -104,10 +115,10 @@ macro_rules! rows {
         }
 
         /// The erasures that are not finished.
-        pub(crate) async fn erasures(pool: &$pool) -> Result<Vec<(Uuid, String, Option<String>)>, sqlx::Error> {
-            sqlx::query_as(concat!("SELECT chat_id, asked_by, remains FROM ", $prefix, "erasures ORDER BY chat_id"))
-                .fetch_all(pool)
-                .await
+        pub(crate) async fn erasures(pool: &$pool) -> Result<Vec<ErasureRow>, sqlx::Error> {
+            let statement =
+                concat!("SELECT chat_id, asked_by, request, remains FROM ", $prefix, "erasures ORDER BY chat_id");
+            sqlx::query_as(statement).fetch_all(pool).await
         }
 
         /// Wraps every key anew, in one commit; how many there were.

@@ -213,15 +213,17 @@ async fn erasures_are_remembered_until_they_are_finished() {
     let place = Place::new();
     let storage = place.open(true).await;
     let (one, two) = (ChatId(Uuid::from_u128(1)), ChatId(Uuid::from_u128(2)));
-    for chat_id in [one, two, one] {
-        storage.vault().unwrap().begin_erasure(chat_id, "ada").await.unwrap();
+    for (chat_id, request) in [(one, Some("first")), (two, None), (one, Some("second"))] {
+        let begun = storage.vault().unwrap().begin_erasure(chat_id, "ada", request.map(str::to_owned)).await;
+        begun.unwrap();
     }
     storage.vault().unwrap().note_remains(two, "files".to_owned()).await.unwrap();
     storage.close().await;
     let storage = place.open(true).await;
     let vault = storage.vault().unwrap();
-    let noted: Vec<_> = vault.erasures().await.unwrap().into_iter().map(|one| (one.chat_id, one.remains)).collect();
-    assert_eq!(noted, [(one, None), (two, Some("files".to_owned()))]);
+    let noted = vault.erasures().await.unwrap();
+    let noted: Vec<_> = noted.iter().map(|one| (one.chat_id, one.request.as_deref(), one.remains.as_deref())).collect();
+    assert_eq!(noted, [(one, Some("first"), None), (two, None, Some("files"))]);
     vault.end_erasure(two).await.unwrap();
     assert_eq!(vault.erasures().await.unwrap().len(), 1);
     storage.close().await;
