@@ -15,6 +15,7 @@ pub mod ids;
 pub mod inbox;
 pub mod journal;
 pub mod limits;
+pub mod line;
 pub mod log;
 pub mod memory;
 pub mod message;

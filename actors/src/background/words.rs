@@ -2,6 +2,7 @@
 
 use verbatim_events::chat::Chat;
 use verbatim_events::limits::{FALLBACK_TITLE_MAX_CHARACTERS, STATUS_LABEL_MAX_CHARACTERS};
+use verbatim_events::line::{is_no_part_of_a_line, one_line};
 use verbatim_events::message::{Message, Origin, Role};
 use verbatim_events::part::Part;
 
@@ -75,53 +76,53 @@ fn shown(lines: &[String]) -> String {
 
 /// A title out of a model's answer: one line, without what models like to put around it. None where nothing is left.
 pub(super) fn title(said: &str) -> Option<String> {
-    let line = first_line(said)?;
-    let line = ["Title:", "title:", "**Title:**"].iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(&line);
-    let title: String = bare(&line.replace("**", "")).chars().take(FALLBACK_TITLE_MAX_CHARACTERS).collect();
+    let line = answer(said)?.lines().map(one_line).find(|line| !line.is_empty())?;
+    let line = undecorated(&line);
+    let line = ["Title:", "title:"].iter().find_map(|mark| line.strip_prefix(mark)).unwrap_or(&line);
+    let title: String = bare(line).chars().take(FALLBACK_TITLE_MAX_CHARACTERS).collect();
     let title = title.trim().to_owned();
     title.chars().any(char::is_alphanumeric).then_some(title)
 }
 
 /// A label out of a model's answer, if it is one: a few words and no sentence.
 pub(super) fn label(said: &str) -> Option<String> {
-    let label = bare(said);
+    let said = answer(said)?.trim();
+    if said.lines().count() > 1 || said.trim_end().contains(is_no_part_of_a_line) {
+        return None;
+    }
+    let line = undecorated(said);
+    let label = bare(&line);
     let words: Vec<&str> = label.split_whitespace().collect();
     let begins = words.first().map(|word| word.to_lowercase()).unwrap_or_default();
-    let is_sentence = label.contains(['\n', '\r']) || label.contains(". ") || label.ends_with(['.', '!', '?', ':']);
+    let is_sentence = label.contains(". ") || label.ends_with(['.', '!', '?', ':']);
     let is_label = LABEL_WORDS.contains(&words.len())
         && !is_sentence
         && !NO_BEGINNINGS.contains(&begins.as_str())
-        && label.chars().count() <= STATUS_LABEL_MAX_CHARACTERS
-        && !label.chars().any(is_unprintable);
+        && label.chars().count() <= STATUS_LABEL_MAX_CHARACTERS;
     is_label.then(|| words.join(" "))
 }
 
-/// The first line that says something, its blanks made single and what cannot be printed left out.
-fn first_line(said: &str) -> Option<String> {
-    let line = said.lines().map(str::trim).find(|line| !line.is_empty())?;
-    // What stands between a terminal's escape and its last letter is no word.
-    let mut printable = String::new();
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once("\u{1b}[") {
-        printable.push_str(before);
-        rest = after.trim_start_matches(|character: char| character.is_ascii_digit() || character == ';');
-        rest = rest.strip_prefix(|character: char| character.is_ascii_alphabetic()).unwrap_or(rest);
+/// What a model said once it had thought: some write their thoughts into the answer, between these marks. None where it
+/// only thought.
+fn answer(said: &str) -> Option<&str> {
+    match said.trim_start().strip_prefix("<think>") {
+        Some(thoughts) => thoughts.split_once("</think>").map(|(_, answer)| answer),
+        None => Some(said),
     }
-    printable.push_str(rest);
-    let printable = printable.replace(is_unprintable, " ");
-    Some(printable.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// A control character, or one that turns the direction of what stands beside it.
-fn is_unprintable(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Without marks of headings, code and emphasis, wherever they stand. A star between blanks is none: it multiplies.
+fn undecorated(line: &str) -> String {
+    let is_mark = |word: &str| word.chars().all(|letter| letter == '#') || word.chars().all(|letter| letter == '-');
+    let words = line.split_whitespace().skip_while(|word| is_mark(word));
+    let plain = words.map(|word| if word == "*" { word.to_owned() } else { word.replace(['*', '`'], "") });
+    plain.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Without marks of headings and emphasis, quotation marks around it, and a full stop behind it.
+/// Without quotation marks and emphasis around it, and a full stop behind it.
 fn bare(text: &str) -> &str {
     let is_mark = |character: char| {
-        matches!(character, '"' | '\'' | '`' | '*' | '_' | '#' | '\u{201c}'..='\u{201f}' | '\u{2018}'..='\u{201b}' | '«' | '»')
+        matches!(character, '"' | '\'' | '_' | '\u{201c}'..='\u{201f}' | '\u{2018}'..='\u{201b}' | '«' | '»')
             || character.is_whitespace()
     };
     let text = text.trim_matches(is_mark);
@@ -146,6 +147,14 @@ mod tests {
             ("\u{1b}[1;31mRed\u{1b}[0m looms", Some("Red looms")),
             ("moo\u{202e}l", Some("moo l")),
             ("And so on...", Some("And so on...")),
+            ("`code` x", Some("code x")),
+            ("*it* works", Some("it works")),
+            ("## **Bold** part", Some("Bold part")),
+            ("2 * 3 in C#", Some("2 * 3 in C#")),
+            ("<think>hm</think>Real", Some("Real")),
+            ("<think>\nhm\n</think>\n\nReal", Some("Real")),
+            ("<think>\nwithout an end", None),
+            ("a\u{2028}b", Some("a b")),
             ("", None),
             (" \n\"\"\n", None),
             ("...", None),
@@ -162,6 +171,10 @@ mod tests {
             ("\"Fixed  it.\"\n", Some("Fixed it")),
             (" `Mended looms` ", Some("Mended looms")),
             ("Mended looms.", Some("Mended looms")),
+            ("**Mended** looms", Some("Mended looms")),
+            ("# Mended `looms`", Some("Mended looms")),
+            ("<think>hm</think>Mended looms", Some("Mended looms")),
+            ("Mended \u{202e}looms", None),
             ("Done", None),
             ("One two three four five six", None),
             ("I mended it", None),

@@ -7,6 +7,7 @@ use verbatim_events::ids::ChatId;
 use verbatim_events::limits::{
     LABEL_KEY_MAX_BYTES, LABEL_VALUE_MAX_BYTES, LABELS_MAX, SYSTEM_PROMPT_MAX_BYTES, TITLE_MAX_CHARACTERS,
 };
+use verbatim_events::line::is_no_part_of_a_line;
 use verbatim_events::part::Part;
 
 use crate::wire::reader::{Errors, Null, Object, below, string, wrong_type};
@@ -81,12 +82,6 @@ pub(super) fn title(errors: &mut Errors, object: &mut Object) -> Option<String> 
         errors.add(object.pointer("title"), "must be one line, without characters that control how it is shown");
     }
     Some(title)
-}
-
-/// Control characters, ends of lines, and marks that turn the order of letters around.
-fn is_no_part_of_a_line(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 pub(super) fn system_prompt(errors: &mut Errors, object: &mut Object) -> Option<String> {

@@ -6,6 +6,7 @@ use crate::chat::Chat;
 use crate::command::{Context, CreateChat};
 use crate::event::{ChatCreated, Event, MessageCommitted, TitleSource, TurnReason};
 use crate::limits::{FALLBACK_TITLE_MAX_CHARACTERS, FALLBACK_TITLE_WORDS};
+use crate::line::one_line;
 use crate::message::{Origin, Role};
 use crate::part::Part;
 use crate::rejection::Rejection;
@@ -67,15 +68,16 @@ pub(super) fn refuse_existing(state: Option<&Chat>) -> Result<(), Rejection> {
     }
 }
 
-/// The first words of what is said.
+/// The first words of what is said, on one line.
 pub(super) fn fallback_title(content: &[Part]) -> String {
     let texts = content.iter().filter_map(|part| match part {
         Part::Text { text } => Some(text.as_str()),
         _ => None,
     });
     let words: Vec<&str> = texts.flat_map(str::split_whitespace).take(FALLBACK_TITLE_WORDS).collect();
-    match words.is_empty() {
+    let line = one_line(&words.join(" "));
+    match line.is_empty() {
         true => EMPTY_TITLE.to_owned(),
-        false => words.join(" ").chars().take(FALLBACK_TITLE_MAX_CHARACTERS).collect(),
+        false => line.chars().take(FALLBACK_TITLE_MAX_CHARACTERS).collect::<String>().trim_end().to_owned(),
     }
 }

@@ -31,6 +31,8 @@ fn a_title_is_made_of_the_first_words() {
     assert_eq!(fallback("Hi"), "Hi");
     assert_eq!(fallback(""), "New chat");
     assert_eq!(fallback(&"é".repeat(100)), "é".repeat(80));
+    assert_eq!(fallback("\u{202e}evil \u{1b}[31mred"), "evil red", "a title that could be given by hand");
+    assert_eq!(fallback("\u{7}"), "New chat");
     let file = Part::File {
         file_id: "f".to_owned(),
         media_type: "text/plain".to_owned(),
