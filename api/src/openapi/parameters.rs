@@ -266,7 +266,11 @@ pub mod query {
 
     /// Events of the log after.
     pub fn after_log() -> Parameter {
-        query("after", "The `position` of an event; those after it are told.", json!({"type": "string"}))
+        query(
+            "after",
+            "The `position` of an event; those after it are told. `0`, or none, for all.",
+            json!({"type": "string"}),
+        )
     }
 
     /// Endless.

@@ -133,14 +133,17 @@ fn told(report: Result<AuditReportView, LogError>) -> Bytes {
 }
 
 /// `GET /log`: every event of every chat with its envelope, one JSON text a line, in the log's order. `after` is the
-/// `position` of an event; with `follow=true` the answer does not end, and an empty line says that it is alive.
+/// `position` of an event, or 0 for all; with `follow=true` the answer does not end, and an empty line says that it is alive.
 pub async fn log(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
     caller.check_audit()?;
     let mut query = Query::of(&request)?;
     let timeline = state.log.timeline();
-    let after = query.one("after")?.map_or(Ok(0), |text| {
-        position::decode(timeline, &text).map_err(|_| Problem::invalid("after must be the position of an event"))
-    })?;
+    let after = match query.one("after")?.as_deref() {
+        // Before the first event, as everywhere.
+        None | Some("0") => 0,
+        Some(text) => position::decode(timeline, text)
+            .map_err(|_| Problem::invalid("after must be the position of an event, or 0"))?,
+    };
     let follow = query.boolean("follow")?.unwrap_or(false);
     query.finish()?;
     let until = if follow { None } else { Some(state.log.head().await?) };

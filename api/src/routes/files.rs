@@ -45,6 +45,9 @@ pub async fn create(state: Data<AppState>, request: HttpRequest, caller: Caller,
     kind.check(&content).map_err(|refused: KindError| Problem::invalid(refused.to_string()))?;
     // The same key gives the same id, so the same file is kept once; another one under that id is refused.
     let key = key_of(&request, &caller.owner, b"")?;
+    if was_answered(&state, &request, &caller, b"").await? {
+        return Err(Problem::new(Code::IdempotencyMismatch, "the idempotency key was used for another request"));
+    }
     let id = key.as_ref().map_or_else(Uuid::now_v7, |key| id_of_key(&key.owner, &key.key));
     let file = StoredFile {
         id,

@@ -66,7 +66,7 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long, value_name = "FILE", default_value = "-")]
     out: PathBuf,
     /// Print the outcome as JSON; with --out alone
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     json: bool,
 }
 
@@ -83,7 +83,7 @@ pub(super) fn run(context: &Context, args: ExportArgs) -> anyhow::Result<ExitCod
     let settings = context.settings(None)?;
     let to_file = args.out != Path::new("-");
     if args.json && !to_file {
-        bail!("--json tells what was written into a file: name one with --out");
+        bail!("--json tells what was written into a file, and --out names standard output: name a file");
     }
     runtime::block_on(async |shared| {
         // Whose a chat is stands in its words; everything else of the sealed form needs none.
