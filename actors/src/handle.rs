@@ -15,6 +15,7 @@ use crate::background::{self, WordsError};
 use crate::core::own_meta;
 use crate::family;
 use crate::hub::Opened;
+use crate::leftovers;
 use crate::supervisor::Supervisor;
 
 /// An idempotency key with what it stands for.
@@ -148,6 +149,12 @@ impl Handle {
     /// through its list.
     pub async fn wake(&self, chat_id: ChatId) -> Result<(), SendError> {
         self.supervisor.rouse(chat_id).await
+    }
+
+    /// Tells everything to end that calls left running and that no call wants any more: its message was withdrawn, or its turn
+    /// stopped, and word of that was lost in a crash. What a call's answer left running goes on. How many were told.
+    pub async fn end_leftovers(&self) -> usize {
+        leftovers::end(self.supervisor.deps()).await
     }
 
     /// Until `recovered` no turn begins a step that has no place yet: those that were at work before the start come first,

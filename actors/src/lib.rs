@@ -15,6 +15,7 @@ mod family;
 pub mod handle;
 pub mod hub;
 mod hydrate;
+mod leftovers;
 mod messages;
 mod metrics;
 pub mod node;

@@ -225,6 +225,9 @@ impl Server {
                 stop.run_until_cancelled(recover).await;
             }
         });
+        let leftovers = handle.clone();
+        let ending = async move { leftovers.end_leftovers().await };
+        runtime.spawn(background.clone().run_until_cancelled_owned(ending));
         let seeding = budgets::seed(Arc::clone(&budgets), storage.log(), reads.clone(), Arc::clone(&clock));
         runtime.spawn(background.clone().run_until_cancelled_owned(seeding));
         runtime.spawn(background.clone().run_until_cancelled_owned(metrics::upkeep()));

@@ -1,5 +1,5 @@
 //! Housekeeping: chats that nobody has used for long are archived, archived ones are erased, what commands left behind is
-//! removed, and files that no chat shows are let go. The first two are off until a setting says after how many days.
+//! removed, what they left running for nobody is ended, and files that no chat shows are let go. The first two are off until a setting says after how many days.
 //!
 //! A pass looks at the rows of the read models, oldest first, asks each chat itself before it does anything, and does a
 //! bounded number of things; the next pass begins anew, so neither a crash nor a missed pass leaves anything undone.
@@ -46,6 +46,8 @@ pub struct Tidied {
     pub erased: usize,
     /// Processes of which nothing is left now.
     pub processes: usize,
+    /// What calls left running that no call wanted any more.
+    pub leftovers: usize,
     /// Files that were let go.
     pub files: usize,
     /// It stopped at its bound; there may be more.
@@ -134,6 +136,7 @@ impl Housekeeper {
             }
         }
         tidied.processes = self.workspaces.prune_processes(self.clock.now()).await;
+        tidied.leftovers = self.handle.end_leftovers().await;
         match self.sweep.pass().await {
             Ok(swept) => {
                 tidied.files = swept.files;
@@ -142,8 +145,8 @@ impl Housekeeper {
             Err(error) => tracing::warn!(%error, "housekeeping leaves the files as they are"),
         }
         if (Tidied { has_more: false, ..tidied }) != Tidied::default() {
-            let Tidied { archived, erased, processes, files, .. } = tidied;
-            tracing::info!(archived, erased, processes, files, "housekeeping");
+            let Tidied { archived, erased, processes, leftovers, files, .. } = tidied;
+            tracing::info!(archived, erased, processes, leftovers, files, "housekeeping");
         }
         tidied
     }

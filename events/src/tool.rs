@@ -150,6 +150,12 @@ pub trait ToolBox: Send + Sync {
         Box::pin(async {})
     }
 
+    /// The calls, with their tools' names, of which something runs on this machine without their futures, whoever waits for it
+    /// and whoever does not. Whether a call still wants it the log says; what no call wants is told to end by `cancel`.
+    fn left_running(&self) -> BoxFuture<'static, Vec<(CallKey, String)>> {
+        Box::pin(async { Vec::new() })
+    }
+
     /// The user stops the chat's turn, whatever it is doing: what its tools set going elsewhere (turns of chats that it
     /// made) is to stop, too. `None` where there is nothing.
     fn stop(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {

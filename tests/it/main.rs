@@ -27,6 +27,7 @@ mod server_idempotency;
 mod server_inbox;
 mod server_input;
 mod server_keys;
+mod server_leftovers;
 mod server_mcp;
 mod server_owners;
 mod server_postgres;

@@ -60,6 +60,11 @@ pub trait ToolFamily: Send + Sync {
         Box::pin(async {})
     }
 
+    /// The calls of this family, with their tools' names, of which something runs without their futures.
+    fn left_running(&self) -> BoxFuture<'static, Vec<(CallKey, String)>> {
+        Box::pin(async { Vec::new() })
+    }
+
     /// The user stops the chat's turn, whatever it is doing.
     fn stop(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
         let _ = chat;
@@ -103,6 +108,10 @@ impl ToolFamily for WorkspaceTools {
 
     fn cancel(&self, key: CallKey, name: &str) -> BoxFuture<'static, ()> {
         WorkspaceTools::cancel(self, key, name)
+    }
+
+    fn left_running(&self) -> BoxFuture<'static, Vec<(CallKey, String)>> {
+        WorkspaceTools::left_running(self)
     }
 }
 

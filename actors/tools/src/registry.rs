@@ -137,6 +137,11 @@ impl ToolBox for Registry {
         })
     }
 
+    fn left_running(&self) -> BoxFuture<'static, Vec<(CallKey, String)>> {
+        let work: Vec<_> = self.families.iter().map(|family| family.left_running()).collect();
+        Box::pin(async move { futures_util::future::join_all(work).await.concat() })
+    }
+
     fn stop(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
         let work: Vec<_> = self.families.iter().filter_map(|family| family.stop(chat)).collect();
         if work.is_empty() {

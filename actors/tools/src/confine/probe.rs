@@ -112,6 +112,7 @@ async fn try_in(
     let spec = ProcessSpec {
         owner: OwnerId::new("probe").map_err(io::Error::other)?,
         id: ProcessId::new("probe").map_err(io::Error::other)?,
+        call: None,
         program: Program::Arguments(vec!["true".to_owned()]),
         workdir: confinement.workspace.clone(),
         environment: environment(&confinement.workspace, &confinement.scratch),

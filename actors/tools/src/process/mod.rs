@@ -25,7 +25,7 @@ pub use id::{InvalidName, NAME_LETTERS_MAX, OwnerId, ProcessId};
 pub use keeper::keep;
 pub use output::{OutputChunk, OutputLimits};
 pub use processes::{Ending, ProcessError, ProcessLimits, Processes, Start};
-pub use spec::{GRACE_MS, ProcessSpec, Program, Secrets, environment};
+pub use spec::{GRACE_MS, ProcessCall, ProcessSpec, Program, Secrets, environment};
 pub use status::{EndedBy, LostCause, ProcessState, ProcessStatus};
 pub use supervise::supervise;
 

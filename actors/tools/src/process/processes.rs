@@ -1,5 +1,6 @@
 //! The processes of a server: started, found again after a restart, waited for, read, signalled, removed.
 
+mod calls;
 mod removing;
 mod waiting;
 

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use verbatim_events::ids::MessageId;
 
 use super::id::{OwnerId, ProcessId};
 use super::output::OutputLimits;
@@ -95,6 +96,15 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
+/// The call that a process was started for; the chat is its owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessCall {
+    /// The assistant message that holds the call.
+    pub message_id: MessageId,
+    /// The call, as its provider named it.
+    pub call_id: String,
+}
+
 /// A process to be started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProcessSpec {
@@ -102,6 +112,9 @@ pub struct ProcessSpec {
     pub owner: OwnerId,
     /// Its name among its owner's. One that exists is not started again.
     pub id: ProcessId,
+    /// The call that it was started for; `None` where the server looks at something by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<ProcessCall>,
     /// What runs.
     pub program: Program,
     /// Where it runs: an absolute path, inside the workspace if it is confined.
@@ -127,6 +140,7 @@ impl ProcessSpec {
         ProcessSpec {
             owner,
             id,
+            call: None,
             program: Program::Shell(line.to_owned()),
             workdir: confinement.workspace.clone(),
             environment: environment(&confinement.workspace, &confinement.scratch),

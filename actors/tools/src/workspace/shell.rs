@@ -17,8 +17,8 @@ use super::settings::WorkspaceSettings;
 use crate::confine::Confinement;
 use crate::files::beneath::Beneath;
 use crate::process::{
-    Ending, GRACE_MS, OutputLimits, OwnerId, ProcessError, ProcessId, ProcessSpec, ProcessState, ProcessStatus,
-    Processes, Program, Secrets, environment,
+    Ending, GRACE_MS, OutputLimits, OwnerId, ProcessCall, ProcessError, ProcessId, ProcessSpec, ProcessState,
+    ProcessStatus, Processes, Program, Secrets, environment,
 };
 
 /// How long a command is waited for if nobody says, in ms.
@@ -140,6 +140,19 @@ impl Shell {
         }
     }
 
+    /// The calls whose processes run.
+    pub(super) async fn running_calls(&self) -> Vec<CallKey> {
+        let running = self.processes.running_calls().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "it cannot be said whose commands run");
+            Vec::new()
+        });
+        let key = |(owner, call): (OwnerId, ProcessCall)| {
+            let ProcessCall { message_id, call_id } = call;
+            Some(CallKey { chat_id: owner.as_str().parse().ok()?, message_id, call_id })
+        };
+        running.into_iter().filter_map(key).collect()
+    }
+
     pub(super) async fn execute(
         &self,
         call: &CallKey,
@@ -154,7 +167,8 @@ impl Shell {
             return Err(ToolAnswer::error(words));
         }
         let (owner, id) = (owner_of(call.chat_id)?, id_of(call)?);
-        let spec = self.spec(owner.clone(), id.clone(), plan, &arguments)?;
+        let mut spec = self.spec(owner.clone(), id.clone(), plan, &arguments)?;
+        spec.call = Some(ProcessCall { message_id: call.message_id, call_id: call.call_id.clone() });
         self.processes.start(spec).await.map_err(|error| refused(&error))?;
         let wait_ms = if arguments.background { 0 } else { arguments.wait_ms.unwrap_or(WAIT_MS).min(WAIT_MAX_MS) };
         let status = self.follow(&owner, &id, wait_ms, pause, output).await.map_err(|error| refused(&error))?;
@@ -210,6 +224,7 @@ impl Shell {
                 Ok(ProcessSpec {
                     owner,
                     id,
+                    call: None,
                     program: Program::Arguments(arguments),
                     workdir: PathBuf::from("/"),
                     environment: variables,

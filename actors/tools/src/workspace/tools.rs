@@ -29,6 +29,9 @@ const TEMPLATES_PER_PAGE: usize = 10;
 /// The largest file that is attached, in bytes.
 const ATTACHMENT_MAX_BYTES: usize = 10 * 1024 * 1024;
 
+/// The tool whose calls leave something running when their futures end.
+const EXECUTE: &str = "execute";
+
 /// Why a file was not kept; in words for the model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -164,15 +167,25 @@ impl WorkspaceTools {
 
     /// The user stopped the turn that this call runs in.
     pub fn cancel(&self, key: CallKey, name: &str) -> BoxFuture<'static, ()> {
-        if name != "execute" {
+        if name != EXECUTE {
             // A build goes on, and is found by whoever asks next; everything else ends by itself.
             return Box::pin(async {});
         }
         let inner = Arc::clone(&self.inner);
         Box::pin(async move {
-            if let Some(shell) = inner.spaces.shell() {
+            // One that runs is ended also where new ones may not be run any more.
+            if let Some(shell) = inner.spaces.any_shell() {
                 shell.cancel(&key).await;
             }
+        })
+    }
+
+    /// The calls whose commands run, whether anybody waits for them or they run on by themselves.
+    pub fn left_running(&self) -> BoxFuture<'static, Vec<(CallKey, String)>> {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move {
+            let Some(shell) = inner.spaces.any_shell() else { return Vec::new() };
+            shell.running_calls().await.into_iter().map(|key| (key, EXECUTE.to_owned())).collect()
         })
     }
 }
@@ -251,7 +264,7 @@ impl Inner {
                 let arguments = arguments(args)?;
                 skills::read_file(&*self.files_of(chat_id).await?, arguments).await
             }
-            "execute" => self.execute(&call, arguments(args)?, output).await?,
+            EXECUTE => self.execute(&call, arguments(args)?, output).await?,
             "process_output" => {
                 let pause = &*self.spaces.pause;
                 self.shell()?.output(chat_id, arguments(args)?, pause, output).await?

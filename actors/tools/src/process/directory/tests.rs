@@ -14,6 +14,7 @@ fn spec(line: &str) -> StoredSpec {
         spec: ProcessSpec {
             owner: OwnerId::new("chat").expect("a name"),
             id: ProcessId::new("call").expect("a name"),
+            call: None,
             program: Program::Shell(line.to_owned()),
             workdir: "/".into(),
             environment: [("A".to_owned(), "b".to_owned())].into(),
