@@ -120,6 +120,8 @@ pub enum Unanswered {
     Cancelled,
     /// A user stopped the turn while the call ran.
     Interrupted,
+    /// A user stopped the turn before the call was begun.
+    NotBegun,
     /// The client's deadline passed.
     TimedOut,
     /// The deadline of an approval passed.
@@ -134,6 +136,7 @@ impl Unanswered {
         match self {
             Unanswered::Cancelled => "cancelled: the user stopped the turn before this call was answered",
             Unanswered::Interrupted => "interrupted: the user stopped the turn before this call ended",
+            Unanswered::NotBegun => "interrupted: the user stopped the turn before this call began; it was not run",
             Unanswered::TimedOut => "timed out: nobody answered this call in time",
             Unanswered::Undecided => "denied: nobody decided on this call in time; it was not run",
             Unanswered::Abandoned => "not answered: the conversation went on without this call's result",
@@ -169,8 +172,10 @@ pub fn answers(chat: &Chat, why: Unanswered) -> (Vec<Part>, bool) {
             };
             [vec![result], attachments.clone()].concat()
         }
-        Some(CallRecord::Started { .. }) | None => {
+        record @ (Some(CallRecord::Started { .. }) | None) => {
             any_synthetic = true;
+            // What runs is in the log as started before it does.
+            let why = if record.is_none() && why == Unanswered::Interrupted { Unanswered::NotBegun } else { why };
             vec![synthetic_result(call.call_id, call.name, why)]
         }
     };

@@ -188,6 +188,22 @@ fn an_interrupted_batch_keeps_the_results_that_are_there() {
 }
 
 #[test]
+fn an_interrupted_call_is_said_to_have_run_only_if_it_did() {
+    let mut story = Story::asked();
+    story.call(&[("c1", SERVER_TOOL), ("c2", SERVER_TOOL)]);
+    let attempt_id = story.attempt(AttemptAction::RunTools);
+    story.must(start(attempt_id, "c1", EffectClass::AtMostOnce));
+    story.must(Command::Interrupt);
+    story.must(Command::FinishInterruption { partial: Vec::new() });
+    let last = story.chat().history.iter().next_back().expect("the results");
+    let told = |part: &Part| match part {
+        Part::ToolResult { result, .. } => result.as_str().map(|words| words.contains("it was not run")),
+        _ => None,
+    };
+    assert_eq!(last.parts.iter().filter_map(told).collect::<Vec<_>>(), [false, true]);
+}
+
+#[test]
 fn what_a_summary_had_shown_is_no_partial_answer() {
     let mut story = Story::answered();
     story.must(Command::RequestCompaction);
