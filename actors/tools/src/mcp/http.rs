@@ -11,6 +11,7 @@ use reqwest::{Client, Url};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::{StreamableHttpClientTransportConfig, StreamableHttpError};
 
+use super::keyed::{self, KeyedClient};
 use super::stdio::MESSAGE_MAX_BYTES;
 
 /// Why a server's address or headers are of no use. Quotes neither: both may hold secrets.
@@ -30,15 +31,15 @@ pub(super) enum HttpProblem {
     Client,
 }
 
-/// Headers that the protocol sets itself.
-const RESERVED: [&str; 5] = ["accept", "mcp-session-id", "last-event-id", "content-type", "host"];
+/// Headers that the protocol sets itself, and the one that names a call.
+const RESERVED: [&str; 6] = ["accept", "mcp-session-id", "last-event-id", "content-type", "host", keyed::HEADER];
 
 /// Makes the transport; nothing is sent yet.
 pub(super) fn transport(
     url: &str,
     headers: &[(String, String)],
     connect: Duration,
-) -> Result<StreamableHttpClientTransport<Client>, HttpProblem> {
+) -> Result<StreamableHttpClientTransport<KeyedClient>, HttpProblem> {
     let url = Url::parse(url).map_err(|_| HttpProblem::Url)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(HttpProblem::Url);
@@ -68,7 +69,7 @@ pub(super) fn transport(
     let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
         .custom_headers(custom)
         .max_sse_event_size(MESSAGE_MAX_BYTES);
-    Ok(StreamableHttpClientTransport::with_client(client, config))
+    Ok(StreamableHttpClientTransport::with_client(KeyedClient(client), config))
 }
 
 /// What a failed request says about its server.

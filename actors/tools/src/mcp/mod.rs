@@ -14,6 +14,7 @@ mod client;
 mod config;
 mod connection;
 mod http;
+mod keyed;
 mod names;
 pub(crate) mod schema;
 mod server;

@@ -17,16 +17,16 @@ use super::answer;
 use super::catalogue::Catalogue;
 use super::config::McpConfig;
 use super::connection::CallError;
+use super::keyed::META_CALL;
 use super::names;
 use super::server::{Lookup, Server};
 
 /// How long all connections together may take to end, in ms.
 const CLOSE_MS: u64 = 4_000;
 
-/// The keys under which a call says whose it is. The call's id is its one address, the same after a crash, by which a
-/// server can tell a call that comes again from another; the attempt's tells how often it was tried.
+/// The keys under which a call says whose it is, beside [`META_CALL`]. The call's id is its one address, the same after a crash,
+/// by which a server can tell a call that comes again from another; the attempt's tells how often it was tried.
 const META_CHAT: &str = "io.verbatim/chat-id";
-const META_CALL: &str = "io.verbatim/call-id";
 const META_ATTEMPT: &str = "io.verbatim/attempt-id";
 
 /// How a server is at the moment, for people.

@@ -9,6 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 
+use verbatim_events::tool::ToolInvocation;
+
 use super::{chat, invocation, output};
 use crate::mcp::{McpConfig, McpServers, McpTransport};
 
@@ -106,6 +108,31 @@ async fn headers_and_their_secrets_go_with_every_request() {
     assert_eq!(meta["io.verbatim/call-id"], key.uuid().to_string());
     assert_eq!(meta["io.verbatim/attempt-id"], 5);
     assert_eq!(meta["io.verbatim/chat-id"], "00000000-0000-0000-0000-000000000007");
+}
+
+#[tokio::test]
+async fn a_call_has_its_key_in_a_header_and_keeps_it_when_it_is_made_again() {
+    let (url, seen) = listen(stateless).await;
+    // A server that starts again knows nothing of the first time but the call.
+    for attempt_id in [5, 9] {
+        let (servers, chat) = (servers(&url), chat(&["far"]));
+        servers.prepare(&chat).expect("it is not connected").await;
+        let call = ToolInvocation { attempt_id, ..invocation(&chat, "far__do", json!({})) };
+        assert_eq!(servers.run(call, output().0).await.result, json!("done"));
+    }
+    let (servers, chat) = (servers(&url), chat(&["far"]));
+    let mut other = invocation(&chat, "far__do", json!({}));
+    other.key.call_id = "call-2".to_owned();
+    assert_eq!(servers.run(other, output().0).await.result, json!("done"));
+    let key = |head: &str| head.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned));
+    let seen = seen.lock();
+    let (calls, others): (Vec<&Request>, Vec<&Request>) =
+        seen.iter().partition(|(_, message)| message["method"] == "tools/call");
+    assert!(others.iter().all(|(head, _)| key(head).is_none()));
+    let keys: Vec<String> = calls.iter().filter_map(|(head, _)| key(head)).collect();
+    assert_eq!(keys.len(), 3);
+    assert!(keys[0] == keys[1] && keys[1] != keys[2], "{keys:?}");
+    assert_eq!(calls[0].1["params"]["_meta"]["io.verbatim/call-id"], keys[0]);
 }
 
 #[tokio::test]
