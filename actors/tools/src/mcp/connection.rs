@@ -8,8 +8,8 @@ use std::time::Duration;
 use parking_lot::RwLock;
 use rmcp::RoleClient;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, JsonObject, MetaObject,
-    PaginatedRequestParams, ProtocolVersion, RequestMetaObject, ServerResult, SubscriptionFilter, Tool as Listed,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, JsonObject, MetaObject, ProtocolVersion,
+    RequestMetaObject, ServerResult, SubscriptionFilter,
 };
 use rmcp::service::{
     ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, Peer, PeerRequestOptions, RequestHandle,
@@ -25,12 +25,9 @@ use super::catalogue::Catalogue;
 use super::client::{Client, Progress, Shared};
 use super::config::McpConfig;
 use super::http::{self, HttpFault};
+use super::listing;
 use super::words;
 
-/// The most pages of a list of tools.
-const PAGES_MAX: usize = 32;
-/// The most tools that are looked at.
-const LISTED_MAX: usize = 1_024;
 /// The longest that a server's own words about an error may be, in bytes.
 const ERROR_MAX_BYTES: usize = 2 * 1024;
 /// How often a server's changed list of tools is asked for at most, in ms.
@@ -114,7 +111,7 @@ impl Connection {
         let running =
             client.serve_with_lifecycle(transport, era.mode()).await.map_err(|error| handshake_error(&error))?;
         let peer = running.peer().clone();
-        let listed = list(&peer).await.map_err(|error| OpenError::List(words_of(&error)))?;
+        let listed = listing::list(server, &peer).await.map_err(|error| OpenError::List(words_of(&error)))?;
         let end = CancellationToken::new();
         let connection = Arc::new(Connection {
             server: server.to_owned(),
@@ -301,7 +298,7 @@ async fn keep(
 
 async fn refresh(connection: &Weak<Connection>, config: &McpConfig) {
     let Some(connection) = connection.upgrade() else { return };
-    match list(&connection.peer).await {
+    match listing::list(&connection.server, &connection.peer).await {
         Ok(listed) => {
             let tools = Arc::new(Catalogue::new(&connection.server, config, listed));
             tracing::info!(server = connection.server, tools = tools.len(), "MCP server changed its tools");
@@ -331,21 +328,6 @@ async fn next_change(subscription: &mut Option<Subscription>) -> bool {
         Some(subscription) => matches!(subscription.next().await, Ok(Some(_))),
         None => std::future::pending().await,
     }
-}
-
-/// All tools of a server, page by page, to a bound: a server could make pages for ever.
-async fn list(peer: &Peer<RoleClient>) -> Result<Vec<Listed>, ServiceError> {
-    let mut listed = Vec::new();
-    let mut cursor = None;
-    for _ in 0..PAGES_MAX {
-        let page = peer.list_tools(Some(PaginatedRequestParams::default().with_cursor(cursor))).await?;
-        listed.extend(page.tools.into_iter().take(LISTED_MAX - listed.len()));
-        cursor = page.next_cursor;
-        if cursor.is_none() || listed.len() == LISTED_MAX {
-            break;
-        }
-    }
-    Ok(listed)
 }
 
 fn handshake_error(error: &ClientInitializeError) -> OpenError {

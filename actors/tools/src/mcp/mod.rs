@@ -15,6 +15,7 @@ mod config;
 mod connection;
 mod http;
 mod keyed;
+mod listing;
 mod names;
 pub(crate) mod schema;
 mod server;

@@ -136,6 +136,23 @@ async fn a_call_has_its_key_in_a_header_and_keeps_it_when_it_is_made_again() {
 }
 
 #[tokio::test]
+async fn a_tool_that_is_not_written_as_the_protocol_has_it_costs_its_server_that_tool_alone() {
+    let answer = |request: &Request| {
+        if request.1["method"] != "tools/list" {
+            return stateless(request);
+        }
+        let tools = json!([{ "name": "bare" }, { "name": "do", "inputSchema": {} }]);
+        let result = json!({ "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "tools": tools });
+        ("200 OK", String::new(), json!({ "jsonrpc": "2.0", "id": request.1["id"], "result": result }))
+    };
+    let (url, _) = listen(answer).await;
+    let (servers, chat) = (servers(&url), chat(&["far"]));
+    servers.prepare(&chat).expect("it is not connected").await;
+    assert_eq!((servers.states()[0].tools, &servers.states()[0].problem), (1, &None));
+    assert_eq!(servers.run(invocation(&chat, "far__do", json!({})), output().0).await.result, json!("done"));
+}
+
+#[tokio::test]
 async fn one_failed_request_is_no_end_of_the_connection() {
     let (url, _) = listen(stateless).await;
     let servers = servers(&url);
