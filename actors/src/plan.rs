@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 use verbatim_events::budget::Spent;
 use verbatim_events::chat::{
-    CallToRun, Chat, Effect, ModelFacts, NextAction, context_tokens, decide, next_action, pending, stricter_window,
-    threshold_percent,
+    CallToRun, Chat, Effect, ModelFacts, NextAction, admits_provider_tool, context_tokens, decide, next_action,
+    pending, stricter_window, threshold_percent,
 };
 use verbatim_events::command::{Command, Context, RecordAttempt};
 use verbatim_events::envelope::{Actor, Cause, NewEvent};
@@ -355,7 +355,7 @@ pub(crate) fn answering_window(deps: &Deps, chat: &Chat) -> Option<u64> {
 /// The model call that comes next, in the exact bytes that will be sent.
 fn prepare_generate(deps: &Deps, chat: &Chat, models: Models) -> Result<(RecordAttempt, Work), ChatError> {
     let mut model = models.answering?;
-    leave_refused_files_out(chat, &mut model);
+    leave_out(chat, &mut model);
     let began = Instant::now();
     let offer = deps.tools.offer(chat);
     let prompt = prompt::assemble(chat, &offer);
@@ -366,8 +366,11 @@ fn prepare_generate(deps: &Deps, chat: &Chat, models: Models) -> Result<(RecordA
     Ok((record, Work::Generate(Box::new(ModelCall { model, request }))))
 }
 
-/// A provider that refused a request for its files is not shown them again in this turn.
-fn leave_refused_files_out(chat: &Chat, model: &mut ResolvedModel) {
+/// Leaves out what the model could do and must not: its provider's own tools that the chat's policy does not admit; and a
+/// provider that refused a request for its files is not shown them again in this turn.
+fn leave_out(chat: &Chat, model: &mut ResolvedModel) {
+    let policies = &chat.config.tool_policy;
+    model.settings.provider_tools.retain(|definition| admits_provider_tool(policies, definition));
     if chat.outline.files.are_refused() {
         model.settings.files = Some(Vec::new());
     }
@@ -389,7 +392,7 @@ fn prepare_compact(
     if prompt::summary_goes_without_tools(chat) {
         model.settings.provider_tools.clear();
     }
-    leave_refused_files_out(chat, &mut model);
+    leave_out(chat, &mut model);
     let began = Instant::now();
     let offer = deps.tools.offer(chat);
     let prompt = prompt::summary(chat, &offer);

@@ -95,6 +95,7 @@ pub struct ScriptedModel {
     scripts: Arc<Mutex<VecDeque<Vec<Line>>>>,
     requests: Arc<Mutex<Vec<Value>>>,
     panics_to_come: Arc<Mutex<u32>>,
+    provider_tools: Vec<Value>,
 }
 
 impl ScriptedModel {
@@ -104,7 +105,13 @@ impl ScriptedModel {
             scripts: Arc::new(Mutex::new(scripts.into())),
             requests: Arc::default(),
             panics_to_come: Arc::default(),
+            provider_tools: Vec::new(),
         }
+    }
+
+    /// The same model, which has tools that its provider runs.
+    pub fn with_provider_tools(self, provider_tools: Vec<Value>) -> ScriptedModel {
+        ScriptedModel { provider_tools, ..self }
     }
 
     /// The requests made so far: the texts of each prompt's messages.
@@ -137,6 +144,7 @@ impl ModelCatalog for ScriptedModel {
             provider_model: "scripted".to_owned(),
             context_window: None,
             max_output_tokens: None,
+            provider_tools: self.provider_tools.clone(),
             ..ModelSettings::default()
         };
         Ok(ResolvedModel { settings, provider: Arc::new(self.clone()) })
@@ -160,6 +168,7 @@ impl ModelProvider for ScriptedModel {
             provider_model: model.provider_model.clone(),
             max_output_tokens: None,
             effort: effort.map(str::to_owned),
+            provider_tools: model.provider_tools.clone(),
             encoder: 1,
             ..RequestRecipe::default()
         };

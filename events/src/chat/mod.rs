@@ -29,4 +29,4 @@ pub use outline::{CapacityWait, OpenAttempt, OpenTurn, Outline, PendingAction, P
 pub use past::RECENT_MESSAGES;
 pub use pending::{Effect, pending};
 pub use state::{Boundary, CallRecord, Chat, ChatConfig, PinnedContext, QueuedMessage, StateName};
-pub use tool_rules::{is_exclusive, policy_of, stops_turn};
+pub use tool_rules::{admits_provider_tool, is_exclusive, policy_of, stops_turn};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use crate::event::ToolPolicy;
 
 /// Tools that run alone: in a larger batch nothing runs.
@@ -31,4 +33,25 @@ pub fn policy_of(policies: &BTreeMap<String, ToolPolicy>, name: &str) -> ToolPol
         ends.map(|end| format!("{}*", &name[..end])).find_map(|pattern| policies.get(&pattern))
     };
     policies.get(name).or_else(by_server).or_else(|| policies.get("*")).copied().unwrap_or(ToolPolicy::Auto)
+}
+
+/// Whether a tool that the provider runs itself may be offered: only under the policy `auto`, since nobody can be asked
+/// about a call that ran elsewhere when it is heard of. Policies name the tool as its definition's `name` or `type` does,
+/// with or without the version that ends the type (`web_search_20250305`, `web_search_preview`), or as `*`.
+pub fn admits_provider_tool(policies: &BTreeMap<String, ToolPolicy>, definition: &Value) -> bool {
+    let text = |field: &str| definition.get(field).and_then(Value::as_str);
+    let (name, kind) = (text("name"), text("type"));
+    let named = [name, kind, kind.map(without_version), Some("*")].into_iter().flatten();
+    named.filter_map(|name| policies.get(name)).next().is_none_or(|policy| *policy == ToolPolicy::Auto)
+}
+
+/// A type's name without the dates, numbers and stages that end it.
+fn without_version(mut kind: &str) -> &str {
+    let is_version = |word: &str| word == "preview" || word.bytes().all(|byte| byte.is_ascii_digit());
+    while let Some((before, last)) = kind.rsplit_once('_')
+        && is_version(last)
+    {
+        kind = before;
+    }
+    kind
 }

@@ -1,12 +1,14 @@
 //! Server tools: recorded before they run, run once, answered in order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
 use support::script::{CALLS, Gate, STOP, ScriptedModel, ScriptedTools, call_tool, say};
-use support::shell::{Watcher, World, create, run, say_first, send};
-use verbatim_events::command::Busy;
-use verbatim_events::event::{EffectClass, Event};
+use support::shell::{Watcher, World, create, new_chat, rest, run, say_first, send, text};
+use verbatim_actors::handle::Meta;
+use verbatim_events::command::{Busy, Command, CreateChat};
+use verbatim_events::event::{EffectClass, Event, ToolPolicy};
 use verbatim_events::ids::ChatId;
 use verbatim_events::message::Role;
 use verbatim_events::part::Part;
@@ -139,5 +141,29 @@ fn a_result_that_was_recorded_survives_the_crash_of_its_batch() {
         assert_eq!(results[0], ("c1".to_owned(), json!({"n": 1}), false));
         assert!(results[1].2 && results[1].1.to_string().contains("outcome unknown"));
         second.shutdown().await;
+    });
+}
+
+#[test]
+fn the_log_says_which_tools_of_the_provider_a_policy_left() {
+    run(async {
+        let world = World::default();
+        let (search, code) = (json!({"type": "web_search"}), json!({"type": "code_interpreter"}));
+        let model = ScriptedModel::new(vec![vec![say("done"), STOP], vec![say("done"), STOP]]);
+        let handle = world.node("n1", &model.with_provider_tools(vec![search.clone(), code.clone()]));
+        let denied = [("web_search".to_owned(), ToolPolicy::Deny)];
+        for (policy, offered) in [(BTreeMap::new(), vec![search, code.clone()]), (denied.into(), vec![code])] {
+            let id = ChatId(uuid::Uuid::now_v7());
+            let create = CreateChat { tool_policy: policy, ..new_chat(id, text("go")) };
+            handle.send(id, Command::CreateChat(Box::new(create)), Meta::user("ann")).await.expect("it is created");
+            rest(&handle, id).await;
+            let recipes = world.events(id).await.into_iter().filter_map(|event| match event {
+                Event::AttemptRecorded(recorded) => recorded.request,
+                _ => None,
+            });
+            let told: Vec<_> = recipes.map(|recipe| recipe.provider_tools).collect();
+            assert_eq!(told, [offered]);
+        }
+        handle.shutdown().await;
     });
 }

@@ -267,6 +267,29 @@ fn a_policy_holds_by_name_then_by_server_then_for_all() {
 }
 
 #[test]
+fn a_tool_of_the_provider_is_offered_where_nobody_need_be_asked() {
+    let version = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 3});
+    let preview = json!({"type": "web_search_preview_2025_03_11"});
+    let code = json!({"type": "code_interpreter", "container": {"type": "auto"}});
+    let rows: [(&[(&str, ToolPolicy)], [bool; 3]); 9] = [
+        (&[], [true, true, true]),
+        (&[("web_search", ToolPolicy::Deny)], [false, false, true]),
+        (&[("web_search", ToolPolicy::Ask)], [false, false, true]),
+        (&[("web_search_20250305", ToolPolicy::Deny)], [false, true, true]),
+        (&[("web", ToolPolicy::Deny), ("web_search__*", ToolPolicy::Deny)], [true, true, true]),
+        (&[("*", ToolPolicy::Deny)], [false, false, false]),
+        (&[("*", ToolPolicy::Ask)], [false, false, false]),
+        (&[("*", ToolPolicy::Deny), ("web_search", ToolPolicy::Auto)], [true, true, false]),
+        (&[("*", ToolPolicy::Auto), ("code_interpreter", ToolPolicy::Deny)], [true, true, false]),
+    ];
+    for (policies, admitted) in rows {
+        let policies = policies.iter().map(|(name, policy)| ((*name).to_owned(), *policy)).collect();
+        let admits = |definition| crate::chat::admits_provider_tool(&policies, definition);
+        assert_eq!([admits(&version), admits(&preview), admits(&code)], admitted, "{policies:?}");
+    }
+}
+
+#[test]
 fn what_waits_is_in_the_event_as_it_is_in_the_outline() {
     let story = waiting_for(&[("c1", CLIENT_TOOL)]);
     let required = story.log.iter().rev().find_map(|recorded| match &recorded.event {
