@@ -92,7 +92,7 @@ fn prompt(chat: &Chat, offer: &Offer, mut messages: Vec<Arc<Message>>) -> Prompt
     let instructions = [chat.config.system_prompt.as_deref(), offer.guidance.as_deref()];
     let instructions: Vec<&str> = instructions.into_iter().flatten().filter(|text| !text.trim().is_empty()).collect();
     let system = (!instructions.is_empty()).then(|| instructions.join("\n\n"));
-    Prompt { system, messages, tools: tools(chat, &offer.tools), continues: None }
+    Prompt { system, messages, tools: tools(chat, offer), continues: None }
 }
 
 /// Names the files that are expired instead of showing them.
@@ -144,14 +144,15 @@ fn visible(chat: &Chat) -> impl Iterator<Item = &Arc<Message>> {
         .filter(move |message| message.for_model() && is_in_force(message))
 }
 
-/// The client's tools, then the server's that the chat names; of two with one name the first.
-fn tools(chat: &Chat, server_tools: &[Arc<ToolDefinition>]) -> Vec<Arc<ToolDefinition>> {
+/// The client's tools that are not withheld, then the server's that the chat names; of two with one name the first.
+fn tools(chat: &Chat, offer: &Offer) -> Vec<Arc<ToolDefinition>> {
     let named = |tool: &&Arc<ToolDefinition>| match &chat.config.server_tools {
         Some(names) => names.iter().any(|name| *name == tool.name || name == "*"),
         None => true,
     };
-    let mut tools = chat.config.tools.clone();
-    for tool in server_tools.iter().filter(named) {
+    let is_shown = |tool: &&Arc<ToolDefinition>| !offer.withheld.contains(&tool.name);
+    let mut tools: Vec<Arc<ToolDefinition>> = chat.config.tools.iter().filter(is_shown).cloned().collect();
+    for tool in offer.tools.iter().filter(named) {
         if tools.iter().all(|other| other.name != tool.name) {
             tools.push(tool.clone());
         }

@@ -42,6 +42,8 @@ pub const STEPS: &[Step] = &[
     Step { event_type: "settings_changed", from: 3, raise: without_null_diff },
     // Number 4 may say which media types the model takes; before, the protocol alone said which.
     Step { event_type: "attempt_recorded", from: 3, raise: unchanged },
+    // Number 5 may say which of the client's tools were kept back; before, all were shown.
+    Step { event_type: "attempt_recorded", from: 4, raise: unchanged },
     // Number 2 says whether files were refused; in number 1 every error of this kind was taken for that.
     Step { event_type: "retry_scheduled", from: 1, raise: refused_files },
     // Number 3 may say what the last turn did.

@@ -32,7 +32,7 @@ event_types! {
     QueuedMessagePromoted "queued_message_promoted" 1;
     TurnStarted "turn_started" 2;
     CapacityAwaited "capacity_awaited" 1;
-    AttemptRecorded "attempt_recorded" 4;
+    AttemptRecorded "attempt_recorded" 5;
     ToolCallStarted "tool_call_started" 1;
     ToolCallFinished "tool_call_finished" 3;
     RetryScheduled "retry_scheduled" 2;

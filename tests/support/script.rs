@@ -243,7 +243,7 @@ impl ToolBox for ScriptedTools {
                 })
             })
             .collect();
-        Arc::new(Offer { tools, guidance: None })
+        Arc::new(Offer { tools, ..Offer::default() })
     }
 
     fn effect_class(&self, _chat: &Chat, name: &str) -> Option<EffectClass> {

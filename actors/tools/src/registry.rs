@@ -63,6 +63,12 @@ fn admitted(chat: &Chat, family: &dyn ToolFamily, name: &str) -> bool {
     named && policy_of(&chat.config.tool_policy, name) != ToolPolicy::Deny && (!plans || family.is_harmless(name))
 }
 
+/// The client's tools that the chat's policy denies.
+fn withheld(chat: &Chat) -> Vec<String> {
+    let names = chat.config.tools.iter().map(|tool| &tool.name);
+    names.filter(|name| policy_of(&chat.config.tool_policy, name) == ToolPolicy::Deny).cloned().collect()
+}
+
 impl ToolBox for Registry {
     fn offer(&self, chat: &Chat) -> Arc<Offer> {
         let tools = self.tools(chat);
@@ -70,10 +76,8 @@ impl ToolBox for Registry {
         let guidance = self.families.iter().filter_map(|family| family.guidance(chat, &tools));
         let guidance: Vec<String> = plan_mode.into_iter().chain(guidance).collect();
         let guidance = (!guidance.is_empty()).then(|| guidance.join("\n\n"));
-        if chat.offer.tools == tools && chat.offer.guidance == guidance {
-            return Arc::clone(&chat.offer);
-        }
-        Arc::new(Offer { tools, guidance })
+        let offer = Offer { tools, guidance, withheld: withheld(chat) };
+        if *chat.offer == offer { Arc::clone(&chat.offer) } else { Arc::new(offer) }
     }
 
     fn prepare(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {

@@ -111,7 +111,11 @@ fn tools() -> Value {
 fn tool_policy() -> Value {
     json!({
         "type": "object",
-        "description": "What becomes of calls, by the tool's name, `<server>__*` for a server's tools, or `*`.",
+        "description": concat!(
+            "What becomes of calls, by the tool's name, `<server>__*` for a server's tools, or `*`. What is denied is not ",
+            "offered. With `ask` calls of the server's tools wait for an approval; a client's wait for the client anyhow, ",
+            "which may answer with an error; tools that the provider runs are not offered, as nobody could be asked first."
+        ),
         "maxProperties": TOOL_POLICY_MAX,
         "propertyNames": {"minLength": 1, "maxLength": NAME_MAX_BYTES, "pattern": CLEAN},
         "additionalProperties": schema_ref("ToolPolicy"),
@@ -239,7 +243,7 @@ fn create_chat() -> Value {
                 "description": "The weather at a place.",
                 "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
             }],
-            "tool_policy": {"weather": "ask"},
+            "tool_policy": {"execute": "ask"},
         }),
     )
 }

@@ -89,7 +89,7 @@ pub struct RequestRecipe {
     pub encoder: u32,
 }
 
-/// What the server adds to a chat's prompt: its tools, and what the model must know to use them.
+/// What the server adds to a chat's prompt: its tools, and what the model must know to use them; and what it keeps back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
@@ -99,6 +99,9 @@ pub struct Offer {
     /// Text that follows the chat's own instructions; absent where nothing needs saying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<String>,
+    /// Tools of the client's that the chat's policy keeps from the model, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
 }
 
 /// A try at a step began.

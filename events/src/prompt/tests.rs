@@ -12,7 +12,7 @@ use crate::ids::{ChatId, Digest};
 use crate::message::Visibility;
 
 fn offer(tools: impl IntoIterator<Item = Arc<ToolDefinition>>) -> Offer {
-    Offer { tools: tools.into_iter().collect(), guidance: None }
+    Offer { tools: tools.into_iter().collect(), ..Offer::default() }
 }
 
 /// A chat with this history.
@@ -329,6 +329,14 @@ fn the_clients_tools_come_first_and_the_chat_names_the_servers() {
     assert_eq!(names(Some(&["*"])), ["get_time", "ask_colour", "read_file", "execute"]);
     assert_eq!(names(Some(&["execute", "unknown"])), ["get_time", "ask_colour", "execute"]);
     assert_eq!(names(Some(&[])), ["get_time", "ask_colour"]);
+}
+
+#[test]
+fn what_is_withheld_is_not_shown() {
+    let withheld = Offer { withheld: vec!["get_time".to_owned()], ..offer([tool("execute")]) };
+    let prompt = assemble(&chat([user(2, "go")]), &withheld);
+    let names: Vec<&str> = prompt.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["ask_colour", "execute"]);
 }
 
 #[test]

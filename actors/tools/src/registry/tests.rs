@@ -78,6 +78,24 @@ fn a_chat_is_offered_what_it_names_and_may() {
 }
 
 #[test]
+fn a_client_s_tool_is_withheld_where_the_policy_denies_it() {
+    let own = |name: &str| {
+        let (name, description) = (name.to_owned(), String::new());
+        Arc::new(ToolDefinition { name, description, parameters: json!({}) })
+    };
+    let withheld = |policies: &[(&str, ToolPolicy)]| {
+        let chat = chat(|created| {
+            created.tools = vec![own("weather"), own("act"), own("time")];
+            created.tool_policy = policies.iter().map(|(name, policy)| ((*name).to_owned(), *policy)).collect();
+        });
+        registry().offer(&chat).withheld.clone()
+    };
+    assert_eq!(withheld(&[]), [""; 0]);
+    assert_eq!(withheld(&[("weather", ToolPolicy::Deny), ("time", ToolPolicy::Ask)]), ["weather"]);
+    assert_eq!(withheld(&[("*", ToolPolicy::Deny), ("act", ToolPolicy::Auto)]), ["weather", "time"]);
+}
+
+#[test]
 fn guidance_speaks_of_what_is_offered() {
     let guidance = |chat: &Chat| registry().offer(chat).guidance.clone();
     assert_eq!(guidance(&chat(|_| {})).as_deref(), Some("Look at files.\n\nLook at web."));

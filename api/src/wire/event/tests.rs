@@ -77,7 +77,7 @@ fn table() -> Vec<(Event, Value)> {
                     encoder: 1,
                     ..RequestRecipe::default()
                 }),
-                offer: Some(Offer { tools: vec![], guidance: Some(SECRET.into()) }),
+                offer: Some(Offer { guidance: Some(SECRET.into()), ..Offer::default() }),
                 node: SECRET.into(),
             }),
             json!({"attempt_id": 7, "attempt": 2, "action": "generate", "model": "demo"}),

@@ -229,6 +229,7 @@ pub fn full() -> Vec<Event> {
                     .into(),
                 ],
                 guidance: some("Use tools sparingly."),
+                withheld: vec![text("weather")],
             }),
             node: text("node-1"),
         }),
