@@ -41,6 +41,11 @@ impl<A: Answer> EventDecoder<A> {
         EventDecoder { answer, feedback, sse: SseDecoder::new(SseLimits::default()), failed: None }
     }
 
+    /// The reader of another stream that goes on with the answer.
+    pub(crate) fn going_on(&self, answer: A) -> EventDecoder<A> {
+        EventDecoder::reading(answer, self.feedback.clone())
+    }
+
     /// Remembers a failure, so that nothing is read any more.
     fn fail(&mut self, error: CallError) -> CallError {
         self.failed = Some(error.clone());

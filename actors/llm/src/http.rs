@@ -136,27 +136,31 @@ impl Endpoint {
         Ok(Endpoint { provider: provider.clone(), secret: secret.clone(), client, url, headers })
     }
 
-    /// Sends a request, with `headers` of its own, and feeds the answer's parts to `sink` as they come.
-    pub(crate) async fn call(
+    /// Sends a request, with `headers` of its own, and feeds the answer's parts to `sink` as they come, up to the end of the
+    /// stream; what the answer ends with is for `conclude`.
+    pub(crate) async fn stream(
         &self,
         body: Filled,
         identity: CallIdentity,
         headers: &[(&'static str, String)],
         decoder: &mut dyn Decoder,
-        mut sink: PartSink,
-    ) -> Result<ModelFinished, CallError> {
+        sink: &mut PartSink,
+    ) -> Result<(), CallError> {
         let response = self.post(body, identity, headers).await?;
         let mut parts = Vec::new();
-        let read = self.read(response, decoder, &mut parts, &mut sink).await;
-        let finished = match read {
-            Ok(Read::Ended) => decoder.finish(&mut parts),
+        let read = match self.read(response, decoder, &mut parts, sink).await {
+            Ok(Read::Ended) => Ok(()),
             Ok(Read::Unwanted) => return Err(unwanted()),
             Err(error) => Err(error),
         };
-        if !deliver(&mut parts, &mut sink) {
-            return Err(unwanted());
-        }
-        finished
+        if deliver(&mut parts, sink) { read } else { Err(unwanted()) }
+    }
+
+    /// The end of an answer whose stream is over.
+    pub(crate) fn conclude(&self, decoder: &mut dyn Decoder, sink: &mut PartSink) -> Result<ModelFinished, CallError> {
+        let mut parts = Vec::new();
+        let finished = decoder.finish(&mut parts);
+        if deliver(&mut parts, sink) { finished } else { Err(unwanted()) }
     }
 
     async fn post(

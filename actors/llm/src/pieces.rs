@@ -11,7 +11,7 @@ const SOURCES_MAX: usize = 1024;
 
 /// The sources that an answer cites, each once, held back until the text that cites them is over: a part between two
 /// pieces of a text would cut it in two.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
     seen: BTreeSet<String>,
     waiting: Vec<Part>,
@@ -40,7 +40,7 @@ impl Sources {
 
 /// The ids of an answer's calls. A call that came without an id, or with one that another call of the answer has already,
 /// gets one from the attempt, so that it is the same whenever the stream is read again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct GivenIds {
     attempt_id: AttemptId,
     used: BTreeSet<String>,

@@ -45,6 +45,17 @@ pub(crate) trait HttpProtocol: Protocol {
     /// A reader of one attempt's answer; `key` is kept out of errors.
     fn decoder(provider: &str, key: Option<Secret>, attempt_id: AttemptId) -> Self::Decoder;
 
+    /// Whether the provider may pause its answer to this request, and go on when asked again.
+    fn can_pause(_recipe: &RequestRecipe) -> bool {
+        false
+    }
+
+    /// The reader of what follows an answer that the provider paused, and the request that asks for it: `body`, which the
+    /// answer began with, and all that was said since. Nothing where the answer was not paused, or was so too often.
+    fn taken_up(_decoder: &Self::Decoder, _body: &[u8]) -> Option<(Self::Decoder, Vec<u8>)> {
+        None
+    }
+
     /// Headers that this request needs besides those of the dialect: name in lower case, and value.
     fn headers(_recipe: &RequestRecipe) -> Vec<(&'static str, String)> {
         Vec::new()
@@ -122,6 +133,34 @@ impl<P: HttpProtocol> HttpProvider<P> {
         let endpoint = Endpoint::new(&options, &P::DIALECT)?;
         Ok(HttpProvider { options: Arc::new(options), endpoint: Arc::new(endpoint), protocol: PhantomData })
     }
+
+    /// Sends a request and reads the answer to its end, however often the provider pauses in it.
+    async fn converse(
+        &self,
+        body: Vec<u8>,
+        recipe: &RequestRecipe,
+        identity: CallIdentity,
+        mut sink: PartSink,
+    ) -> Result<ModelFinished, CallError> {
+        let (endpoint, files, headers) = (&self.endpoint, self.options.files.as_deref(), P::headers(recipe));
+        let mut decoder = P::decoder(&self.options.name, self.options.api_key.clone(), identity.attempt_id);
+        let first = P::can_pause(recipe).then(|| body.clone());
+        let body = files::fill(body, files).await?;
+        endpoint.stream(body, identity, &headers, &mut decoder, &mut sink).await?;
+        while let Some((mut next, body)) = first.as_ref().and_then(|first| P::taken_up(&decoder, first)) {
+            let body = files::fill(body, files).await?;
+            match endpoint.stream(body, identity, &headers, &mut next, &mut sink).await {
+                Ok(()) => decoder = next,
+                // It does not take its own words back: what it said until then is the answer.
+                Err(failed) if !failed.error.retryable && matches!(failed.error.status_code, Some(400 | 413 | 422)) => {
+                    tracing::warn!(provider = %self.options.name, "A paused answer could not be taken up again.");
+                    break;
+                }
+                Err(failed) => return Err(failed),
+            }
+        }
+        endpoint.conclude(&mut decoder, &mut sink)
+    }
 }
 
 impl<P: HttpProtocol> ModelProvider for HttpProvider<P> {
@@ -148,9 +187,7 @@ impl<P: HttpProtocol> ModelProvider for HttpProvider<P> {
             }
             let EncodedRequest { body, recipe, .. } = request;
             let shows_media = files::shows_media(&body);
-            let body = files::fill(body, this.options.files.as_deref()).await?;
-            let mut decoder = P::decoder(&this.options.name, this.options.api_key.clone(), identity.attempt_id);
-            let called = this.endpoint.call(body, identity, &P::headers(&recipe), &mut decoder, sink).await;
+            let called = this.converse(body, &recipe, identity, sink).await;
             called.map_err(|error| {
                 let error = if recipe.previous_response_id.is_some() { unchained(error) } else { error };
                 if shows_media { without_files(error) } else { error }

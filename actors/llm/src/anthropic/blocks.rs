@@ -8,7 +8,7 @@ use crate::metadata::marked;
 use crate::pieces::{GivenIds, arguments, text_at};
 
 /// A block that began.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Block {
     /// Thinking, readable or redacted.
     Thinking {

@@ -11,6 +11,7 @@ use verbatim_events::model::ModelFinished;
 use verbatim_events::part::LivePart;
 
 use super::blocks::{self, Block, Ended};
+use super::pause::{PAUSES_MAX, Said};
 use super::usage;
 use crate::answer::{Answer, EventDecoder};
 use crate::feedback::{Feedback, is_cut, push_refusal};
@@ -28,10 +29,17 @@ impl MessageDecoder {
         let feedback = Feedback::new(provider, secret);
         EventDecoder::reading(MessageAnswer::new(feedback.clone(), attempt_id), feedback)
     }
+
+    /// The reader of what follows an answer that was paused, and what the provider is to be given back for it; nothing
+    /// where there is nothing to take up, or was too often.
+    pub(super) fn taken_up(&self) -> Option<(MessageDecoder, Vec<Value>)> {
+        let (answer, content) = self.answer.taken_up()?;
+        Some((self.going_on(answer), content))
+    }
 }
 
 /// A Messages answer in the making.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct MessageAnswer {
     feedback: Feedback,
     ids: GivenIds,
@@ -48,8 +56,15 @@ pub struct MessageAnswer {
     refusal: String,
     finish_reason: Option<FinishReason>,
     usage: Option<Usage>,
+    /// What the requests before this one cost that the answer was taken up from.
+    usage_before: Option<Usage>,
     response_id: Option<String>,
     is_over: bool,
+    /// It was paused and can be taken up again.
+    is_paused: bool,
+    /// How often it was taken up.
+    pauses: usize,
+    said: Said,
 }
 
 impl MessageAnswer {
@@ -67,9 +82,39 @@ impl MessageAnswer {
             refusal: String::new(),
             finish_reason: None,
             usage: None,
+            usage_before: None,
             response_id: None,
             is_over: false,
+            is_paused: false,
+            pauses: 0,
+            said: Said::default(),
         }
+    }
+
+    /// The answer that goes on, and what was said until now.
+    fn taken_up(&self) -> Option<(MessageAnswer, Vec<Value>)> {
+        let goes_on = self.is_over && self.is_paused && self.blocks.is_empty() && self.pauses < PAUSES_MAX;
+        let content = self.said.content().filter(|_| goes_on)?;
+        let answer = MessageAnswer {
+            usage: None,
+            usage_before: self.usage_in_all(),
+            finish_reason: None,
+            is_over: false,
+            is_paused: false,
+            pauses: self.pauses + 1,
+            said: Said::after(content.clone()),
+            ..self.clone()
+        };
+        Some((answer, content))
+    }
+
+    /// The figures of all requests that the answer took.
+    fn usage_in_all(&self) -> Option<Usage> {
+        let mut all = self.usage_before;
+        if let Some(usage) = &self.usage {
+            all.get_or_insert_default().add(usage);
+        }
+        all
     }
 
     fn take_start(&mut self, message: &Value) {
@@ -80,6 +125,7 @@ impl MessageAnswer {
     fn take_end(&mut self, delta: &Value, figures: Option<&Value>) {
         if let Some(reason) = delta.get("stop_reason").and_then(Value::as_str) {
             self.finish_reason = Some(finish_reason(reason));
+            self.is_paused = reason == PAUSED;
         }
         if let Some(words) = delta.pointer("/stop_details/explanation").and_then(Value::as_str) {
             push_refusal(&mut self.refusal, words);
@@ -89,6 +135,7 @@ impl MessageAnswer {
 
     fn begin_block(&mut self, index: u64, given: &Value, parts: &mut Vec<LivePart>) {
         self.end_block(index, parts);
+        self.said.begin(index, given);
         // The call before it is not the last thing in the answer, hence complete.
         parts.extend(self.blank_call.take());
         let block = Block::begin(given, &mut self.ids);
@@ -104,6 +151,7 @@ impl MessageAnswer {
     }
 
     fn take_delta(&mut self, index: u64, delta: &Value, parts: &mut Vec<LivePart>) {
+        self.said.take(index, delta);
         match text_at(delta, "type") {
             "text_delta" => self.push_text(text_at(delta, "text"), parts),
             "thinking_delta" => self.push_thinking(index, text_at(delta, "thinking"), parts),
@@ -235,18 +283,21 @@ impl Answer for MessageAnswer {
         self.sources.flush(parts);
         Ok(ModelFinished {
             finish_reason,
-            usage: self.usage,
+            usage: self.usage_in_all(),
             response_id: self.response_id.take(),
             refusal: Some(mem::take(&mut self.refusal)).filter(|text| !text.trim().is_empty()),
         })
     }
 }
 
+/// Why an answer ends that the provider would go on with.
+const PAUSED: &str = "pause_turn";
+
 fn finish_reason(name: &str) -> FinishReason {
     match name {
         "end_turn" | "stop_sequence" => FinishReason::Stop,
-        // A turn that the provider paused is one it cut: it stopped its own tools at their limit.
-        "max_tokens" | "model_context_window_exceeded" | "pause_turn" => FinishReason::Length,
+        // A turn that is paused for good is one that the provider cut: it stopped its own tools at their limit.
+        "max_tokens" | "model_context_window_exceeded" | PAUSED => FinishReason::Length,
         "tool_use" => FinishReason::ToolCalls,
         "refusal" => FinishReason::ContentFilter,
         _ => FinishReason::Unknown,

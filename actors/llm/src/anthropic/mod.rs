@@ -5,6 +5,7 @@ mod content;
 mod decode;
 mod encode;
 mod family;
+mod pause;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -75,5 +76,14 @@ impl HttpProtocol for Messages {
     fn headers(recipe: &RequestRecipe) -> Vec<(&'static str, String)> {
         let betas = encode::betas(recipe);
         if betas.is_empty() { Vec::new() } else { vec![("anthropic-beta", betas.join(","))] }
+    }
+
+    fn can_pause(recipe: &RequestRecipe) -> bool {
+        !recipe.provider_tools.is_empty()
+    }
+
+    fn taken_up(decoder: &MessageDecoder, body: &[u8]) -> Option<(MessageDecoder, Vec<u8>)> {
+        let (decoder, content) = decoder.taken_up()?;
+        Some((decoder, pause::with_answer(body, &content)?))
     }
 }

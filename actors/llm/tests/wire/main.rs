@@ -2,4 +2,5 @@
 
 mod chat_completions;
 mod native;
+mod pauses;
 mod stand_in;
