@@ -185,6 +185,7 @@ impl Server {
             catalog,
             budgets: Arc::clone(&budgets),
             default_budget: settings.default_budget,
+            workspaces: workspaces.clone(),
             runtime: runtime.clone(),
         });
         let model_settings = match opened.await {

@@ -30,6 +30,7 @@ pub mod retry;
 pub mod settings;
 pub mod snapshot;
 pub mod spending;
+pub mod template;
 pub mod tool;
 pub mod tool_result;
 pub mod upcast;

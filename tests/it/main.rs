@@ -36,6 +36,7 @@ mod server_settings;
 mod server_start;
 mod server_states;
 mod server_stream;
+mod server_templates;
 mod server_titles;
 mod server_tools_kill;
 mod server_usage;

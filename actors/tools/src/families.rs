@@ -98,8 +98,8 @@ impl ToolFamily for WorkspaceTools {
         WorkspaceTools::turn_began(self, chat)
     }
 
-    fn effect_class(&self, _chat: &Chat, name: &str) -> Option<EffectClass> {
-        WorkspaceTools::effect_class(self, name)
+    fn effect_class(&self, chat: &Chat, name: &str) -> Option<EffectClass> {
+        WorkspaceTools::effect_class(self, chat, name)
     }
 
     fn run(&self, invocation: ToolInvocation, output: OutputSink) -> BoxFuture<'static, ToolAnswer> {

@@ -2,20 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use verbatim_events::template::check_template_name;
 use verbatim_tools::workspace::port::ProvisionerKind;
 use verbatim_tools::workspace::template::TemplateConfig;
 
 use super::ConfigError;
 use super::layer::Layer;
 use super::settle::Sources;
-
-/// The longest name of a template, in characters.
-const NAME_MAX: usize = 64;
-
-fn is_valid(name: &str) -> bool {
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    !name.is_empty() && name.len() <= NAME_MAX && name.chars().all(fits)
-}
 
 /// The templates, their paths made what they are relative to; the rest of it checked.
 pub(super) fn templates(layer: &Layer, sources: &Sources<'_>) -> Result<BTreeMap<String, TemplateConfig>, ConfigError> {
@@ -27,11 +20,7 @@ pub(super) fn templates(layer: &Layer, sources: &Sources<'_>) -> Result<BTreeMap
     let folder = sources.folder("templates");
     let mut templates = BTreeMap::new();
     for (name, configured) in &layer.templates {
-        if !is_valid(name) {
-            let problem =
-                format!("{name:?} is no template's name: letters, digits, `-`, `_` and `.`, at most {NAME_MAX}");
-            return Err(sources.refuse(&["templates", name], problem));
-        }
+        check_template_name(name).map_err(|problem| sources.refuse(&["templates", name], problem))?;
         configured.check().map_err(|(key, problem)| sources.refuse(&["templates", name, key], problem))?;
         if configured.provisioner == ProvisionerKind::Coder && layer.coder.is_none() {
             let problem = "the provisioner \"coder\" needs [coder] with the url of a deployment";

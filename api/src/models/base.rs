@@ -1,10 +1,11 @@
-//! What a node's own settings say of providers and models, as the settings' stream lies over it.
+//! What a node's own settings say of providers, models and templates, as the settings' stream lies over it.
 
 use verbatim_events::settings::{Base, Model, Provider};
+use verbatim_events::template::TemplateConfig;
 
 use crate::config::Settings;
 
-/// The file's, the environment's and the built-in providers and models.
+/// The file's, the environment's and the built-in providers and models, and the file's templates.
 pub fn base_of(settings: &Settings) -> Base {
     let providers = settings.providers.iter().map(|(name, provider)| {
         let provider = Provider {
@@ -35,5 +36,13 @@ pub fn base_of(settings: &Settings) -> Base {
         providers: providers.collect(),
         models: models.collect(),
         default_model: Some(settings.default_model.clone()),
+        templates: settings.templates.iter().map(|(name, template)| (name.clone(), placed(template))).collect(),
+        has_coder: settings.coder.is_some(),
     }
+}
+
+/// A template whose directory is named from the root on.
+fn placed(template: &TemplateConfig) -> TemplateConfig {
+    let path = template.path.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    TemplateConfig { path, ..template.clone() }
 }

@@ -20,6 +20,7 @@ use verbatim_events::wire::verify_link;
 
 use super::catalog::Catalog;
 use super::keys::ProviderKeys;
+use crate::compose::WorkspaceHome;
 use crate::wire::settings::written;
 
 /// Events read at once.
@@ -53,6 +54,8 @@ pub struct StoreOptions {
     pub budgets: Arc<Budgets>,
     /// What owners may spend who have no budget of their own.
     pub default_budget: Option<Budget>,
+    /// Where chats work; told of every change like the catalogue.
+    pub workspaces: WorkspaceHome,
     /// Where changes are made, so that a caller who goes away cancels none.
     pub runtime: Runtime,
 }
@@ -228,12 +231,12 @@ impl Inner {
                 break;
             }
         }
-        self.adopt(settings, head.max(before.applied));
+        self.adopt(settings, head.max(before.applied)).await;
         Ok(())
     }
 
     /// These settings are in force from now on.
-    fn adopt(&self, settings: Settings, applied: Position) {
+    async fn adopt(&self, settings: Settings, applied: Position) {
         let before = self.held();
         if settings.version == before.settings.version && before.applied > 0 {
             *self.held.write() = Arc::new(Held { applied, ..before.as_ref().clone() });
@@ -246,6 +249,8 @@ impl Inner {
                 tracing::warn!(model = %name, %provider, "A model cannot be used: its provider is gone from the file.");
             }
         }
+        let templates = effective.templates.iter().map(|(name, entry)| (name.clone(), entry.value.clone()));
+        self.options.workspaces.put(templates.collect()).await;
         self.options.catalog.replace(&effective);
         let (by_owner, default) = (settings.budgets.clone(), self.options.default_budget);
         self.options.budgets.set(BudgetLimits { by_owner, default });
@@ -290,7 +295,7 @@ impl Inner {
                     None => return Err(unavailable(problem)),
                 },
             };
-            self.adopt(after, position);
+            self.adopt(after, position).await;
             return Ok(Changed { position, body, replayed: false });
         }
         Err(busy())

@@ -15,8 +15,8 @@ use crate::error::Code;
 use crate::wire::reader::known;
 use crate::wire::request::{
     ApprovalsRequest, BudgetRequest, CreateChatRequest, EditMessageRequest, ForkChatRequest, ModelRequest,
-    PatchChatRequest, ProviderRequest, SendMessageRequest, ToolResultsRequest, read_mark, read_new_key, read_nothing,
-    read_through,
+    PatchChatRequest, ProviderRequest, SendMessageRequest, TemplateRequest, ToolResultsRequest, read_mark,
+    read_new_key, read_nothing, read_through,
 };
 use validator::check;
 
@@ -130,7 +130,7 @@ type Reads = fn(&[u8]) -> bool;
 
 #[test]
 fn bodies_are_described_as_they_are_read() {
-    let readers: [(&str, Reads, Value); 18] = [
+    let readers: [(&str, Reads, Value); 21] = [
         ("CreateChat", |body| CreateChatRequest::read(body).is_ok(), json!({})),
         ("ForkChat", |body| ForkChatRequest::read(body).is_ok(), json!({})),
         ("ChangeChat", |body| PatchChatRequest::read(body).is_ok(), json!({})),
@@ -160,6 +160,9 @@ fn bodies_are_described_as_they_are_read() {
             |body| ModelRequest::read(body, Given::Part).is_ok(),
             json!({"prices": {"input_micros": 1, "output_micros": 2}}),
         ),
+        ("CreateTemplate", |body| TemplateRequest::read(body, Given::New).is_ok(), json!({})),
+        ("ReplaceTemplate", |body| TemplateRequest::read(body, Given::Whole).is_ok(), json!({})),
+        ("ChangeTemplate", |body| TemplateRequest::read(body, Given::Part).is_ok(), json!({})),
         ("SetBudget", |body| BudgetRequest::read(body).is_ok(), json!({})),
         ("CreateKey", |body| read_new_key(body).is_ok(), json!({})),
         ("MarkNotification", |body| read_mark(body).is_ok(), json!({})),

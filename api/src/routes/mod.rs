@@ -24,6 +24,7 @@ pub mod query;
 mod queue;
 mod settings;
 mod stream;
+mod templates;
 pub(crate) mod title;
 mod turns;
 pub mod usage;
@@ -129,8 +130,18 @@ pub fn configure(config: &mut ServiceConfig) {
                         .route(web::patch().to(settings::set_model))
                         .route(web::delete().to(settings::delete_model)),
                 )
-                .service(only("/templates", "GET").route(web::get().to(workspaces::templates)))
-                .service(only("/templates/{template}", "GET").route(web::get().to(workspaces::template)))
+                .service(
+                    only("/templates", "GET, POST")
+                        .route(web::get().to(templates::list))
+                        .route(web::post().to(templates::set)),
+                )
+                .service(
+                    only("/templates/{template}", "GET, PUT, PATCH, DELETE")
+                        .route(web::get().to(templates::read))
+                        .route(web::put().to(templates::set))
+                        .route(web::patch().to(templates::set))
+                        .route(web::delete().to(templates::delete)),
+                )
                 .service(only("/workspaces", "GET").route(web::get().to(workspaces::list)))
                 .service(only("/workspaces/{workspace}", "DELETE").route(web::delete().to(workspaces::delete)))
                 .service(only("/budgets", "GET").route(web::get().to(budgets::list)))

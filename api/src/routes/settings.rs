@@ -146,7 +146,7 @@ fn check_tools(state: &AppState, name: &str, change: &mut ModelChange) -> Result
 }
 
 /// How much of an entry a request gives.
-fn given(request: &HttpRequest) -> Given {
+pub(super) fn given(request: &HttpRequest) -> Given {
     match *request.method() {
         Method::POST => Given::New,
         Method::PUT => Given::Whole,
@@ -230,6 +230,7 @@ impl From<SettingsRejection> for Problem {
             SettingsRejection::ProviderNotFound { .. } => Code::ProviderNotFound,
             SettingsRejection::ModelNotFound { .. } => Code::ModelNotFound,
             SettingsRejection::BudgetNotFound { .. } => Code::BudgetNotFound,
+            SettingsRejection::TemplateNotFound { .. } => Code::TemplateNotFound,
             SettingsRejection::Exists { .. } => Code::AlreadyExists,
             SettingsRejection::ProviderInUse { .. } => Code::ProviderInUse,
             SettingsRejection::ModelIsDefault { .. } => Code::ModelIsDefault,

@@ -8,6 +8,7 @@ mod inbox;
 mod settings;
 mod sockets;
 mod streams;
+mod templates;
 mod watching;
 
 use std::net::TcpListener;
@@ -35,6 +36,10 @@ use verbatim_events::vault::NoVault;
 use verbatim_events_sql::KeyStore;
 use verbatim_events_sql::seal::SealingKey;
 use verbatim_projections::{ReadLocation, ReadModels, ReadSettings};
+use verbatim_tools::workspace::Workspaces;
+use verbatim_tools::workspace::local::LocalProvisioner;
+use verbatim_tools::workspace::pause::SystemPause;
+use verbatim_tools::workspace::port::{Provisioner, ProvisionerKind};
 
 use crate::app::serve;
 use crate::auth::{KeyRing, Keys, Principal, Rates, Role};
@@ -86,7 +91,12 @@ impl World {
         let catalog = Arc::new(Catalog::new(&base, provider_keys.clone(), Roles::default()).unwrap());
         let models: Arc<dyn ModelCatalog> = Arc::<Catalog>::clone(&catalog);
         let files = FileHome::at(directory.path().join("files"), runtime.clone());
-        let (workspaces, now): (_, Arc<dyn Clock>) = (WorkspaceHome::none(), Arc::new(clock.clone()));
+        let local: Arc<dyn Provisioner> =
+            Arc::new(LocalProvisioner::open(directory.path().join("workspaces")).unwrap());
+        let pause = Arc::new(SystemPause::default());
+        let workspaces =
+            WorkspaceHome::of(Workspaces::new(Default::default(), [(ProvisionerKind::Local, local)], pause));
+        let now: Arc<dyn Clock> = Arc::new(clock.clone());
         let sources = ToolSources { models: &models, workspaces: &workspaces, files: &files, clock: &now };
         let tools = Arc::new(Tools::new(&settings, &environment, &access, sources, runtime.clone()));
         let budgets = Arc::<Budgets>::default();
@@ -128,6 +138,7 @@ impl World {
             catalog,
             budgets: Arc::clone(&budgets),
             default_budget: None,
+            workspaces: workspaces.clone(),
             runtime: runtime.clone(),
         });
         let eraser = Eraser::new(Reach {
@@ -158,7 +169,7 @@ impl World {
             watchers,
             limits,
             clock: Arc::new(clock.clone()),
-            workspaces: WorkspaceHome::none(),
+            workspaces,
             files,
             owners: Owners::default(),
             runtime: Runtime::current(),

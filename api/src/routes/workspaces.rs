@@ -1,4 +1,4 @@
-//! Templates, for everybody; workspaces, for administrators.
+//! Workspaces, for administrators; and what a new chat is bound to.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -12,11 +12,10 @@ use super::query::Query;
 use crate::auth::Caller;
 use crate::error::{Code, Problem};
 use crate::state::AppState;
-use crate::wire::page::PageView;
 use crate::wire::request::WorkspaceRequest;
-use crate::wire::workspace::{ConfinementView, TemplateView, UnavailableView, WorkspaceView, WorkspacesView};
+use crate::wire::workspace::{ConfinementView, UnavailableView, WorkspaceView, WorkspacesView};
 
-fn problem(error: &ProvisionError, missing: Code) -> Problem {
+pub(super) fn problem(error: &ProvisionError, missing: Code) -> Problem {
     let code = match error {
         ProvisionError::NotFound(_) => missing,
         ProvisionError::NameTaken | ProvisionError::Refused(_) | ProvisionError::Unavailable(_) => {
@@ -93,24 +92,6 @@ fn named<'a>(request: &'a HttpRequest, part: &str) -> &'a str {
     request.match_info().get(part).unwrap_or_default()
 }
 
-/// `GET /templates`: all of them; there are few
-pub async fn templates(state: Data<AppState>, request: HttpRequest, _caller: Caller) -> Answered {
-    let mut query = Query::of(&request)?;
-    let words = query.one("q")?;
-    query.finish()?;
-    let found = state.workspaces.spaces.templates(words.as_deref()).await;
-    let items = found.into_iter().map(TemplateView::of).collect();
-    Ok(HttpResponse::Ok().json(PageView::<TemplateView> { items, next_cursor: None }))
-}
-
-/// `GET /templates/{template}`
-pub async fn template(state: Data<AppState>, request: HttpRequest, _caller: Caller) -> Answered {
-    Query::of(&request)?.finish()?;
-    let found = state.workspaces.spaces.template(named(&request, "template")).await;
-    let found = found.map_err(|error| problem(&error, Code::TemplateNotFound))?;
-    Ok(HttpResponse::Ok().json(TemplateView::of(found)))
-}
-
 /// `GET /workspaces`: all of them, and what confines commands
 pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -> Answered {
     caller.check_audit()?;
@@ -122,7 +103,7 @@ pub async fn list(state: Data<AppState>, request: HttpRequest, caller: Caller) -
         .into_iter()
         .map(|(kind, detail)| UnavailableView { provisioner: kind.name(), detail })
         .collect();
-    let confinement = home.confinement.as_ref().map(|report| ConfinementView {
+    let confinement = home.confinement().map(|report| ConfinementView {
         in_force: report.summary(),
         open: report.open.clone(),
         shell: home.spaces.shell().is_some(),

@@ -8,11 +8,12 @@ use verbatim_events::settings::{Effective, Entry, Model, Provider, SettingsComma
 
 use super::budget::BudgetView;
 use super::words;
+use super::workspace::TemplateView;
 use crate::config::without_password;
 use crate::models::ProviderKeys;
 
 /// Where an entry comes from: `file` or `api`.
-fn source(source: Source) -> &'static str {
+pub(super) fn source(source: Source) -> &'static str {
     match source {
         Source::File => "file",
         Source::Set | Source::SetOverFile => "api",
@@ -143,10 +144,14 @@ pub fn written(command: &SettingsCommand, effective: &Effective, keys: &Provider
         SettingsCommand::SetModel { name, .. } => {
             effective.models.get(name).map(|entry| serde_json::to_vec(&ModelView::of(name, entry, effective, true)))
         }
+        SettingsCommand::SetTemplate { name, .. } => {
+            effective.templates.get(name).map(|entry| serde_json::to_vec(&TemplateView::set(name, entry)))
+        }
         SettingsCommand::SetBudget { owner, budget } => Some(serde_json::to_vec(&BudgetView::set(owner, budget))),
         SettingsCommand::RemoveProvider { .. }
         | SettingsCommand::RemoveModel { .. }
-        | SettingsCommand::RemoveBudget { .. } => None,
+        | SettingsCommand::RemoveBudget { .. }
+        | SettingsCommand::RemoveTemplate { .. } => None,
     };
     body.and_then(Result::ok).unwrap_or_default()
 }

@@ -3,12 +3,15 @@
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
+use verbatim_events::settings::{Entry, Source};
 use verbatim_tools::workspace::port::{TemplateDetail, WorkspaceView as Workspace};
-use verbatim_tools::workspace::template::Parameter;
+use verbatim_tools::workspace::template::{Parameter, TemplateConfig, parameters_of};
 
 use super::Time;
+use super::settings::source;
 
-/// A template: `{id, description, provisioner, parameters: [{name, type, description, required, default?, options?}]}`
+/// A template: `{id, description, provisioner, parameters: [{name, type, description, required, default?, options?}], path?,
+/// template?, source, overrides_file}`
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Template)]
 pub struct TemplateView {
@@ -20,6 +23,16 @@ pub struct TemplateView {
     pub provisioner: &'static str,
     /// What may be said about a workspace of it.
     pub parameters: Vec<ParameterView>,
+    /// The directory that is copied; for auditors and administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What the deployment calls it, if not by its id; for auditors and administrators.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Where it comes from: `file` or `api`.
+    pub source: &'static str,
+    /// It was set over one of the server's file, which counts again when this is deleted.
+    pub overrides_file: bool,
 }
 
 /// A template's parameter.
@@ -116,8 +129,22 @@ fn word(value: impl Serialize) -> Value {
 }
 
 impl TemplateView {
-    /// A template.
-    pub fn of(template: TemplateDetail) -> TemplateView {
+    /// A template in force as it was set, without what its directory or its deployment says of it besides.
+    pub fn set(name: &str, entry: &Entry<TemplateConfig>) -> TemplateView {
+        let config = &entry.value;
+        let detail = TemplateDetail {
+            id: name.to_owned(),
+            description: config.description.clone().unwrap_or_default(),
+            provisioner: config.provisioner,
+            // What is set is checked.
+            parameters: parameters_of(&config.parameters).unwrap_or_default(),
+        };
+        TemplateView::of(detail, entry, true)
+    }
+
+    /// A template in force; `whole` for those who may see where it lies.
+    pub fn of(template: TemplateDetail, entry: &Entry<TemplateConfig>, whole: bool) -> TemplateView {
+        let config = Some(&entry.value).filter(|_| whole);
         let parameter = |one: Parameter| ParameterView {
             name: one.name,
             kind: word(one.kind),
@@ -131,6 +158,10 @@ impl TemplateView {
             description: template.description,
             provisioner: template.provisioner.name(),
             parameters: template.parameters.into_iter().map(parameter).collect(),
+            path: config.and_then(|config| config.path.as_ref()).map(|path| path.to_string_lossy().into_owned()),
+            template: config.and_then(|config| config.template.clone()),
+            source: source(entry.source),
+            overrides_file: entry.source == Source::SetOverFile,
         }
     }
 }

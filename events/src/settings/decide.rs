@@ -1,6 +1,7 @@
 //! Which changes of the settings are allowed, and what happens by them.
 
 use super::entry::{MODEL_NAME, PROVIDER_NAME, check_name, check_owner};
+use super::templates::{self, TemplateChange};
 use super::{
     Base, BudgetRemoved, BudgetSet, DefaultModelSet, Effective, Model, ModelRemoved, ModelSet, Provider, ProviderKind,
     ProviderRemoved, ProviderSet, Settings, SettingsEvent, Source,
@@ -126,6 +127,20 @@ pub enum SettingsCommand {
         /// Whose.
         owner: String,
     },
+    /// Makes or changes a template of workspaces.
+    SetTemplate {
+        /// Its name.
+        name: String,
+        /// What becomes of it.
+        change: TemplateChange,
+        /// What becomes of the rest.
+        given: Given,
+    },
+    /// Takes back what was set of a template. Workspaces that were made from it stay as they are.
+    RemoveTemplate {
+        /// Its name.
+        name: String,
+    },
 }
 
 /// Why a change is refused. Nothing happens then.
@@ -149,10 +164,16 @@ pub enum SettingsRejection {
         /// The owner.
         owner: String,
     },
+    /// There is no such template.
+    #[error("there is no template {name:?}")]
+    TemplateNotFound {
+        /// The name.
+        name: String,
+    },
     /// What was to be new is there.
     #[error("there is a {what} {name:?} already")]
     Exists {
-        /// `provider` or `model`.
+        /// `provider`, `model` or `template`.
         what: &'static str,
         /// The name.
         name: String,
@@ -172,9 +193,9 @@ pub enum SettingsRejection {
         name: String,
     },
     /// It stands in the file, and the file alone.
-    #[error("the {what} {name:?} is set in the server's file; it can be disabled here, and removed there")]
+    #[error("the {what} {name:?} is set in the server's file; it can be {} here, and removed there", changed(what))]
     InFile {
-        /// `provider` or `model`.
+        /// `provider`, `model` or `template`.
         what: &'static str,
         /// The name.
         name: String,
@@ -182,7 +203,7 @@ pub enum SettingsRejection {
     /// There are as many as there may be.
     #[error("at most {max} {what}s may be set")]
     TooMany {
-        /// `provider` or `model`.
+        /// `provider`, `model` or `template`.
         what: &'static str,
         /// The bound.
         max: usize,
@@ -197,7 +218,12 @@ pub enum SettingsRejection {
     },
 }
 
-fn invalid(field: &'static str, problem: impl Into<String>) -> SettingsRejection {
+/// What an entry of the file can be in place of removed.
+fn changed(what: &str) -> &'static str {
+    if what == "template" { "replaced" } else { "disabled" }
+}
+
+pub(super) fn invalid(field: &'static str, problem: impl Into<String>) -> SettingsRejection {
     SettingsRejection::Invalid { field, problem: problem.into() }
 }
 
@@ -262,6 +288,10 @@ pub fn decide(
             }
             Ok(vec![SettingsEvent::BudgetRemoved(BudgetRemoved { owner: owner.clone() })])
         }
+        SettingsCommand::SetTemplate { name, change, given } => {
+            templates::set(settings, base, &before, name, change, *given)
+        }
+        SettingsCommand::RemoveTemplate { name } => templates::remove(&before, name),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Model, Provider, Settings};
+use crate::template::TemplateConfig;
 
 /// What a node's own file and environment say. It may differ from node to node.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,6 +14,10 @@ pub struct Base {
     pub models: BTreeMap<String, Model>,
     /// The model of chats that name none.
     pub default_model: Option<String>,
+    /// Templates of workspaces by name.
+    pub templates: BTreeMap<String, TemplateConfig>,
+    /// There is a Coder deployment that templates can be of.
+    pub has_coder: bool,
 }
 
 /// Where an entry comes from.
@@ -44,6 +49,8 @@ pub struct Effective {
     pub models: BTreeMap<String, Entry<Model>>,
     /// The model of chats that name none; one that may be used. None where there is no such model at all.
     pub default_model: Option<String>,
+    /// Templates of workspaces by name.
+    pub templates: BTreeMap<String, Entry<TemplateConfig>>,
 }
 
 impl Effective {
@@ -53,6 +60,7 @@ impl Effective {
             providers: merge(&base.providers, &set.providers),
             models: merge(&base.models, &set.models),
             default_model: None,
+            templates: merge(&base.templates, &set.templates),
         };
         // A default that is gone (a file may change) is replaced by the next best: there is one as long as any model is.
         let wished = [set.default_model.as_deref(), base.default_model.as_deref()];

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Model, Provider};
 use crate::budget::Budget;
+use crate::template::TemplateConfig;
 
 /// Something that happened to the settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,10 @@ pub enum SettingsEvent {
     BudgetSet(BudgetSet),
     /// An owner's budget is gone; a default one counts again.
     BudgetRemoved(BudgetRemoved),
+    /// A template of workspaces was made or changed.
+    TemplateSet(TemplateSet),
+    /// What was set of a template is gone; a file's entry of this name counts again.
+    TemplateRemoved(TemplateRemoved),
 }
 
 /// A provider was made or changed.
@@ -84,4 +89,22 @@ pub struct BudgetSet {
 pub struct BudgetRemoved {
     /// Whose.
     pub owner: String,
+}
+
+/// A template of workspaces was made or changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateSet {
+    /// Its name.
+    pub name: String,
+    /// All of it.
+    pub template: TemplateConfig,
+}
+
+/// What was set of a template is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateRemoved {
+    /// Its name.
+    pub name: String,
 }

@@ -1,4 +1,5 @@
-//! The settings that can be changed while servers run: model providers and models, as events of one stream of the log.
+//! The settings that can be changed while servers run: model providers, models, budgets and templates of workspaces, as
+//! events of one stream of the log.
 //!
 //! The stream is a stream like any chat's, with its versions and its chain of hashes, and no chat: its id is reserved, its
 //! events have their own types, its state is folded by `Settings::apply`. Whatever reads the whole log passes it over, or
@@ -12,6 +13,7 @@ mod effective;
 mod entry;
 mod event;
 mod state;
+mod templates;
 mod wire;
 
 use uuid::Uuid;
@@ -25,8 +27,10 @@ pub use effective::{Base, Effective, Entry, Source};
 pub use entry::{Model, NAME_MAX_BYTES, Provider, ProviderKind, check_accepts};
 pub use event::{
     BudgetRemoved, BudgetSet, DefaultModelSet, ModelRemoved, ModelSet, ProviderRemoved, ProviderSet, SettingsEvent,
+    TemplateRemoved, TemplateSet,
 };
 pub use state::{IllegalSetting, RecordedSetting, Settings};
+pub use templates::{TEMPLATES_MAX, TemplateChange};
 pub use wire::{SETTINGS_EVENT_TYPES, decode, event_type, readable_schemas, seal};
 
 /// The stream's id. Chats have ids of version 7, so none ever has this one.

@@ -8,6 +8,7 @@ use super::entry::{MODEL_NAME, PROVIDER_NAME, check_name, check_owner};
 use super::{Model, Provider, SettingsEvent};
 use crate::budget::Budget;
 use crate::ids::{Digest, Position, Version};
+use crate::template::{TemplateConfig, check_template_name};
 
 /// A stored event of the settings stream with its data read.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,8 @@ pub struct Settings {
     pub default_model: Option<String>,
     /// Budgets by owner.
     pub budgets: BTreeMap<String, Budget>,
+    /// Templates of workspaces by name.
+    pub templates: BTreeMap<String, TemplateConfig>,
 }
 
 /// An event that cannot have happened after those before it.
@@ -86,6 +89,16 @@ impl Settings {
             SettingsEvent::BudgetRemoved(removed) => {
                 let removal = self.budgets.remove(&removed.owner);
                 removal.ok_or_else(|| illegal(unset("budget of", &removed.owner)))?;
+            }
+            SettingsEvent::TemplateSet(set) => {
+                check_template_name(&set.name).map_err(illegal)?;
+                let checked = set.template.check().and_then(|()| set.template.check_place());
+                checked.map_err(|(field, problem)| illegal(format!("{field}: {problem}")))?;
+                self.templates.insert(set.name.clone(), set.template.clone());
+            }
+            SettingsEvent::TemplateRemoved(removed) => {
+                let removal = self.templates.remove(&removed.name);
+                removal.ok_or_else(|| illegal(unset("template", &removed.name)))?;
             }
         }
         self.version = recorded.version;

@@ -3,6 +3,7 @@
 mod golden;
 mod properties;
 mod rules;
+mod templates;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -10,6 +11,7 @@ use uuid::Uuid;
 use super::*;
 use crate::envelope::{Actor, Cause, Stored};
 use crate::ids::Digest;
+use crate::template::{ProvisionerKind, TemplateConfig};
 
 pub(super) fn at() -> DateTime<Utc> {
     DateTime::from_timestamp_micros(1_790_000_000_000_000).expect("a time within range")
@@ -35,7 +37,14 @@ pub(super) fn base() -> Base {
         ]
         .into(),
         default_model: Some(named("small")),
+        templates: [(named("blank"), local_template("/srv/templates/blank"))].into(),
+        has_coder: false,
     }
+}
+
+/// A template that is a directory.
+pub(super) fn local_template(path: &str) -> TemplateConfig {
+    TemplateConfig { path: Some(path.into()), ..TemplateConfig::of(ProvisionerKind::Local) }
 }
 
 /// The settings after these events, through their stored form.

@@ -20,6 +20,8 @@ event_types! {
     DefaultModelSet "default_model_set" 1;
     BudgetSet "budget_set" 1;
     BudgetRemoved "budget_removed" 1;
+    TemplateSet "template_set" 1;
+    TemplateRemoved "template_removed" 1;
 }
 
 /// How events with an old schema number are read.

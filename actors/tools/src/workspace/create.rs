@@ -103,7 +103,7 @@ impl Creation<'_> {
     async fn make(&self, wish: &Wish, names: &[String], intended: Option<&str>) -> Result<WorkspaceView, String> {
         let failed = |problem: ProvisionError| problem.to_string();
         let (template, provisioner) = self.spaces.template_of(&wish.template_id).map_err(failed)?;
-        let detail = provisioner.template(&wish.template_id, template).await.map_err(failed)?;
+        let detail = provisioner.template(&wish.template_id, &template).await.map_err(failed)?;
         let parameters = complete(&detail.parameters, &wish.parameters)?;
         let binding = |id: Option<&str>, name: &str| WorkspaceBinding {
             id: id.map(str::to_owned),

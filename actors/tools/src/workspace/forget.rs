@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use verbatim_events::event::WorkspaceBinding;
 use verbatim_events::ids::ChatId;
 
-use super::port::{Found, NewWorkspace, ProvisionError, WorkspaceStatus};
+use super::port::{Found, NewWorkspace, ProvisionError, ProvisionerKind, WorkspaceStatus};
+use super::template::TemplateConfig;
 use super::workspaces::Workspaces;
 
 /// How often a workspace that is being deleted is looked at before that is left to the next try.
@@ -66,24 +67,34 @@ impl Workspaces {
 
     /// The id of a workspace that was about to be made, if it was.
     async fn find_nameless(&self, chat_id: ChatId, made: &MadeWorkspace) -> Result<Option<String>, ProvisionError> {
-        let (template, provisioner) = self.template_of(&made.template_id).map_err(not_configured)?;
-        if provisioner.finds_by_key() {
-            // Found by its chat.
-            return Ok(None);
+        let known = self.template_set(&made.template_id);
+        let is_gone = known.is_none();
+        // Of one that was taken back since anybody may have been about to make it.
+        let anybodys = ProvisionerKind::ALL.into_iter().filter(|_| is_gone).map(TemplateConfig::of);
+        for template in known.into_iter().chain(anybodys) {
+            let provisioner = match self.provisioner(template.provisioner) {
+                Ok(provisioner) => provisioner,
+                Err(_) if is_gone => continue,
+                Err(error) => return Err(not_configured(error)),
+            };
+            if provisioner.finds_by_key() {
+                // Found by its chat.
+                continue;
+            }
+            let wanted = NewWorkspace {
+                key: String::new(),
+                chat_id,
+                template_id: made.template_id.clone(),
+                template,
+                name: made.name.clone(),
+                parameters: BTreeMap::new(),
+                now: self.pause.now(),
+            };
+            if let Found::Ours(view) = provisioner.find(&wanted, true).await.map_err(not_configured)? {
+                return Ok(Some(view.id));
+            }
         }
-        let wanted = NewWorkspace {
-            key: String::new(),
-            chat_id,
-            template_id: made.template_id.clone(),
-            template: template.clone(),
-            name: made.name.clone(),
-            parameters: BTreeMap::new(),
-            now: self.pause.now(),
-        };
-        match provisioner.find(&wanted, true).await? {
-            Found::Ours(view) => Ok(Some(view.id)),
-            Found::Free | Found::Taken => Ok(None),
-        }
+        Ok(None)
     }
 
     /// Deletes a workspace, and is content only when it is gone.

@@ -9,38 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use verbatim_events::ids::ChatId;
 use verbatim_events::log::BoxFuture;
+pub use verbatim_events::template::ProvisionerKind;
 
 use super::template::{Parameter, TemplateConfig};
 use crate::files::Files;
-
-/// What makes workspaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProvisionerKind {
-    /// Directories on this machine.
-    Local,
-    /// A Coder deployment.
-    Coder,
-}
-
-impl ProvisionerKind {
-    /// Its name in settings and answers.
-    pub fn name(self) -> &'static str {
-        match self {
-            ProvisionerKind::Local => "local",
-            ProvisionerKind::Coder => "coder",
-        }
-    }
-
-    /// Who made the workspace of this id: ids begin with their maker's name.
-    pub fn of_workspace(id: &str) -> Option<ProvisionerKind> {
-        match id.split_once('-')?.0 {
-            "local" => Some(ProvisionerKind::Local),
-            "coder" => Some(ProvisionerKind::Coder),
-            _ => None,
-        }
-    }
-}
 
 /// How a workspace is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

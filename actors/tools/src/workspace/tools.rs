@@ -123,16 +123,17 @@ impl WorkspaceTools {
         WorkspaceTools { inner: Arc::new(inner) }
     }
 
-    /// What a chat is offered: nothing without templates, no shell where none may be used, skills where it has a workspace.
+    /// What a chat is offered: nothing where there are no templates and it has no workspace, no shell where none may be used,
+    /// skills where it has a workspace.
     pub fn definitions(&self, chat: &Chat) -> Vec<Arc<ToolDefinition>> {
         let bound = bound_by(chat).is_some();
-        let is_offered = |tool: &Tool| self.inner.has(tool.needs) && (bound || tool.needs != Needs::Workspace);
+        let is_offered = |tool: &Tool| self.inner.has(chat, tool.needs) && (bound || tool.needs != Needs::Workspace);
         defined().filter(|(tool, _)| is_offered(tool)).map(|(_, definition)| Arc::clone(definition)).collect()
     }
 
-    /// What a crash in the middle of a call means; `None` for what is no tool of these.
-    pub fn effect_class(&self, name: &str) -> Option<EffectClass> {
-        tool(name).filter(|tool| self.inner.has(tool.needs)).map(|tool| tool.effect_class)
+    /// What a crash in the middle of a call means; `None` for what is no tool of these that the chat could have.
+    pub fn effect_class(&self, chat: &Chat, name: &str) -> Option<EffectClass> {
+        tool(name).filter(|tool| self.inner.has(chat, tool.needs)).map(|tool| tool.effect_class)
     }
 
     /// Answers a call.
@@ -204,8 +205,9 @@ impl Inner {
         }
     }
 
-    fn has(&self, needs: Needs) -> bool {
-        self.spaces.has_templates()
+    /// Whether a chat has what a tool needs. A workspace stays when the template is gone that it was made from.
+    fn has(&self, chat: &Chat, needs: Needs) -> bool {
+        (self.spaces.has_templates() || bound_by(chat).is_some())
             && match needs {
                 Needs::Templates | Needs::Workspace => true,
                 Needs::Shell => self.spaces.shell().is_some(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::RwLock;
 use serde_json::{Map, Value};
 use verbatim_events::ids::ChatId;
 use verbatim_events::tool::CallKey;
@@ -51,11 +52,13 @@ pub enum DiffError {
 /// Who is told that a workspace was taken away.
 type Listener = Box<dyn Fn(&str) + Send + Sync>;
 
-/// Templates, and who makes workspaces of them.
+/// Templates, and who makes workspaces of them. Templates come and go while chats work; who makes workspaces of them, and
+/// the shell, may come later, and stay.
 pub struct Workspaces {
-    templates: BTreeMap<String, TemplateConfig>,
-    provisioners: BTreeMap<ProvisionerKind, Arc<dyn Provisioner>>,
-    shell: Option<Shell>,
+    templates: RwLock<Arc<BTreeMap<String, TemplateConfig>>>,
+    local: OnceLock<Arc<dyn Provisioner>>,
+    coder: OnceLock<Arc<dyn Provisioner>>,
+    shell: OnceLock<Shell>,
     pub(super) pause: Arc<dyn Pause>,
     pub(super) locks: Locks,
     diffs: Shared<Result<WorkspaceDiff, DiffError>>,
@@ -69,16 +72,53 @@ impl Workspaces {
         provisioners: impl IntoIterator<Item = (ProvisionerKind, Arc<dyn Provisioner>)>,
         pause: Arc<dyn Pause>,
     ) -> Workspaces {
-        let provisioners = provisioners.into_iter().collect();
-        Workspaces {
-            templates,
-            provisioners,
-            shell: None,
+        let workspaces = Workspaces {
+            templates: RwLock::new(Arc::new(templates)),
+            local: OnceLock::new(),
+            coder: OnceLock::new(),
+            shell: OnceLock::new(),
             pause,
             locks: Locks::default(),
             diffs: Shared::default(),
             gone: OnceLock::new(),
+        };
+        for (kind, provisioner) in provisioners {
+            workspaces.add_provisioner(kind, provisioner);
         }
+        workspaces
+    }
+
+    /// From now on these are the templates. Workspaces that were made from others stay as they are.
+    pub fn set_templates(&self, templates: BTreeMap<String, TemplateConfig>) {
+        *self.templates.write() = Arc::new(templates);
+    }
+
+    /// From now on this provisioner makes workspaces of its kind. The first one of a kind stays.
+    pub fn add_provisioner(&self, kind: ProvisionerKind, provisioner: Arc<dyn Provisioner>) {
+        // A second one would look after the same workspaces.
+        let _ = self.slot(kind).set(provisioner);
+    }
+
+    /// Whether somebody makes workspaces of this kind.
+    pub fn has_provisioner(&self, kind: ProvisionerKind) -> bool {
+        self.slot(kind).get().is_some()
+    }
+
+    /// From now on commands can be run in the workspaces. The first shell stays.
+    pub fn add_shell(&self, shell: Shell) {
+        // A second one would keep the same processes.
+        let _ = self.shell.set(shell);
+    }
+
+    fn slot(&self, kind: ProvisionerKind) -> &OnceLock<Arc<dyn Provisioner>> {
+        match kind {
+            ProvisionerKind::Local => &self.local,
+            ProvisionerKind::Coder => &self.coder,
+        }
+    }
+
+    fn now(&self) -> Arc<BTreeMap<String, TemplateConfig>> {
+        Arc::clone(&self.templates.read())
     }
 
     /// From now on `listener` is told of each workspace that was taken away, by its id; perhaps more than once. The first
@@ -94,16 +134,11 @@ impl Workspaces {
         }
     }
 
-    /// The same with a shell: commands can be run in the workspaces.
-    pub fn with_shell(self, shell: Shell) -> Workspaces {
-        Workspaces { shell: Some(shell), ..self }
-    }
-
     /// The shell, where commands may be run.
     pub fn shell(&self) -> Option<&Shell> {
         // What is elsewhere is confined there.
-        let all_elsewhere = !self.provisioners.contains_key(&ProvisionerKind::Local);
-        self.shell.as_ref().filter(|shell| all_elsewhere || shell.is_on())
+        let all_elsewhere = self.local.get().is_none();
+        self.shell.get().filter(|shell| all_elsewhere || shell.is_on())
     }
 
     /// The directory of a workspace on this machine, while commands can be run there. What is elsewhere ends with its workspace.
@@ -116,7 +151,7 @@ impl Workspaces {
     }
 
     async fn end_in(&self, root: Option<&Path>) -> Result<(), ProvisionError> {
-        match (&self.shell, root) {
+        match (self.shell.get(), root) {
             (Some(shell), Some(root)) => shell.clear(root).await.map_err(ProvisionError::Unavailable),
             _ => Ok(()),
         }
@@ -130,29 +165,35 @@ impl Workspaces {
 
     /// What runs commands and keeps their processes, whether new ones may be run or not.
     pub(super) fn any_shell(&self) -> Option<&Shell> {
-        self.shell.as_ref()
+        self.shell.get()
     }
 
     /// All who make workspaces.
     pub(super) fn provisioners(&self) -> impl Iterator<Item = &Arc<dyn Provisioner>> {
-        self.provisioners.values()
+        ProvisionerKind::ALL.into_iter().filter_map(|kind| self.slot(kind).get())
     }
 
     /// Whether workspaces can be made at all.
     pub fn has_templates(&self) -> bool {
-        !self.templates.is_empty()
+        !self.templates.read().is_empty()
     }
 
-    /// A configured template, and who makes workspaces of it.
-    pub(super) fn template_of(&self, id: &str) -> Result<(&TemplateConfig, &Arc<dyn Provisioner>), ProvisionError> {
+    /// A template as it is set now, and who makes workspaces of it.
+    pub(super) fn template_of(&self, id: &str) -> Result<(TemplateConfig, &Arc<dyn Provisioner>), ProvisionError> {
         let unknown = || ProvisionError::NotFound(format!("there is no template {id:?}; list_templates lists them"));
-        let template = self.templates.get(id).ok_or_else(unknown)?;
-        Ok((template, self.provisioner(template.provisioner)?))
+        let template = self.template_set(id).ok_or_else(unknown)?;
+        let provisioner = self.provisioner(template.provisioner)?;
+        Ok((template, provisioner))
     }
 
-    fn provisioner(&self, kind: ProvisionerKind) -> Result<&Arc<dyn Provisioner>, ProvisionError> {
+    /// A template as it is set now.
+    pub(super) fn template_set(&self, id: &str) -> Option<TemplateConfig> {
+        self.now().get(id).cloned()
+    }
+
+    pub(super) fn provisioner(&self, kind: ProvisionerKind) -> Result<&Arc<dyn Provisioner>, ProvisionError> {
         let missing = || ProvisionError::NotFound(format!("the provisioner {:?} is not configured", kind.name()));
-        self.provisioners.get(&kind).ok_or_else(missing)
+        self.slot(kind).get().ok_or_else(missing)
     }
 
     /// Who made a workspace.
@@ -175,7 +216,7 @@ impl Workspaces {
     /// A template with its parameters.
     pub async fn template(&self, id: &str) -> Result<TemplateDetail, ProvisionError> {
         let (template, provisioner) = self.template_of(id)?;
-        provisioner.template(id, template).await
+        provisioner.template(id, &template).await
     }
 
     /// The templates whose name or description holds the query, by name. One that cannot be looked at is listed with what the
@@ -183,7 +224,7 @@ impl Workspaces {
     pub async fn templates(&self, query: Option<&str>) -> Vec<TemplateDetail> {
         let query = query.unwrap_or_default().to_lowercase();
         let mut found = Vec::new();
-        for (id, template) in &self.templates {
+        for (id, template) in self.now().iter() {
             let detail = match self.template(id).await {
                 Ok(detail) => detail,
                 Err(problem) => TemplateDetail {
@@ -203,10 +244,11 @@ impl Workspaces {
     /// All workspaces.
     pub async fn list(&self) -> WorkspaceListing {
         let mut listing = WorkspaceListing::default();
-        for (kind, provisioner) in &self.provisioners {
+        for kind in ProvisionerKind::ALL {
+            let Some(provisioner) = self.slot(kind).get() else { continue };
             match provisioner.list().await {
                 Ok(mut workspaces) => listing.workspaces.append(&mut workspaces),
-                Err(problem) => listing.unavailable.push((*kind, problem.to_string())),
+                Err(problem) => listing.unavailable.push((kind, problem.to_string())),
             }
         }
         listing
@@ -287,7 +329,7 @@ impl Workspaces {
         self.tell_of_end(id);
         // What was started meanwhile found its directory just before that went.
         self.end_in(root.as_deref()).await?;
-        if let Some(shell) = &self.shell {
+        if let Some(shell) = self.shell.get() {
             shell.forget_looks(id).await.map_err(ProvisionError::Unavailable)?;
         }
         Ok(WorkspaceView { status: WorkspaceStatus::Deleted, agent_status: AgentStatus::NoAgent, ..view })

@@ -16,6 +16,7 @@ use verbatim_events::settings::{
 use verbatim_events_sql::seal::{SealingKey, new_key_bytes};
 
 use super::*;
+use crate::compose::WorkspaceHome;
 
 /// A node over a log that others may share.
 struct Node {
@@ -45,6 +46,7 @@ impl Node {
             catalog: Arc::clone(&catalog),
             budgets: Arc::default(),
             default_budget: None,
+            workspaces: WorkspaceHome::none(),
             runtime: Runtime::current(),
         });
         Ok(Node { store: store.await?, catalog })

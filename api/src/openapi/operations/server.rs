@@ -25,14 +25,6 @@ pub(super) fn all() -> Vec<Operation> {
             .takes([path::key()])
             .answers_nothing(204, "It is no longer valid.")
             .fails(&[Code::InvalidRequest, Code::Forbidden, Code::KeyNotFound, Code::KeysUnavailable]),
-        Operation::new("get", api("/templates"), "listTemplates", "workspaces", "What workspaces can be made from")
-            .takes([query::words()])
-            .answers(200, "All of them.", page_of(schema_ref("Template")))
-            .fails(&[Code::InvalidRequest]),
-        Operation::new("get", api("/templates/{template}"), "readTemplate", "workspaces", "A template")
-            .takes([path::template()])
-            .answers(200, "The template.", schema_ref("Template"))
-            .fails(&[Code::InvalidRequest, Code::TemplateNotFound, Code::WorkspacesUnavailable]),
         Operation::new("get", api("/workspaces"), "listWorkspaces", "workspaces", "All workspaces")
             .about("With what confines the commands in them on the server's own machine.")
             .answers(200, "All of them.", schema_ref("Workspaces"))

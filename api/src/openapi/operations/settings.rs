@@ -1,4 +1,4 @@
-//! Providers and models.
+//! Providers, models and templates.
 
 use super::super::operation::{Operation, page_of, schema_ref};
 use super::super::parameters::{path, query};
@@ -18,7 +18,7 @@ fn read(operation: Operation, more: &[Code]) -> Operation {
 }
 
 pub(super) fn all() -> Vec<Operation> {
-    [providers(), models()].into_iter().flatten().collect()
+    [providers(), models(), templates()].into_iter().flatten().collect()
 }
 
 fn providers() -> Vec<Operation> {
@@ -114,5 +114,57 @@ fn models() -> Vec<Operation> {
             .answers_nothing(204, "It is gone.")
             .changes()
             .fails(&[Code::ModelNotFound, Code::ModelIsDefault, Code::SetInFile]),
+    ]
+}
+
+fn templates() -> Vec<Operation> {
+    let operation =
+        |method, id, summary| Operation::new(method, api("/templates/{template}"), id, "workspaces", summary);
+    let as_set = "Its description and parameters as they were set; what its directory or deployment says of it besides is told \
+                  when it is read.";
+    vec![
+        read(
+            Operation::new("get", api("/templates"), "listTemplates", "workspaces", "What workspaces can be made from")
+                .about("In the order of their names: the file's and those that were set. Where they lie is shown to auditors and \
+                        administrators.")
+                .takes([query::words()])
+                .answers(200, "All of them.", page_of(schema_ref("Template"))),
+            &[],
+        ),
+        Operation::new("post", api("/templates"), "createTemplate", "workspaces", "Make a template")
+            .about("Counts on every server from the next step of every turn on, without a restart.")
+            .body("CreateTemplate", true)
+            .answers(201, as_set, schema_ref("Template"))
+            .with_header("Location", "The template's address.", true)
+            .changes()
+            .fails(&[Code::AlreadyExists, Code::TooManySettings, Code::WorkspacesUnavailable]),
+        read(
+            operation("get", "readTemplate", "A template").takes([path::template()]).answers(
+                200,
+                "The template.",
+                schema_ref("Template"),
+            ),
+            &[Code::TemplateNotFound, Code::WorkspacesUnavailable],
+        ),
+        operation("put", "replaceTemplate", "Make or replace a template")
+            .about("Wins over one of the server's file. Workspaces that were made from it stay as they are.")
+            .takes([path::template()])
+            .body("ReplaceTemplate", true)
+            .answers(200, as_set, schema_ref("Template"))
+            .changes()
+            .fails(&[Code::TooManySettings, Code::WorkspacesUnavailable]),
+        operation("patch", "changeTemplate", "Change a template")
+            .about("Workspaces that were made from it stay as they are.")
+            .takes([path::template()])
+            .body("ChangeTemplate", true)
+            .answers(200, as_set, schema_ref("Template"))
+            .changes()
+            .fails(&[Code::TemplateNotFound, Code::TooManySettings, Code::WorkspacesUnavailable]),
+        operation("delete", "deleteTemplate", "Take a template back")
+            .about("What was set is gone; one of the server's file counts again. Workspaces that were made from it stay.")
+            .takes([path::template()])
+            .answers_nothing(204, "It is gone.")
+            .changes()
+            .fails(&[Code::TemplateNotFound, Code::SetInFile]),
     ]
 }

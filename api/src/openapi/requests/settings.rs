@@ -1,7 +1,11 @@
-//! The bodies that make and change providers and models.
+//! The bodies that make and change providers, models and templates.
 
 use serde_json::{Value, json};
 use verbatim_events::settings::NAME_MAX_BYTES;
+use verbatim_events::template::{
+    DEPLOYED_NAME_MAX_BYTES, PARAMETERS_MAX, ProvisionerKind, TEMPLATE_MAX_BYTES, TEMPLATE_NAME_MAX_BYTES,
+    TEMPLATE_PATH_MAX_BYTES,
+};
 
 use super::super::operation::schema_ref;
 use super::{CLEAN, Null, body};
@@ -127,8 +131,69 @@ fn model(about: &str, given: Given, example: Value) -> Value {
     body(about, Null::IsRefused, fields, example)
 }
 
+fn template(about: &str, given: Given, example: Value) -> Value {
+    let name = json!({
+        "type": "string",
+        "pattern": "^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$",
+        "maxLength": TEMPLATE_NAME_MAX_BYTES,
+        "description": "Its name, for good.",
+    });
+    let text = |max: usize, about: &str| {
+        or_null(json!({"type": "string", "pattern": CLEAN, "minLength": 1, "maxLength": max, "description": about}))
+    };
+    let provisioner = json!({
+        "type": "string",
+        "enum": ProvisionerKind::ALL.map(ProvisionerKind::name),
+        "description": "Who makes workspaces of it: the server itself, as directories, or the deployment of Coder that its file \
+                        names.",
+    });
+    let parameters = json!({
+        "type": "object",
+        "maxProperties": PARAMETERS_MAX,
+        "additionalProperties": {
+            "type": "object",
+            "properties": {
+                "type": {"type": "string", "enum": ["string", "number", "bool", "list"], "description": "`string` if absent."},
+                "description": {"type": "string", "pattern": CLEAN, "description": "What it is for."},
+                "default": {"description": "What it is if nobody says; one without it must be given."},
+                "options": {"type": "array", "items": {}, "description": "The values it may have; any if absent."},
+            },
+            "additionalProperties": false,
+        },
+        "description": "All its parameters by their names; of `local` ones only. They win over those that the directory's own \
+                        `template.toml` describes.",
+    });
+    let path = "The directory that is copied; of `local` ones only, which need it. Absolute, there on the server, without links on \
+                its way, and none of the server's own.";
+    let mut fields = vec![
+        (if given == Given::Part { "provisioner" } else { "provisioner!" }, provisioner),
+        ("path", text(TEMPLATE_PATH_MAX_BYTES, path)),
+        (
+            "template",
+            text(
+                DEPLOYED_NAME_MAX_BYTES,
+                "What the deployment calls it; its own name where null; of `coder` ones only.",
+            ),
+        ),
+        (
+            "description",
+            or_null(json!({
+                "type": "string",
+                "pattern": CLEAN,
+                "maxLength": TEMPLATE_MAX_BYTES,
+                "description": "What it is for; what the directory or the deployment says where null.",
+            })),
+        ),
+        ("parameters", parameters),
+    ];
+    if given == Given::New {
+        fields.insert(0, ("name!", name));
+    }
+    body(about, Null::IsRefused, fields, example)
+}
+
 /// The bodies by name.
-pub(super) fn schemas() -> [(&'static str, Value); 7] {
+pub(super) fn schemas() -> [(&'static str, Value); 10] {
     let prices = json!({"input_micros": 1_250_000, "output_micros": 10_000_000, "cache_read_micros": 125_000});
     [
         (
@@ -182,6 +247,32 @@ pub(super) fn schemas() -> [(&'static str, Value); 7] {
                 ],
                 json!({"period": "month", "limit_micros": 50_000_000}),
             ),
+        ),
+        (
+            "CreateTemplate",
+            template(
+                "A new template.",
+                Given::New,
+                json!({
+                    "name": "site",
+                    "provisioner": "local",
+                    "path": "/srv/templates/site",
+                    "description": "A web site",
+                    "parameters": {"title": {"description": "Stands above all pages", "default": "Untitled"}},
+                }),
+            ),
+        ),
+        (
+            "ReplaceTemplate",
+            template(
+                "All of a template; what is absent is as usual.",
+                Given::Whole,
+                json!({"provisioner": "local", "path": "/srv/templates/site"}),
+            ),
+        ),
+        (
+            "ChangeTemplate",
+            template("Changes of a template; what is absent stays.", Given::Part, json!({"description": "A web site"})),
         ),
         ("ChangeModel", model("Changes of a model; what is absent stays.", Given::Part, json!({"enabled": false}))),
     ]

@@ -6,6 +6,7 @@ mod fields;
 mod inbox;
 mod keys;
 mod settings;
+mod template;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub(crate) use self::keys::NAME_MAX_BYTES as KEY_NAME_MAX_BYTES;
 pub use self::keys::{check_name, read_new_key};
 pub(crate) use self::settings::API_KEY_MAX_BYTES;
 pub use self::settings::{ApiKey, ModelRequest, ProviderRequest};
+pub use self::template::TemplateRequest;
 pub use self::tools::WorkspaceRequest;
 pub(crate) use self::tools::{MCP_SERVERS_MAX, SERVER_TOOLS_MAX, TOOL_NAME_MAX_BYTES, TOOL_POLICY_MAX};
 use self::tools::{mcp_servers, server_tools, tool_policy, tools, workspace};

@@ -100,7 +100,7 @@ impl ModelRequest {
 }
 
 /// The name of a new entry; of another one the path says it.
-fn named(errors: &mut Errors, object: &mut Object, given: Given) -> String {
+pub(super) fn named(errors: &mut Errors, object: &mut Object, given: Given) -> String {
     match given {
         Given::New => object.need_string(errors, "name").unwrap_or_default(),
         Given::Whole | Given::Part => String::new(),
@@ -108,7 +108,7 @@ fn named(errors: &mut Errors, object: &mut Object, given: Given) -> String {
 }
 
 /// A member that may be null, which is another thing than absent: it is taken away.
-fn nullable<T>(
+pub(super) fn nullable<T>(
     errors: &mut Errors,
     object: &mut Object,
     name: &str,

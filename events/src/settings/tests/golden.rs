@@ -1,10 +1,13 @@
 //! The settings' frozen samples.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;
 use crate::budget::{Budget, BudgetPeriod};
 use crate::price::Price;
+use crate::template::{ParameterConfig, ParameterType};
 use crate::wire::golden::{Golden, golden_tests};
 
 fn some(text: &str) -> Option<String> {
@@ -119,6 +122,66 @@ fn values() -> Vec<(&'static str, SettingsEvent)> {
             }),
         ),
         ("", SettingsEvent::BudgetRemoved(BudgetRemoved { owner: "ada".to_owned() })),
+        (
+            "",
+            SettingsEvent::TemplateSet(TemplateSet {
+                name: "web.app".to_owned(),
+                template: TemplateConfig {
+                    provisioner: ProvisionerKind::Local,
+                    path: Some("/srv/templates/web".into()),
+                    template: None,
+                    description: some("A site"),
+                    parameters: [
+                        (
+                            "colour".to_owned(),
+                            ParameterConfig {
+                                kind: ParameterType::String,
+                                description: "Of the front".to_owned(),
+                                default: Some(json!("red")),
+                                options: vec![json!("red"), json!("blue")],
+                            },
+                        ),
+                        (
+                            "tools".to_owned(),
+                            ParameterConfig {
+                                kind: ParameterType::List,
+                                description: String::new(),
+                                default: None,
+                                options: Vec::new(),
+                            },
+                        ),
+                    ]
+                    .into(),
+                },
+            }),
+        ),
+        (
+            ".min",
+            SettingsEvent::TemplateSet(TemplateSet {
+                name: "bare".to_owned(),
+                template: TemplateConfig {
+                    provisioner: ProvisionerKind::Local,
+                    path: Some("/srv/bare".into()),
+                    template: None,
+                    description: None,
+                    parameters: BTreeMap::new(),
+                },
+            }),
+        ),
+        (
+            ".coder",
+            SettingsEvent::TemplateSet(TemplateSet {
+                name: "machine".to_owned(),
+                template: TemplateConfig {
+                    provisioner: ProvisionerKind::Coder,
+                    path: None,
+                    template: some("docker"),
+                    description: None,
+                    parameters: BTreeMap::new(),
+                },
+            }),
+        ),
+        ("", SettingsEvent::TemplateRemoved(TemplateRemoved { name: "web.app".to_owned() })),
     ]
 }
 

@@ -54,6 +54,24 @@ fn budget() -> impl Strategy<Value = Budget> {
     )
 }
 
+fn template_name() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["blank", "web", "..", "a/b"]).prop_map(str::to_owned)
+}
+
+fn template_change() -> impl Strategy<Value = TemplateChange> {
+    let provisioner = prop::option::of(prop::sample::select(ProvisionerKind::ALL.to_vec()));
+    let paths = vec![None, Some(None), Some(Some("/srv/a".into())), Some(Some("srv/a".into()))];
+    let texts = vec![None, Some(None), Some(Some("text".to_owned()))];
+    (provisioner, prop::sample::select(paths), prop::sample::select(texts.clone()), prop::sample::select(texts))
+        .prop_map(|(provisioner, path, template, description)| TemplateChange {
+            provisioner,
+            path,
+            template,
+            description,
+            parameters: None,
+        })
+}
+
 fn command() -> impl Strategy<Value = SettingsCommand> {
     prop_oneof![
         3 => (name(), provider_change(), given())
@@ -64,6 +82,9 @@ fn command() -> impl Strategy<Value = SettingsCommand> {
         1 => name().prop_map(|name| SettingsCommand::RemoveModel { name }),
         2 => (owner(), budget()).prop_map(|(owner, budget)| SettingsCommand::SetBudget { owner, budget }),
         1 => owner().prop_map(|owner| SettingsCommand::RemoveBudget { owner }),
+        2 => (template_name(), template_change(), given())
+            .prop_map(|(name, change, given)| SettingsCommand::SetTemplate { name, change, given }),
+        1 => template_name().prop_map(|name| SettingsCommand::RemoveTemplate { name }),
     ]
 }
 
@@ -92,6 +113,9 @@ proptest! {
             }
             for entry in effective.providers.values() {
                 prop_assert_eq!(entry.value.check(), Ok(()));
+            }
+            for entry in effective.templates.values() {
+                prop_assert_eq!(entry.value.check().and_then(|()| entry.value.check_place()), Ok(()));
             }
             // Done once more it is so already, but for what must be new or be there.
             let again = decide(&next, &base, &command);

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::super::MadeWorkspace;
 use super::super::local::LocalProvisioner;
 use super::super::port::{ProvisionerKind, WorkspaceStatus};
 use super::super::template::TemplateConfig;
-use super::chats::Crash;
+use super::chats::{CHAT, Crash};
 use super::{Hasty, House, bad, context, contract, good, kept, survey};
 
 struct LocalHouse {
@@ -53,6 +54,39 @@ async fn kept() -> (House, tempfile::TempDir) {
 }
 
 kept!(kept);
+
+fn offered(house: &House) -> Vec<String> {
+    house.tools.definitions(&house.chats.chat()).iter().map(|tool| tool.name.clone()).collect()
+}
+
+#[tokio::test]
+async fn templates_come_and_go_and_a_chat_keeps_what_it_has() {
+    let LocalHouse { house, home } = local();
+    house.spaces.set_templates(BTreeMap::new());
+    assert_eq!(offered(&house), [] as [String; 0]);
+    assert_eq!(house.tools.effect_class(&house.chats.chat(), "create_workspace"), None);
+    let path = Some(home.path().join("good"));
+    let template = TemplateConfig { path, ..TemplateConfig::of(ProvisionerKind::Local) };
+    house.spaces.set_templates([("late".to_owned(), template)].into());
+    assert!(offered(&house).contains(&"create_workspace".to_owned()));
+    assert_eq!(good(house.call("call-1", "list_templates", json!({})).await)["total"], json!(1));
+    good(house.call("call-2", "create_workspace", json!({"template_id": "late"})).await);
+    house.spaces.set_templates(BTreeMap::new());
+    assert!(offered(&house).contains(&"read_file".to_owned()), "its workspace is still there");
+    good(house.call("call-3", "read_file", json!({"path": "hello.txt"})).await);
+    let again = good(house.call("call-4", "create_workspace", json!({"template_id": "late"})).await);
+    assert_eq!(again["created"], json!(false));
+    let refused = bad(house.call("call-5", "read_template", json!({"template_id": "late"})).await);
+    assert!(refused.to_string().contains("there is no template"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_chat_is_forgotten_when_the_template_of_what_it_was_promised_is_gone() {
+    let LocalHouse { house, home: _home } = local();
+    house.spaces.set_templates(BTreeMap::new());
+    let promised = MadeWorkspace { id: None, template_id: "good".to_owned(), name: "promised".to_owned() };
+    house.spaces.forget_chat(CHAT, &[promised]).await.expect("nothing is left of it");
+}
 
 #[tokio::test]
 async fn a_crash_makes_no_second_workspace() {

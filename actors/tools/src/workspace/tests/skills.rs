@@ -22,7 +22,7 @@ pub(super) async fn skills_are_read(house: &House) {
     assert_eq!(offered(house), 0, "there is no workspace to have skills");
     good(house.create("call-1").await);
     assert_eq!(offered(house), 2);
-    assert_eq!(house.tools.effect_class("read_skill"), Some(EffectClass::Idempotent));
+    assert_eq!(house.tools.effect_class(&house.chats.chat(), "read_skill"), Some(EffectClass::Idempotent));
     let none = bad(house.call("call-2", "read_skill", json!({"name": "make-tea"})).await);
     assert_eq!(none, json!("there is no skill named \"make-tea\", and no other in this workspace"));
 
