@@ -5,8 +5,8 @@ use serde_json::Value;
 use verbatim_events::envelope::{Actor, Stored};
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{
-    ApprovalDecision, AttemptRecorded, CapacityScope, Event, RetryScheduled, ToolCallFinished, TurnFinished,
-    UsageRecorded,
+    ApprovalDecision, AttemptRecorded, CapacityScope, Event, PendingCall, RetryScheduled, ToolCallFinished,
+    TurnFinished, UsageRecorded,
 };
 use verbatim_events::message::{Role, Usage};
 use verbatim_events::part::Part;
@@ -70,17 +70,7 @@ fn summary(event: &Event, ledger: &Ledger) -> String {
         },
         Event::AttemptAbandoned(abandoned) => format!("attempt {}: {}", abandoned.attempt_id, name(&abandoned.cause)),
         Event::ActionRequired(action) => {
-            let calls = action.calls.iter();
-            let calls: Vec<String> = calls
-                .map(|call| {
-                    format!(
-                        "{} ({}) waits for its {}",
-                        harmless(&call.name),
-                        harmless(&call.call_id),
-                        name(&call.needs)
-                    )
-                })
-                .collect();
+            let calls: Vec<String> = action.calls.iter().map(waiting).collect();
             format!("{} until {}", calls.join(", "), action.deadline.to_rfc3339_opts(SecondsFormat::Secs, true))
         }
         Event::ActionResolved(resolved) => name(&resolved.resolution),
@@ -173,11 +163,17 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", shortened(text, SAID))
 }
 
-fn value(value: &Value) -> String {
+/// A value in short.
+pub(super) fn value(value: &Value) -> String {
     match value {
         Value::String(text) => quoted(text),
         other => shortened(&other.to_string(), SAID),
     }
+}
+
+/// A call that somebody must answer, and what it waits for.
+pub(super) fn waiting(call: &PendingCall) -> String {
+    format!("{} ({}) waits for its {}", harmless(&call.name), harmless(&call.call_id), name(&call.needs))
 }
 
 /// What a message's parts say, in short.

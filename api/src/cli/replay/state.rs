@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use verbatim_events::chat::Chat;
 use verbatim_events::message::{Message, Role, Visibility};
 
-use super::line::said;
+use super::line::{said, value, waiting};
 use crate::cli::output::{Style, harmless};
 
 /// `{outline, messages, queue, head_hash}`
@@ -43,6 +43,12 @@ pub(super) fn text(chat: &Chat, style: Style) -> String {
             harmless(&retry.error.message)
         ));
     }
+    if let Some(action) = &outline.action {
+        for call in &action.calls {
+            text.push_str(&format!("{} with {}\n", waiting(call), value(&call.args)));
+        }
+        text.push_str(&format!("until {}\n", action.deadline.to_rfc3339_opts(SecondsFormat::Millis, true)));
+    }
     for message in chat.history.iter() {
         text.push_str(&format!("\n{} {}\n", style.bold(&speaker(message)), style.dim(&format!("#{}", message.id))));
         text.push_str(&format!("{}\n", body(message)));
@@ -77,4 +83,40 @@ fn body(message: &Message) -> String {
         other => said(std::slice::from_ref(other)),
     });
     parts.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use uuid::Uuid;
+    use verbatim_events::chat::{PendingAction, evolve};
+    use verbatim_events::envelope::Recorded;
+    use verbatim_events::event::{CallNeed, ChatCreated, Event, PendingCall};
+    use verbatim_events::ids::ChatId;
+
+    use super::*;
+
+    #[test]
+    fn what_waits_is_told_with_its_arguments_and_its_deadline() {
+        let id = ChatId(Uuid::from_u128(1));
+        let created = Event::ChatCreated(ChatCreated::new("ada", id, "New chat"));
+        let mut chat = evolve(None, &Recorded::decided(id, 1, DateTime::UNIX_EPOCH, created)).expect("a chat begins");
+        let call = |call_id: &str, name: &str, needs| PendingCall {
+            call_id: call_id.to_owned(),
+            name: name.to_owned(),
+            args: json!({ "command": "ls" }),
+            needs,
+        };
+        let calls = vec![call("c1", "weather", CallNeed::Result), call("c2", "execute", CallNeed::Approval)];
+        let deadline = DateTime::UNIX_EPOCH + TimeDelta::minutes(5);
+        chat.outline.action = Some(PendingAction { calls, deadline });
+        let told = text(&chat, Style::PLAIN);
+        let lines: Vec<&str> = told.lines().skip(3).collect();
+        let expected = [
+            "weather (c1) waits for its result with {\"command\":\"ls\"}",
+            "execute (c2) waits for its approval with {\"command\":\"ls\"}",
+            "until 1970-01-01T00:05:00.000Z",
+        ];
+        assert_eq!(lines, expected);
+    }
 }
