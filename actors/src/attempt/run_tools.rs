@@ -79,7 +79,8 @@ async fn answer(scope: &Scope, call: CallToRun) -> Option<Vec<Part>> {
         return Some(result(&call, answer));
     }
     let Some(effect_class) = scope.deps.tools.effect_class(&scope.chat, &call.name) else {
-        let gone = format!("there is no tool named {:?}", call.name);
+        let why = scope.deps.tools.violation(&scope.chat, &call.name, &call.args);
+        let gone = why.unwrap_or_else(|| format!("there is no tool named {:?}", call.name));
         return Some(result(&call, ToolAnswer::error(gone)));
     };
     if call.record.is_none() {

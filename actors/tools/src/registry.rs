@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use verbatim_events::chat::{Chat, policy_of};
+use verbatim_events::chat::{Chat, DENIED_BY_POLICY, policy_of};
 use verbatim_events::event::{EffectClass, Offer, ToolDefinition, ToolPolicy};
 use verbatim_events::log::BoxFuture;
 use verbatim_events::tool::{CallKey, ContextFiles, OutputSink, ToolAnswer, ToolBox, ToolInvocation};
@@ -17,6 +17,9 @@ const OFFERED_MAX: usize = 512;
 /// What a model is told that only plans.
 const PLAN_MODE_GUIDANCE: &str = "The user wants a plan before anything is done. Look at what you need with the tools \
                                   you have, ask where the goal is unclear, then put the plan forward with propose_plan.";
+
+/// What a model reads that calls a tool while it only plans.
+const ONLY_PLANNED: &str = "only a plan is made now, and this tool does more than look; the call was not run";
 
 /// The families, in the order of precedence: of two tools with one name the first is meant.
 pub struct Registry {
@@ -45,6 +48,16 @@ impl Registry {
         tools
     }
 
+    /// Why a tool that there is, and that the chat names, is not for it now.
+    fn kept_back(&self, chat: &Chat, name: &str) -> Option<&'static str> {
+        let is_there = |family: &&Arc<dyn ToolFamily>| family.effect_class(chat, name).is_some();
+        let family = self.families.iter().find(is_there).filter(|_| is_named(chat, name))?;
+        if is_denied(chat, name) {
+            return Some(DENIED_BY_POLICY);
+        }
+        is_for_later(chat, family.as_ref(), name).then_some(ONLY_PLANNED)
+    }
+
     /// The family that runs a tool for this chat, with the tool's effect class.
     fn family_of(&self, chat: &Chat, name: &str) -> Option<(&Arc<dyn ToolFamily>, EffectClass)> {
         self.families.iter().find_map(|family| {
@@ -55,18 +68,27 @@ impl Registry {
 }
 
 fn admitted(chat: &Chat, family: &dyn ToolFamily, name: &str) -> bool {
-    let named = match &chat.config.server_tools {
-        Some(names) => names.iter().any(|wanted| wanted == name || wanted == "*"),
-        None => true,
-    };
-    let plans = chat.outline.plan_mode;
-    named && policy_of(&chat.config.tool_policy, name) != ToolPolicy::Deny && (!plans || family.is_harmless(name))
+    is_named(chat, name) && !is_denied(chat, name) && !is_for_later(chat, family, name)
+}
+
+fn is_named(chat: &Chat, name: &str) -> bool {
+    let Some(names) = &chat.config.server_tools else { return true };
+    names.iter().any(|wanted| wanted == name || wanted == "*")
+}
+
+fn is_denied(chat: &Chat, name: &str) -> bool {
+    policy_of(&chat.config.tool_policy, name) == ToolPolicy::Deny
+}
+
+/// The chat plans, and the tool does more than look.
+fn is_for_later(chat: &Chat, family: &dyn ToolFamily, name: &str) -> bool {
+    chat.outline.plan_mode && !family.is_harmless(name)
 }
 
 /// The client's tools that the chat's policy denies.
 fn withheld(chat: &Chat) -> Vec<String> {
     let names = chat.config.tools.iter().map(|tool| &tool.name);
-    names.filter(|name| policy_of(&chat.config.tool_policy, name) == ToolPolicy::Deny).cloned().collect()
+    names.filter(|name| is_denied(chat, name)).cloned().collect()
 }
 
 impl ToolBox for Registry {
@@ -117,7 +139,8 @@ impl ToolBox for Registry {
         let known = clients.is_some() || self.family_of(chat, name).is_some();
         match definition.filter(|_| known) {
             None => {
-                let absent = self.families.iter().find_map(|family| family.absence(chat, name));
+                let absent = || self.families.iter().find_map(|family| family.absence(chat, name));
+                let absent = self.kept_back(chat, name).map(str::to_owned).or_else(absent);
                 Some(absent.unwrap_or_else(|| format!("there is no tool named {name:?}")))
             }
             Some(tool) => {

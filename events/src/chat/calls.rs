@@ -10,6 +10,9 @@ use crate::ids::MessageId;
 use crate::message::Role;
 use crate::part::Part;
 
+/// What a model reads whose call the chat's policy denies.
+pub const DENIED_BY_POLICY: &str = "this chat's tool policy does not allow the call; it was not run";
+
 /// A call that nobody answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpenCall<'a> {
@@ -104,7 +107,7 @@ pub fn sort_open_calls(chat: &Chat) -> SortedCalls {
 
 fn refusal(policy: ToolPolicy, decision: Option<&ApprovalDecision>) -> Option<String> {
     if policy == ToolPolicy::Deny {
-        return Some("this chat's tool policy does not allow the call; it was not run".to_owned());
+        return Some(DENIED_BY_POLICY.to_owned());
     }
     let denied = decision.filter(|decision| !decision.approved)?;
     Some(match denied.reason.as_deref().map(str::trim) {

@@ -17,7 +17,7 @@ mod state;
 mod tests;
 mod tool_rules;
 
-pub use calls::{OpenCall, SortedCalls, open_calls, sort_open_calls};
+pub use calls::{DENIED_BY_POLICY, OpenCall, SortedCalls, open_calls, sort_open_calls};
 pub use chain::{Chain, KeptResponse};
 pub use compaction::{COMPACTION_TRIES_MAX, context_tokens, stricter_window, threshold_percent};
 pub use decide::decide;

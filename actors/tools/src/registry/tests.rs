@@ -133,10 +133,22 @@ fn what_does_not_fit_is_said_with_its_place() {
         violation("count", json!({ "n": 4 })).is_some_and(|text| text.contains("/n")),
         "the client's are judged, too"
     );
-    for name in ["nobody", "look_web"] {
-        let unknown = violation(name, json!({})).expect("it is not this chat's");
-        assert!(unknown.contains("there is no tool named"), "{unknown}");
-    }
+    let refused = |name: &str| violation(name, json!({})).expect("it is not this chat's");
+    assert_eq!(refused("nobody"), "there is no tool named \"nobody\"");
+    assert_eq!(refused("look_web"), "this chat's tool policy does not allow the call; it was not run");
+}
+
+#[test]
+fn what_is_kept_back_is_told_from_what_is_not_there() {
+    let told = |change: fn(&mut ChatCreated)| {
+        let (registry, mut chat) = (registry(), chat(change));
+        chat.offer = registry.offer(&chat);
+        registry.violation(&chat, "act", &json!({ "path": "a" }))
+    };
+    assert_eq!(told(|_| {}), None);
+    assert!(told(|created| created.plan_mode = true).is_some_and(|text| text.starts_with("only a plan is made now")));
+    let not_named = told(|created| created.server_tools = Some(Vec::new()));
+    assert_eq!(not_named.as_deref(), Some("there is no tool named \"act\""));
 }
 
 #[test]
