@@ -30,7 +30,7 @@ pub(super) fn require_action(draft: &mut Draft<'_>) -> Decided {
 }
 
 pub(super) fn submit_tool_results(draft: &mut Draft<'_>, results: &[SubmittedResult]) -> Decided {
-    let waiting = waiting_calls(draft, CallNeed::Result)?;
+    let waiting = waiting_results(draft)?;
     check_calls(&waiting, results.iter().map(|result| result.call_id.as_str()))?;
     let budget_bytes = tool_result::budget_bytes(draft.context_window);
     let mut parts = Vec::with_capacity(waiting.len());
@@ -53,7 +53,8 @@ pub(super) fn submit_tool_results(draft: &mut Draft<'_>, results: &[SubmittedRes
 }
 
 pub(super) fn decide_approvals(draft: &mut Draft<'_>, decisions: &[ApprovalDecision], by: &str) -> Decided {
-    let waiting = waiting_calls(draft, CallNeed::Approval)?;
+    let mut waiting = pending_action(draft)?.calls;
+    waiting.retain(|call| call.needs == CallNeed::Approval);
     check_calls(&waiting, decisions.iter().map(|decision| decision.call_id.as_str()))?;
     if decisions.is_empty() {
         return Ok(());
@@ -89,10 +90,10 @@ fn pending_action(draft: &Draft<'_>) -> Decided<PendingAction> {
     draft.chat.outline.action.clone().ok_or_else(|| draft.not_allowed())
 }
 
-/// The calls that wait for this; the command is refused where there are none, because somebody else was first.
-fn waiting_calls(draft: &Draft<'_>, needs: CallNeed) -> Decided<Vec<PendingCall>> {
+/// The calls that wait for a client's results; the command is refused where there are none, because somebody else was first.
+fn waiting_results(draft: &Draft<'_>) -> Decided<Vec<PendingCall>> {
     let mut calls = pending_action(draft)?.calls;
-    calls.retain(|call| call.needs == needs);
+    calls.retain(|call| call.needs == CallNeed::Result);
     if calls.is_empty() { Err(draft.not_allowed()) } else { Ok(calls) }
 }
 

@@ -175,6 +175,9 @@ fn a_decision_is_for_approvals_and_a_result_for_client_calls() {
     assert_eq!(story.refused(submit(&[submitted("x1", json!(1)), submitted("c1", json!(1))])), unknown("x1"));
     let twice = vec![decision("x1", true, None), decision("x1", false, None)];
     assert_eq!(story.refused(decide_on(twice)), Rejection::DuplicateCall { call_id: "x1".to_owned() });
+    let mut story = waiting_for(&[("c1", CLIENT_TOOL)]);
+    assert_eq!(story.refused(decide_on(vec![decision("c1", true, None)])), unknown("c1"));
+    assert_eq!(story.refused(submit(&[])), Rejection::MissingCall { call_id: "c1".to_owned() });
 }
 
 #[test]
