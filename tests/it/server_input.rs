@@ -97,7 +97,7 @@ async fn bad_bodies_are_refused_with_the_place_of_the_mistake() {
         bad(patch.clone(), &chat.path(""), json!({ "pinned": "yes" }), invalid, &["/pinned"]),
         bad(patch.clone(), &chat.path(""), json!({ "status": "waiting" }), invalid, &["/status"]),
         bad(post.clone(), &chat.path("/interrupt"), json!({ "why": "x" }), invalid, &["/why"]),
-        bad(post.clone(), &results, json!({ "results": [] }), invalid, &["/results"]),
+        bad(post.clone(), &results, json!({ "results": [] }), "missing_call", &[]),
         bad(post.clone(), &results, json!({ "results": [{ "result": 1 }] }), invalid, &["/results/0/call_id"]),
         bad(post.clone(), &results, json!({ "results": [result("nobody")] }), "unknown_call", &[]),
         bad(post.clone(), &results, json!({ "results": [result("nobody"), result("nobody")] }), "duplicate_call", &[]),

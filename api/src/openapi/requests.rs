@@ -180,11 +180,11 @@ fn content() -> Value {
     })
 }
 
-fn items(about: &str, required: &[&str], properties: Value) -> Value {
+fn items(about: &str, items_min: usize, required: &[&str], properties: Value) -> Value {
     json!({
         "type": "array",
         "description": about,
-        "minItems": 1,
+        "minItems": items_min,
         "items": {
             "type": "object",
             "required": required,
@@ -305,7 +305,11 @@ pub fn schemas() -> Map<String, Value> {
     let call_id = || json!({"type": "string", "pattern": CLEAN, "description": "The call."});
     let result = json!({"description": "What the tool said: any JSON."});
     let results = items(
-        "A result for every call that waits for one.",
+        concat!(
+            "A result for every call that waits for one. What is longer than the model's window allows keeps its beginning ",
+            "and its end."
+        ),
+        0,
         &["call_id", "result"],
         json!({
             "call_id": call_id(),
@@ -314,7 +318,8 @@ pub fn schemas() -> Map<String, Value> {
         }),
     );
     let decisions = items(
-        "A decision on every call that waits for one.",
+        "Decisions on calls that wait for one.",
+        1,
         &["call_id", "decision"],
         json!({
             "call_id": call_id(),

@@ -176,7 +176,8 @@ impl ToolResultsRequest {
     /// Reads and checks the body.
     pub fn read(body: &[u8]) -> Result<ToolResultsRequest, Problem> {
         read(body, Null::IsAbsent, |errors, object| ToolResultsRequest {
-            results: each(errors, object, "results", |errors, item| {
+            // None at all is for the core, too: it names the call that lacks its result.
+            results: each(errors, object, "results", 0, |errors, item| {
                 let call_id = item.need_string(errors, "call_id");
                 let is_error = item.boolean(errors, "is_error").unwrap_or(false);
                 // A result of null is a result; a missing one is for the core to refuse with its own code.
@@ -199,7 +200,7 @@ impl ApprovalsRequest {
     /// Reads and checks the body.
     pub fn read(body: &[u8]) -> Result<ApprovalsRequest, Problem> {
         read(body, Null::IsAbsent, |errors, object| ApprovalsRequest {
-            decisions: each(errors, object, "decisions", |errors, item| {
+            decisions: each(errors, object, "decisions", 1, |errors, item| {
                 let call_id = item.need_string(errors, "call_id");
                 let approved = item.need_word(errors, "decision", &[("approve", true), ("deny", false)]);
                 let reason = item.string(errors, "reason");
@@ -233,16 +234,17 @@ fn done<T>(request: T, mut errors: Errors, object: Object) -> Result<T, Problem>
     errors.finish().map(|()| request)
 }
 
-/// A needed, non-empty array of objects.
+/// A needed array of objects, of at least so many.
 fn each<T>(
     errors: &mut Errors,
     object: &mut Object,
     name: &str,
+    items_min: usize,
     item: impl Fn(&mut Errors, &mut Object) -> Option<T>,
 ) -> Vec<T> {
     let pointer = object.pointer(name);
     let Some(values) = object.need_array(errors, name) else { return Vec::new() };
-    if values.is_empty() {
+    if values.len() < items_min {
         errors.add(&pointer, "must hold at least one item");
     }
     let mut items = Vec::with_capacity(values.len());
