@@ -18,7 +18,7 @@ use verbatim_events::rejection::Rejection;
 use verbatim_events::vault::Sealer;
 
 use self::tools::Preparation;
-use crate::attempt::RunningAttempt;
+use crate::attempt::{Metered, RunningAttempt};
 use crate::capacity::Seat;
 use crate::handle::{Answer, IdempotencyKey, Meta, SendError};
 use crate::hub::{Channel, Opened};
@@ -49,6 +49,8 @@ pub(crate) struct Core {
     /// What seals the chat's events, once it was asked for; `None` within for a chat that is stored plain.
     sealer: Option<Option<Arc<dyn Sealer>>>,
     running: Option<RunningAttempt>,
+    /// What the newest model call of this life spends.
+    metered: Option<Metered>,
     traces: Traces,
     census: Census,
     /// What an attempt wanted done when the log would not take it.
@@ -84,6 +86,7 @@ impl Core {
             chat: None,
             sealer: None,
             running: None,
+            metered: None,
             traces: Traces::new(),
             census: Census::new(),
             unsaved: None,

@@ -14,6 +14,7 @@ use verbatim_events::ids::{ChatId, Digest};
 use verbatim_events::log::{Append, AppendError, NewReceipt, StreamAppend};
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
+use verbatim_events::spending::CallSpent;
 use verbatim_events::wire;
 
 use crate::core::replayed;
@@ -135,7 +136,9 @@ async fn share(
 ) -> Result<Share, SendError> {
     let deps = supervisor.deps();
     let now = microseconds(deps.clock.now());
-    let events: Vec<Event> = decide(chat, command, Context::new(now, &deps.limits))?;
+    // What concerns a family ends no attempt whose meter could be read here.
+    let context = Context { call: CallSpent::Unknown, ..Context::new(now, &deps.limits) };
+    let events: Vec<Event> = decide(chat, command, context)?;
     let (version, hash) = chat.map_or((0, Digest::ZERO), |chat| (chat.outline.version, chat.head_hash));
     let sealer = if events.is_empty() { None } else { deps.vault.sealer(chat_id, chat.is_none()).await? };
     let cause = Cause {

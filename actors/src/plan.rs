@@ -19,9 +19,10 @@ use verbatim_events::ids::{AttemptId, Digest};
 use verbatim_events::limits::Limits;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::message::Origin;
-use verbatim_events::model::EncodedRequest;
+use verbatim_events::model::{EncodedRequest, Meter};
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
+use verbatim_events::spending::CallSpent;
 use verbatim_events::vault::Sealer;
 use verbatim_events::{prompt, wire};
 
@@ -59,12 +60,23 @@ impl Work {
             Work::LoadContext => AttemptAction::LoadContext,
         }
     }
+
+    /// The call to the model, if it is one.
+    pub(crate) fn model_call(&self) -> Option<&ModelCall> {
+        match self {
+            Work::Generate(call) => Some(call),
+            Work::Compact(summary) => Some(&summary.call),
+            Work::RunTools(_) | Work::LoadContext => None,
+        }
+    }
 }
 
 /// A model call in the exact bytes that will be sent.
 pub(crate) struct ModelCall {
     pub(crate) model: ResolvedModel,
     pub(crate) request: EncodedRequest,
+    /// Shows what it has spent.
+    pub(crate) meter: Meter,
 }
 
 /// A model call that asks for a summary, and what the log will say of it.
@@ -106,12 +118,15 @@ pub(crate) struct Means<'a> {
     pub(crate) is_prepared: bool,
     /// Where the turn asks for its place.
     pub(crate) seat: &'a Seat,
+    /// What the model call of the open attempt has spent.
+    pub(crate) call: CallSpent,
 }
 
 struct Draft<'a> {
     deps: &'a Deps,
     sealer: Option<&'a dyn Sealer>,
     now: DateTime<Utc>,
+    call: CallSpent,
     chat: Option<Chat>,
     events: Vec<NewEvent>,
     witnessed: Vec<Witnessed>,
@@ -153,7 +168,7 @@ impl Draft<'_> {
             (Command::SubmitToolResults { .. }, Some(chat)) => answering_window(self.deps, chat),
             _ => None,
         };
-        let context = Context { context_window, ..Context::new(self.now, &self.deps.limits) };
+        let context = Context { context_window, call: self.call, ..Context::new(self.now, &self.deps.limits) };
         decide(self.chat.as_ref(), command, context)
     }
 }
@@ -171,7 +186,8 @@ pub(crate) fn plan(
     means: Means<'_>,
 ) -> Result<Plan, SendError> {
     let state = before.map(|chat| chat.as_ref().clone());
-    let mut draft = Draft { deps, sealer: means.sealer, now, chat: state, events: Vec::new(), witnessed: Vec::new() };
+    let Means { sealer, call, .. } = means;
+    let mut draft = Draft { deps, sealer, now, call, chat: state, events: Vec::new(), witnessed: Vec::new() };
     let cause = Cause {
         actor: meta.actor.clone(),
         command_id: meta.command_id,
@@ -363,7 +379,7 @@ fn prepare_generate(deps: &Deps, chat: &Chat, models: Models) -> Result<(RecordA
     deps.metrics.stage(Stage::Prepare, began);
     deps.metrics.prompt(request.body.len(), prompt.messages.len());
     let record = record_call(deps, AttemptAction::Generate, chat, &model, &request, &offer);
-    Ok((record, Work::Generate(Box::new(ModelCall { model, request }))))
+    Ok((record, Work::Generate(Box::new(ModelCall { model, request, meter: Meter::default() }))))
 }
 
 /// Leaves out what the model could do and must not: its provider's own tools that the chat's policy does not admit; and a
@@ -407,7 +423,7 @@ fn prepare_compact(
         context_tokens: context_tokens(chat).unwrap_or(0),
         window_tokens,
         threshold_percent: threshold.unwrap_or(deps.limits.compaction_percent),
-        call: ModelCall { model, request },
+        call: ModelCall { model, request, meter: Meter::default() },
     };
     Ok((record, Work::Compact(Box::new(work))))
 }

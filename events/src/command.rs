@@ -16,6 +16,7 @@ use crate::event::{
 use crate::ids::{AttemptId, ChatId, Digest, MessageId, QueuedId};
 use crate::message::{FinishReason, Usage};
 use crate::part::Part;
+use crate::spending::CallSpent;
 
 /// A request to change a chat.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,7 +169,7 @@ pub enum Command {
         /// Why.
         reason: Option<String>,
     },
-    /// A model call spent tokens and leaves no message that says so. Taken in every state: the tokens are spent.
+    /// A model call that was no attempt spent tokens. Taken in every state: the tokens are spent.
     RecordUsage(UsageRecorded),
     /// The chat made a child.
     RecordChild {
@@ -425,7 +426,7 @@ pub struct Compacted {
     pub threshold_percent: u8,
 }
 
-/// What `decide` needs to know besides the state: the time and the bounds.
+/// What `decide` needs to know besides the state: the time, the bounds, and what the call under way has spent.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The time of the decision.
@@ -434,11 +435,13 @@ pub struct Context<'a> {
     pub limits: &'a crate::limits::Limits,
     /// The window of the model that reads what is said next, in tokens; none if nobody knows it.
     pub context_window: Option<u64>,
+    /// What the model call of the open attempt has spent, if there is such an attempt.
+    pub call: CallSpent,
 }
 
 impl<'a> Context<'a> {
-    /// A decision at this time and within these bounds, for a model whose window nobody knows.
+    /// A decision at this time and within these bounds, for a model whose window nobody knows, with nothing spent.
     pub fn new(now: DateTime<Utc>, limits: &'a crate::limits::Limits) -> Context<'a> {
-        Context { now, limits, context_window: None }
+        Context { now, limits, context_window: None, call: CallSpent::Nothing }
     }
 }

@@ -2,7 +2,7 @@
 //! bytes is in the log before anything is sent.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use crate::log::BoxFuture;
 use crate::message::{FinishReason, Message, Usage};
 use crate::part::{FileContent, FileKind, LivePart};
 use crate::price::Price;
+use crate::spending::CallSpent;
 
 /// What a model is asked, independent of any provider (see `prompt::assemble`).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -103,6 +104,76 @@ pub struct CallIdentity {
     pub request_id: Uuid,
 }
 
+/// What a meter shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reading {
+    /// No request was sent, or the provider refused it before any work.
+    #[default]
+    Nothing,
+    /// A request may have been sent; the provider has not said yet what it costs.
+    Unknown,
+    /// The provider has said so much so far.
+    Reported(Usage),
+}
+
+impl Reading {
+    /// What that is at these prices.
+    pub fn at(self, prices: Option<Price>) -> CallSpent {
+        match self {
+            Reading::Nothing => CallSpent::Nothing,
+            Reading::Unknown => CallSpent::Unknown,
+            Reading::Reported(usage) => {
+                CallSpent::Known { usage, cost_micros: prices.and_then(|prices| prices.cost_micros(&usage)) }
+            }
+        }
+    }
+}
+
+/// Counts what a call spends while it is under way: written by the provider, read by whoever cuts the call off. Its clones
+/// are one meter.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<Mutex<Reading>>);
+
+impl Meter {
+    /// The request goes out now: from here on it may be paid for.
+    pub fn sent(&self) {
+        let mut reading = self.lock();
+        if *reading == Reading::Nothing {
+            *reading = Reading::Unknown;
+        }
+    }
+
+    /// The request was surely not taken: it costs nothing. What was reported of others before it stays.
+    pub fn refused(&self) {
+        let mut reading = self.lock();
+        if *reading == Reading::Unknown {
+            *reading = Reading::Nothing;
+        }
+    }
+
+    /// The provider says that so many tokens were spent until now, in all.
+    pub fn report(&self, usage: Usage) {
+        *self.lock() = Reading::Reported(usage);
+    }
+
+    /// The call ended well; a provider that did not say at what price is paid all the same.
+    pub fn answered(&self, finished: &ModelFinished) {
+        match finished.usage {
+            Some(usage) => self.report(usage),
+            None => self.sent(),
+        }
+    }
+
+    /// What is known now.
+    pub fn read(&self) -> Reading {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reading> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// How a model call ended well.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFinished {
@@ -125,11 +196,13 @@ pub trait ModelProvider: Send + Sync {
     fn encode(&self, prompt: &Prompt, model: &ModelSettings, effort: Option<&str>)
     -> Result<EncodedRequest, ChatError>;
 
-    /// Calls the model and feeds its output to `sink`, in order.
+    /// Calls the model and feeds its output to `sink`, in order. `meter` is told when the request goes out and what the
+    /// provider says it costs, as soon as it does.
     fn call(
         &self,
         request: EncodedRequest,
         identity: CallIdentity,
         sink: PartSink,
+        meter: Meter,
     ) -> BoxFuture<'static, Result<ModelFinished, CallError>>;
 }

@@ -4,12 +4,62 @@
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, UsagePurpose};
+use crate::event::{Event, UsagePurpose, UsageRecorded};
+use crate::ids::AttemptId;
 use crate::message::{Origin, Role, Usage};
 use crate::price::{Cost, STEP_COST_MAX_MICROS};
 
 /// Tokens of one class that one step can have spent. A provider that says more is wrong, and must not spoil sums.
 const TOKENS_MAX: u64 = 10_000_000_000;
+
+/// What a model call under way has spent, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallSpent {
+    /// Nothing: no request was sent, or the provider refused it.
+    Nothing,
+    /// Nobody knows: a request may have been sent, and the provider has not said what it cost.
+    Unknown,
+    /// What the provider has said so far.
+    Known {
+        /// The tokens.
+        usage: Usage,
+        /// What they cost, in millionths of a US dollar; `None` where no price is known.
+        cost_micros: Option<u64>,
+    },
+}
+
+impl CallSpent {
+    /// The tokens, if they are known.
+    pub fn usage(&self) -> Option<Usage> {
+        match self {
+            CallSpent::Known { usage, .. } => Some(*usage),
+            CallSpent::Nothing | CallSpent::Unknown => None,
+        }
+    }
+
+    /// The event that says so, where no message does: none where nothing was spent.
+    pub fn recorded(
+        self,
+        purpose: UsagePurpose,
+        model: Option<String>,
+        attempt_id: Option<AttemptId>,
+    ) -> Option<UsageRecorded> {
+        let usage = match self {
+            CallSpent::Nothing => return None,
+            CallSpent::Unknown => Usage::default(),
+            CallSpent::Known { usage, .. } => usage,
+        };
+        Some(UsageRecorded { purpose, model, usage, cost_micros: self.cost_micros(), attempt_id })
+    }
+
+    /// The cost, if it is known.
+    pub fn cost_micros(&self) -> Option<u64> {
+        match self {
+            CallSpent::Known { cost_micros, .. } => *cost_micros,
+            CallSpent::Nothing | CallSpent::Unknown => None,
+        }
+    }
+}
 
 /// What one event says was spent: one model call's share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -159,6 +159,63 @@ async fn a_step_costs_what_its_model_cost_at_the_time() {
     assert_eq!((&report["items"][0]["chat"], &report["total"]["cost_micros"]), (&json!(chat.id), &json!(328)));
 }
 
+/// An answer that has begun and goes no further: the prompt's tokens stand at its head.
+const ANTHROPIC_BEGUN: &str = concat!(
+    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{\"input_tokens\":60,",
+    "\"cache_read_input_tokens\":30,\"cache_creation_input_tokens\":10,\"output_tokens\":1}}}\n\n",
+    "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+    "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hel\"}}\n\n",
+);
+
+#[tokio::test]
+async fn a_call_that_was_cut_off_is_counted_once_with_what_was_reported_of_it() {
+    let begun = |pieces: Vec<Piece>, end| Reply::Stream(pieces.into_iter().chain([end]).collect());
+    let claude = || begun(vec![Piece::Raw(ANTHROPIC_BEGUN)], Piece::Stall);
+    let script = [
+        // Interrupted, and edited.
+        claude(),
+        claude(),
+        raw(ANTHROPIC),
+        // Broken in the middle, refused, and killed.
+        begun(vec![Piece::Text("Hel")], Piece::Cut),
+        Reply::Status(503, Vec::new(), "{}"),
+        begun(vec![Piece::Text("Hel")], Piece::Stall),
+        raw(CHAT),
+    ];
+    let provider = Provider::start(script).await.unwrap();
+    let mut server = TestServer::start_with(PROGRAM, options(config(&provider, 1_000_000, ""))).await;
+    let begin = async |client: &Client, model: &str| {
+        let chat = ChatClient::create(client, json!({ "model": model })).await;
+        let mut stream = chat.stream(None).await;
+        chat.send("Hi").await.expect(202);
+        stream.until_event("part").await;
+        chat
+    };
+    // 60 × 1 + 30 × 0.1 + 10 × 1.25 + 1 × 10.
+    let interrupted = begin(server.client(), "claude").await;
+    interrupted.post("/interrupt", json!({})).await.expect(202);
+    assert_eq!(turn(&interrupted).await["cost_micros"], 86);
+    let edited = begin(server.client(), "claude").await;
+    let asked = edited.get("/messages").await.expect(200).items()[0]["id"].clone();
+    edited.client().patch(&edited.path(&format!("/messages/{asked}")), json!({ "content": "Ho" })).await.expect(202);
+    assert_eq!(turn(&edited).await["cost_micros"], 146);
+    let shown = edited.get("").await.expect(200).body;
+    assert_eq!((&shown["cost_micros"], &shown["usage"]["input_tokens"]), (&json!(86 + 146), &json!(120)), "{shown}");
+    // Chat completions tell their figures at the end alone.
+    let killed = begin(server.client(), "chat").await;
+    provider.requests(6).await.unwrap();
+    server.kill().await.unwrap();
+    server.start_again().await.unwrap();
+    let killed = killed.through(server.client());
+    assert_eq!(turn(&killed).await.get("cost_micros"), None);
+    let report = server.client().get("/usage?group=model").await.expect(200).body;
+    let sums: Vec<_> = report["items"].as_array().unwrap().iter().collect();
+    let told: Vec<_> = sums.iter().map(|sum| (&sum["model"], &sum["steps"], &sum["unpriced_steps"])).collect();
+    assert_eq!(told, [(&json!("chat"), &json!(3), &json!(2)), (&json!("claude"), &json!(3), &json!(0))]);
+    let rebuilt = server.run(&["projections", "rebuild", "--verify"]).await.unwrap();
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+}
+
 /// A budget of so many micros in this month.
 fn budget(limit_micros: u64) -> Value {
     json!({ "period": "month", "limit_micros": limit_micros })

@@ -13,7 +13,7 @@ use verbatim_events::ids::Digest;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::message::{FinishReason, Usage};
 use verbatim_events::model::{
-    CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
+    CallIdentity, EncodedRequest, Meter, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
 use verbatim_events::part::{LivePart, Part};
 use verbatim_events::tool::{OutputSink, ToolAnswer, ToolBox, ToolInvocation};
@@ -23,6 +23,10 @@ use verbatim_events::tool::{OutputSink, ToolAnswer, ToolBox, ToolInvocation};
 pub enum Line {
     /// Says this.
     Say(LivePart),
+    /// Its provider takes the request: from here on the call is paid for.
+    Take,
+    /// Its provider says what was spent until now.
+    Report(Usage),
     /// Waits until the test opens this gate.
     Wait(Gate),
     /// Fails.
@@ -180,6 +184,7 @@ impl ModelProvider for ScriptedModel {
         request: EncodedRequest,
         _identity: CallIdentity,
         mut sink: PartSink,
+        meter: Meter,
     ) -> BoxFuture<'static, Result<ModelFinished, CallError>> {
         lock(&self.requests).push(serde_json::from_slice(&request.body).unwrap_or(Value::Null));
         let script = lock(&self.scripts).pop_front();
@@ -189,6 +194,8 @@ impl ModelProvider for ScriptedModel {
                     Line::Say(part) => {
                         sink(part);
                     }
+                    Line::Take => meter.sent(),
+                    Line::Report(usage) => meter.report(usage),
                     Line::Wait(gate) => gate.pass().await,
                     Line::Fail(error) => return Err(error),
                     Line::End(finish_reason) => {

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 use verbatim_events::error::CallError;
+use verbatim_events::message::Usage;
 use verbatim_events::model::ModelFinished;
 use verbatim_events::part::LivePart;
 
@@ -21,6 +22,8 @@ pub trait Answer: Send {
     fn take_whole(&mut self, answer: &Value, parts: &mut Vec<LivePart>) -> Result<(), CallError>;
     /// The stream's end mark came.
     fn take_end_mark(&mut self) {}
+    /// What it has said of tokens so far.
+    fn usage(&self) -> Option<Usage>;
     /// How far the answer has come.
     fn progress(&self) -> Progress;
     /// The answer is over: its last parts, and how it ended.
@@ -106,6 +109,10 @@ impl<A: Answer> Decoder for EventDecoder<A> {
         let data = String::from_utf8_lossy(body);
         self.take_whole(data.trim(), parts).map_err(|error| self.fail(error))?;
         Ok(self.answer.progress())
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.answer.usage()
     }
 
     fn finish(&mut self, parts: &mut Vec<LivePart>) -> Result<ModelFinished, CallError> {

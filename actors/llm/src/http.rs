@@ -13,7 +13,8 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, Head
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
-use verbatim_events::model::{CallIdentity, ModelFinished, PartSink};
+use verbatim_events::message::Usage;
+use verbatim_events::model::{CallIdentity, Meter, ModelFinished, PartSink};
 use verbatim_events::part::LivePart;
 
 use crate::classify::{Failure, Fault, RetryHeaders, classify};
@@ -55,6 +56,8 @@ pub trait Decoder: Send {
     fn feed(&mut self, bytes: &[u8], parts: &mut Vec<LivePart>) -> Result<Progress, CallError>;
     /// Takes a whole body that is one JSON document, from a server that does not stream.
     fn feed_whole(&mut self, body: &[u8], parts: &mut Vec<LivePart>) -> Result<Progress, CallError>;
+    /// What the provider has said of tokens so far.
+    fn usage(&self) -> Option<Usage>;
     /// The body is over.
     fn finish(&mut self, parts: &mut Vec<LivePart>) -> Result<ModelFinished, CallError>;
 }
@@ -145,10 +148,11 @@ impl Endpoint {
         headers: &[(&'static str, String)],
         decoder: &mut dyn Decoder,
         sink: &mut PartSink,
+        meter: &Meter,
     ) -> Result<(), CallError> {
-        let response = self.post(body, identity, headers).await?;
+        let response = self.post(body, identity, headers, meter).await?;
         let mut parts = Vec::new();
-        let read = match self.read(response, decoder, &mut parts, sink).await {
+        let read = match self.read(response, decoder, &mut parts, sink, meter).await {
             Ok(Read::Ended) => Ok(()),
             Ok(Read::Unwanted) => return Err(unwanted()),
             Err(error) => Err(error),
@@ -168,6 +172,7 @@ impl Endpoint {
         body: Filled,
         identity: CallIdentity,
         more: &[(&'static str, String)],
+        meter: &Meter,
     ) -> Result<Response, CallError> {
         let mut headers = self.headers.clone();
         for (name, value) in more {
@@ -176,6 +181,7 @@ impl Endpoint {
             }
         }
         let Filled { body, room } = body;
+        meter.sent();
         let sent = self
             .client
             .post(self.url.clone())
@@ -188,9 +194,19 @@ impl Endpoint {
         let status = sent.as_ref().map_or("broken".to_owned(), |response| response.status().as_str().to_owned());
         counter!("verbatim_provider_responses_total", "provider" => self.provider.clone(), "status" => status)
             .increment(1);
-        let response = sent.map_err(|error| self.broken(&error))?;
+        let response = sent.map_err(|error| {
+            if error.is_connect() || error.is_builder() {
+                meter.refused();
+            }
+            self.broken(&error)
+        })?;
         tracing::debug!(provider = %self.provider, request_id = %identity.request_id, status = %response.status(), "model answers");
-        if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        // No provider bills what it answers with a failure instead of a stream.
+        meter.refused();
+        Err(self.refused(response).await)
     }
 
     /// Reads the body until its end, until nothing can follow, or until nobody wants more.
@@ -200,13 +216,16 @@ impl Endpoint {
         decoder: &mut dyn Decoder,
         parts: &mut Vec<LivePart>,
         sink: &mut PartSink,
+        meter: &Meter,
     ) -> Result<Read, CallError> {
         if is_json(response.headers()) {
             let (body, broken) = collect(&mut response, WHOLE_BODY_MAX_BYTES).await;
             if let Some(error) = broken {
                 return Err(self.broken(&error));
             }
-            decoder.feed_whole(&body, parts)?;
+            let fed = decoder.feed_whole(&body, parts);
+            decoder.usage().into_iter().for_each(|usage| meter.report(usage));
+            fed?;
             return Ok(Read::Ended);
         }
         let mut progress = Progress::Open;
@@ -218,7 +237,11 @@ impl Endpoint {
                 tokio::time::timeout(wait, response.chunk()).await.unwrap_or(Ok(None))
             };
             match chunk {
-                Ok(Some(bytes)) => progress = decoder.feed(&bytes, parts)?,
+                Ok(Some(bytes)) => {
+                    let fed = decoder.feed(&bytes, parts);
+                    decoder.usage().into_iter().for_each(|usage| meter.report(usage));
+                    progress = fed?;
+                }
                 Ok(None) => return Ok(Read::Ended),
                 // The answer is complete; what broke is the courtesy after it.
                 Err(_) if progress == Progress::Answered => return Ok(Read::Ended),

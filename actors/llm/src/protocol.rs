@@ -10,7 +10,7 @@ use verbatim_events::event::RequestRecipe;
 use verbatim_events::ids::{AttemptId, Digest};
 use verbatim_events::log::BoxFuture;
 use verbatim_events::model::{
-    CallIdentity, EncodedRequest, FileSource, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
+    CallIdentity, EncodedRequest, FileSource, Meter, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
 
 use crate::effort;
@@ -141,15 +141,16 @@ impl<P: HttpProtocol> HttpProvider<P> {
         recipe: &RequestRecipe,
         identity: CallIdentity,
         mut sink: PartSink,
+        meter: &Meter,
     ) -> Result<ModelFinished, CallError> {
         let (endpoint, files, headers) = (&self.endpoint, self.options.files.as_deref(), P::headers(recipe));
         let mut decoder = P::decoder(&self.options.name, self.options.api_key.clone(), identity.attempt_id);
         let first = P::can_pause(recipe).then(|| body.clone());
         let body = files::fill(body, files).await?;
-        endpoint.stream(body, identity, &headers, &mut decoder, &mut sink).await?;
+        endpoint.stream(body, identity, &headers, &mut decoder, &mut sink, meter).await?;
         while let Some((mut next, body)) = first.as_ref().and_then(|first| P::taken_up(&decoder, first)) {
             let body = files::fill(body, files).await?;
-            match endpoint.stream(body, identity, &headers, &mut next, &mut sink).await {
+            match endpoint.stream(body, identity, &headers, &mut next, &mut sink, meter).await {
                 Ok(()) => decoder = next,
                 // It does not take its own words back: what it said until then is the answer.
                 Err(failed) if !failed.error.retryable && matches!(failed.error.status_code, Some(400 | 413 | 422)) => {
@@ -179,6 +180,7 @@ impl<P: HttpProtocol> ModelProvider for HttpProvider<P> {
         request: EncodedRequest,
         identity: CallIdentity,
         sink: PartSink,
+        meter: Meter,
     ) -> BoxFuture<'static, Result<ModelFinished, CallError>> {
         let this = self.clone();
         Box::pin(async move {
@@ -187,7 +189,7 @@ impl<P: HttpProtocol> ModelProvider for HttpProvider<P> {
             }
             let EncodedRequest { body, recipe, .. } = request;
             let shows_media = files::shows_media(&body);
-            let called = this.converse(body, &recipe, identity, sink).await;
+            let called = this.converse(body, &recipe, identity, sink, &meter).await;
             called.map_err(|error| {
                 let error = if recipe.previous_response_id.is_some() { unchained(error) } else { error };
                 if shows_media { without_files(error) } else { error }

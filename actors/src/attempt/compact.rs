@@ -4,7 +4,6 @@ use verbatim_events::chat::COMPACTION_TRIES_MAX;
 use verbatim_events::command::{Command, Compacted, Step};
 use verbatim_events::episode;
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
-use verbatim_events::event::UsagePurpose;
 use verbatim_events::limits::Limits;
 use verbatim_events::message::FinishReason;
 use verbatim_events::model::ModelFinished;
@@ -16,7 +15,8 @@ use crate::plan::SummaryCall;
 
 pub(super) async fn run(scope: &Scope, work: SummaryCall) -> Option<Command> {
     let SummaryCall { call: model_call, source, has_tools, context_tokens, window_tokens, threshold_percent } = work;
-    let Called { model, ended, usage, .. } = call(scope, model_call).await?;
+    let Called { model, ended, .. } = call(scope, model_call).await?;
+    let usage = ended.as_ref().ok().and_then(|finished| finished.usage);
     let frames = scope.channel.parts_after(scope.attempt_id, 0);
     let summarised = ended.and_then(|finished| read(frames.iter().map(|frame| &frame.part.part), &finished));
     Some(match summarised {
@@ -33,10 +33,7 @@ pub(super) async fn run(scope: &Scope, work: SummaryCall) -> Option<Command> {
                 threshold_percent,
             }),
         },
-        Err(failed) => {
-            scope.spent(UsagePurpose::Summary, &model, usage).await;
-            scope.not_summarised(failed, has_tools)
-        }
+        Err(failed) => scope.not_summarised(failed, has_tools),
     })
 }
 

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use verbatim_events::command::{Command, Generated, Step};
 use verbatim_events::episode;
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
-use verbatim_events::event::{TurnOutcome, UsagePurpose};
+use verbatim_events::event::TurnOutcome;
 use verbatim_events::limits::VALUE_LEVELS_MAX;
-use verbatim_events::message::{FinishReason, Usage};
+use verbatim_events::message::FinishReason;
 use verbatim_events::model::{CallIdentity, ModelFinished, PartSink};
 use verbatim_events::part::{LivePart, Part};
 
@@ -39,26 +39,20 @@ struct Activity {
 pub(super) struct Called {
     pub(super) model: ResolvedModel,
     pub(super) ended: Result<ModelFinished, CallError>,
-    /// Tokens, if the provider said; also where the answer is of no use.
-    pub(super) usage: Option<Usage>,
     /// Milliseconds to the first part, if one came.
     first_part_ms: Option<u64>,
 }
 
 pub(super) async fn run(scope: &Scope, work: ModelCall) -> Option<Command> {
-    let Called { model, ended, usage, first_part_ms } = call(scope, work).await?;
-    let command = match ended {
+    let Called { model, ended, first_part_ms } = call(scope, work).await?;
+    Some(match ended {
         Ok(finished) => conclude(scope, &model, finished, first_part_ms),
         Err(failed) => scope.failed(failed),
-    };
-    if !matches!(command, Command::CommitStep { .. }) {
-        scope.spent(UsagePurpose::Answer, &model, usage).await;
-    }
-    Some(command)
+    })
 }
 
 /// Makes the call and sees it through; its parts go to whoever watches and to the journal. `None` where it was cancelled.
-pub(super) async fn call(scope: &Scope, ModelCall { model, request }: ModelCall) -> Option<Called> {
+pub(super) async fn call(scope: &Scope, ModelCall { model, request, meter }: ModelCall) -> Option<Called> {
     let clock = Arc::clone(&scope.deps.clock);
     let (started, began) = (clock.now(), Instant::now());
     let activity = Arc::new(Activity {
@@ -68,11 +62,13 @@ pub(super) async fn call(scope: &Scope, ModelCall { model, request }: ModelCall)
         too_deep: AtomicBool::new(false),
     });
     let identity = CallIdentity { chat_id: scope.chat_id, attempt_id: scope.attempt_id, request_id: Uuid::now_v7() };
-    let call = model.provider.call(request, identity, sink(scope, &activity));
+    let call = model.provider.call(request, identity, sink(scope, &activity), meter.clone());
     let mut ended = attend(scope, call, &activity).await?;
     let metrics = &scope.deps.metrics;
     metrics.stage(Stage::Generate, began);
-    let usage = ended.as_ref().ok().and_then(|finished| finished.usage);
+    if let Ok(finished) = &ended {
+        meter.answered(finished);
+    }
     metrics.model_call(&model.settings.provider, scope.channel.parts_count(scope.attempt_id));
     let first_ms = activity.first_ms.load(Ordering::Acquire);
     let first_part_ms = (first_ms != 0).then(|| u64::try_from(first_ms - started.timestamp_millis()).unwrap_or(0));
@@ -87,7 +83,7 @@ pub(super) async fn call(scope: &Scope, ModelCall { model, request }: ModelCall)
         let message = format!("The model's answer nests deeper than {VALUE_LEVELS_MAX} levels and was stopped.");
         ended = Err(ChatError::retryable(ErrorKind::Generic, message).into());
     }
-    Some(Called { model, ended, usage, first_part_ms })
+    Some(Called { model, ended, first_part_ms })
 }
 
 fn sink(scope: &Scope, activity: &Arc<Activity>) -> PartSink {

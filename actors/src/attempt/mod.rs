@@ -17,19 +17,19 @@ use verbatim_events::chat::Chat;
 use verbatim_events::command::Command;
 use verbatim_events::episode;
 use verbatim_events::error::{CallError, ChatError, ErrorKind};
-use verbatim_events::event::{UsagePurpose, UsageRecorded};
 use verbatim_events::ids::{AttemptId, ChatId};
 use verbatim_events::limits::Limits;
-use verbatim_events::message::Usage;
+use verbatim_events::model::Meter;
 use verbatim_events::part::Part;
+use verbatim_events::price::Price;
 use verbatim_events::retry::{Backoff, backoff};
+use verbatim_events::spending::CallSpent;
 
 use crate::core::Tell;
 use crate::hub::Channel;
 use crate::messages::ChatMessage;
 use crate::node::Deps;
 use crate::plan::{Prepared, Work};
-use crate::ports::ResolvedModel;
 use crate::spans;
 
 /// Why an attempt is told to stop. It is data, so that nobody has to guess it from a broken connection.
@@ -102,6 +102,27 @@ impl RunningAttempt {
     pub(crate) async fn leave(self) {
         self.cancel.send_replace(Some(CancelCause::Shutdown));
         let _ = self.task.await;
+    }
+}
+
+/// What an attempt's model call spends, to be read at any time: by whatever ends the attempt, in the append that does.
+pub(crate) struct Metered {
+    pub(crate) attempt_id: AttemptId,
+    meter: Meter,
+    prices: Option<Price>,
+}
+
+impl Metered {
+    /// The meter of an attempt that calls a model.
+    pub(crate) fn of(prepared: &Prepared) -> Option<Metered> {
+        let call = prepared.work.model_call()?;
+        let (meter, prices) = (call.meter.clone(), call.model.settings.prices);
+        Some(Metered { attempt_id: prepared.attempt_id, meter, prices })
+    }
+
+    /// What it shows now, at the price of the call.
+    pub(crate) fn read(&self) -> CallSpent {
+        self.meter.read().at(self.prices)
     }
 }
 
@@ -183,19 +204,6 @@ impl Scope {
     pub(crate) fn shown(&self) -> Vec<Part> {
         let frames = self.channel.parts_after(self.attempt_id, 0);
         episode::interrupted(frames.iter().map(|frame| &frame.part.part))
-    }
-
-    /// Records what a call spent that leaves no message. A chat that does not take it is gone, and its sums with it.
-    pub(crate) async fn spent(&self, purpose: UsagePurpose, model: &ResolvedModel, usage: Option<Usage>) {
-        let Some(usage) = usage else { return };
-        let recorded = UsageRecorded {
-            purpose,
-            model: Some(model.settings.name.clone()),
-            usage,
-            cost_micros: model.settings.cost_micros(Some(&usage)),
-            attempt_id: Some(self.attempt_id),
-        };
-        let _ = run_tools::recorded(self, Command::RecordUsage(recorded)).await;
     }
 
     /// The command after a failure: another try, if it is worth one.

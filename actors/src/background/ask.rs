@@ -9,7 +9,7 @@ use verbatim_events::chat::Chat;
 use verbatim_events::error::ChatError;
 use verbatim_events::event::{UsagePurpose, UsageRecorded};
 use verbatim_events::message::Message;
-use verbatim_events::model::{CallIdentity, Prompt};
+use verbatim_events::model::{CallIdentity, Meter, Prompt};
 use verbatim_events::part::{LivePart, Part};
 
 use crate::budgets::Verdict;
@@ -52,7 +52,7 @@ pub enum WordsError {
 /// What came of a call.
 pub(super) struct Asked {
     pub(super) said: Result<String, WordsError>,
-    /// What it spent, if the provider said.
+    /// What it spent, if it may have spent anything.
     pub(super) spent: Option<UsageRecorded>,
 }
 
@@ -92,22 +92,15 @@ pub(super) async fn ask(
         })
     };
     let identity = CallIdentity { chat_id, attempt_id: 0, request_id: Uuid::now_v7() };
+    let meter = Meter::default();
     let finished = tokio::select! {
-        finished = provider.call(request, identity, sink) => finished,
-        () = deps.clock.sleep_ms(TITLE_MAX_MS) => return nothing(WordsError::TooLate { limit_ms: TITLE_MAX_MS }),
+        finished = provider.call(request, identity, sink, meter.clone()) => finished.map_err(|failed| WordsError::Model(failed.error)),
+        () = deps.clock.sleep_ms(TITLE_MAX_MS) => Err(WordsError::TooLate { limit_ms: TITLE_MAX_MS }),
     };
-    let finished = match finished {
-        Ok(finished) => finished,
-        Err(failed) => return nothing(WordsError::Model(failed.error)),
-    };
-    let cost_micros = settings.cost_micros(finished.usage.as_ref());
-    let spent = finished.usage.map(|usage| UsageRecorded {
-        purpose,
-        model: Some(settings.name),
-        usage,
-        cost_micros,
-        attempt_id: None,
-    });
-    let said = std::mem::take(&mut *said.lock());
-    Asked { said: Ok(said), spent }
+    if let Ok(finished) = &finished {
+        meter.answered(finished);
+    }
+    let spent = meter.read().at(settings.prices).recorded(purpose, Some(settings.name), None);
+    let said = finished.map(|_| std::mem::take(&mut *said.lock()));
+    Asked { said, spent }
 }

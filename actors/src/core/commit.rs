@@ -10,11 +10,12 @@ use verbatim_events::ids::Position;
 use verbatim_events::log::{Append, AppendError, Appended, NewReceipt, StreamAppend};
 use verbatim_events::outcome::Outcome;
 use verbatim_events::rejection::Rejection;
+use verbatim_events::spending::CallSpent;
 use verbatim_events::vault::Sealer;
 
 use super::tools::Preparation;
 use super::{Core, TROUBLE_BASE_MS, replayed};
-use crate::attempt;
+use crate::attempt::{self, Metered};
 use crate::background::{Background, Wanted};
 use crate::handle::{Answer, Meta, SendError};
 use crate::hydrate::Witnessed;
@@ -56,6 +57,7 @@ impl Core {
                 sealer: sealer.as_deref(),
                 is_prepared: self.preparation == Preparation::Done,
                 seat: &self.seat,
+                call: self.call_spent(),
             };
             let mut planned = plan(&self.deps, self.chat_id, before.as_ref(), command, meta, now, means)?;
             if let Some(work) = planned.preparation.take() {
@@ -119,6 +121,15 @@ impl Core {
             }
         }
         Err(SendError::Busy { retry_after_ms: TROUBLE_BASE_MS })
+    }
+
+    /// What the open attempt's model call has spent. Of an attempt that another life of the chat began, nobody knows.
+    fn call_spent(&self) -> CallSpent {
+        let open = self.chat.as_ref().and_then(|chat| chat.outline.attempt.as_ref());
+        match (open, &self.metered) {
+            (Some(open), Some(metered)) if metered.attempt_id == open.id => metered.read(),
+            _ => CallSpent::Unknown,
+        }
     }
 
     /// What seals the chat's events. Asked for once, and for a chat that is not there only when it is about to begin.
@@ -214,6 +225,7 @@ impl Core {
         }
         if let Some(prepared) = planned.attempt {
             self.preparation = Preparation::Open;
+            self.metered = Metered::of(&prepared);
             let trace = self.traces.turn();
             let turn_id = after.outline.turn.as_ref().map(|turn| turn.id);
             let span = spans::attempt(&trace.span, self.chat_id, turn_id, &prepared);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use tracing::Instrument as _;
 use verbatim_events::chat::{Chat, Effect, pending};
-use verbatim_events::command::{Command, Step};
+use verbatim_events::command::Command;
 use verbatim_events::episode;
-use verbatim_events::event::{AbandonCause, UsagePurpose, UsageRecorded};
+use verbatim_events::event::AbandonCause;
 use verbatim_events::ids::AttemptId;
 
 use super::tools::Preparation;
@@ -77,11 +77,6 @@ impl Core {
                             Err(SendError::Rejected(rejection)) => {
                                 tracing::debug!(chat.id = %self.chat_id, %rejection, "An attempt's result was dropped.");
                                 self.running = None;
-                                if let Some(spent) = spent_in_vain(*command)
-                                    && let Err(error) = self.commit_own(Some(&Command::RecordUsage(spent))).await
-                                {
-                                    tracing::warn!(chat.id = %self.chat_id, %error, "What was spent is not recorded.");
-                                }
                                 Ok(true)
                             }
                             Err(error) => {
@@ -182,15 +177,4 @@ impl Core {
             (moment, task)
         });
     }
-}
-
-/// What a step spent that came too late to be committed: the tokens are paid all the same.
-fn spent_in_vain(command: Command) -> Option<UsageRecorded> {
-    let Command::CommitStep { attempt_id, step } = command else { return None };
-    let (purpose, model, usage, cost_micros) = match step {
-        Step::Generated(answer) => (UsagePurpose::Answer, answer.model, answer.usage?, answer.cost_micros),
-        Step::Compacted(summary) => (UsagePurpose::Summary, summary.model, summary.usage?, summary.cost_micros),
-        Step::ToolResults { .. } | Step::ContextLoaded { .. } => return None,
-    };
-    Some(UsageRecorded { purpose, model: Some(model), usage, cost_micros, attempt_id: Some(attempt_id) })
 }

@@ -43,12 +43,14 @@ pub struct UsageRecorded {
     /// The model, by its configured name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The tokens.
+    /// The tokens, as far as the provider said before the call ended; all zero where it said nothing.
     pub usage: Usage,
-    /// What they cost, in millionths of a US dollar, at the price of the call; absent where no price was known.
+    /// What they cost, in millionths of a US dollar, at the price of the call; absent where no price was known, or no
+    /// tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_micros: Option<u64>,
-    /// The attempt that made the call, if one did. It may be over.
+    /// The attempt that made the call, if one did. An answer's or a summary's is closed by what follows in the same append;
+    /// older programs recorded it apart, and it may be over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_id: Option<AttemptId>,
 }

@@ -29,9 +29,10 @@ fn a_stop_is_no_interrupt_and_the_next_life_goes_on() {
         second.wake(chat_id).await.expect("the chat wakes");
         rest(&second, chat_id).await;
         let events = world.events(chat_id).await;
-        let Event::AttemptAbandoned(abandoned) = &events[before.len()] else {
+        let [Event::UsageRecorded(spent), Event::AttemptAbandoned(abandoned), ..] = &events[before.len()..] else {
             panic!("the attempt is abandoned first")
         };
+        assert_eq!(spent.attempt_id, Some(4));
         assert_eq!((abandoned.attempt_id, abandoned.cause), (4, AbandonCause::Crash));
         assert_eq!(abandoned.partial, [Part::text("half")], "what was shown is kept");
         assert!(matches!(events.last(), Some(Event::TurnFinished(_))));

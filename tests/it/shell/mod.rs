@@ -7,6 +7,7 @@ mod crash;
 mod family;
 mod past;
 mod snapshots;
+mod spending;
 mod tools;
 mod traces;
 mod turn;

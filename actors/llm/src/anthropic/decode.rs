@@ -255,6 +255,10 @@ impl Answer for MessageAnswer {
         Ok(())
     }
 
+    fn usage(&self) -> Option<Usage> {
+        self.usage_in_all()
+    }
+
     fn progress(&self) -> Progress {
         if self.is_over { Progress::Over } else { Progress::Open }
     }

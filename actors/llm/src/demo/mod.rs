@@ -22,7 +22,7 @@ use verbatim_events::ids::Digest;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::message::Usage;
 use verbatim_events::model::{
-    CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
+    CallIdentity, EncodedRequest, Meter, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
 use verbatim_events::prompt::SUMMARY_INSTRUCTION;
 
@@ -90,9 +90,10 @@ impl ModelProvider for Demo {
         request: EncodedRequest,
         identity: CallIdentity,
         sink: PartSink,
+        meter: Meter,
     ) -> BoxFuture<'static, Result<ModelFinished, CallError>> {
         let this = self.clone();
-        Box::pin(async move { this.answer(&request, identity, sink).await })
+        Box::pin(async move { this.answer(&request, identity, sink, &meter).await })
     }
 }
 
@@ -102,6 +103,7 @@ impl Demo {
         request: &EncodedRequest,
         identity: CallIdentity,
         sink: PartSink,
+        meter: &Meter,
     ) -> Result<ModelFinished, CallError> {
         let asked = wire::read(&request.body).map_err(|error| unusable(&self.name, &error))?;
         let plan = self.plan(&asked)?;
@@ -112,6 +114,8 @@ impl Demo {
             1
         };
         self.failure(&plan, attempt)?;
+        // As with most providers, what it cost is said at the end.
+        meter.sent();
         let directives = &plan.directives;
         let due = |order: Option<Break>| order.filter(|order| befalls(order.times, attempt));
         let limit = asked.question.max_output_tokens.and_then(|limit| usize::try_from(limit).ok());

@@ -71,7 +71,7 @@ async fn call(demo: &Demo, prompt: &Prompt, limit: Option<u64>, taken: &Arc<Mute
         sink.lock().unwrap().push(part);
         true
     });
-    let end = demo.call(request, identity(9), sink).await;
+    let end = demo.call(request, identity(9), sink, Meter::default()).await;
     Said { parts: taken.lock().unwrap().clone(), end }
 }
 
@@ -283,7 +283,7 @@ async fn it_stops_when_nobody_wants_more() {
         *seen += 1;
         *seen < 2
     });
-    assert!(demo.call(request, identity(1), sink).await.is_err());
+    assert!(demo.call(request, identity(1), sink, Meter::default()).await.is_err());
     assert_eq!(*count.lock().unwrap(), 2);
 }
 

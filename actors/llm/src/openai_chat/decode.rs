@@ -127,6 +127,10 @@ impl Answer for ChatAnswer {
         self.at_end_mark = true;
     }
 
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
     fn progress(&self) -> Progress {
         match (self.at_end_mark, self.finish_reason) {
             (true, _) => Progress::Over,

@@ -311,6 +311,10 @@ impl Answer for ResponseAnswer {
         Ok(())
     }
 
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
     fn progress(&self) -> Progress {
         if self.finish_reason.is_some() { Progress::Over } else { Progress::Open }
     }

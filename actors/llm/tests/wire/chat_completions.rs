@@ -7,7 +7,7 @@ use verbatim_events::error::{CallError, ErrorKind};
 use verbatim_events::ids::ChatId;
 use verbatim_events::message::FinishReason;
 use verbatim_events::model::{
-    CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
+    CallIdentity, EncodedRequest, Meter, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
 };
 use verbatim_events::part::LivePart;
 use verbatim_llm::{OpenAiChat, OpenAiChatOptions, Secret};
@@ -60,7 +60,7 @@ async fn call(provider: &OpenAiChat, stand_in: Option<&StandIn>, wanted: usize) 
         let _ = taken.as_ref().map(|taken| taken.try_send(()));
         kept.len() < wanted
     });
-    let call = provider.call(request(provider), identity(), sink);
+    let call = provider.call(request(provider), identity(), sink, Meter::default());
     let end = tokio::time::timeout(PATIENCE, call).await.expect("the call ends");
     let parts = parts.lock().unwrap().clone();
     (parts, end)
@@ -274,7 +274,7 @@ async fn a_dropped_call_hangs_up() {
     let (came, first) = tokio::sync::oneshot::channel();
     let mut came = Some(came);
     let sink: PartSink = Box::new(move |_| came.take().is_some_and(|came| came.send(()).is_ok()));
-    let running = tokio::spawn(provider.call(request(&provider), identity(), sink));
+    let running = tokio::spawn(provider.call(request(&provider), identity(), sink, Meter::default()));
     first.await.unwrap();
     running.abort();
     assert_eq!(stand_in.requests().await.len(), 1);

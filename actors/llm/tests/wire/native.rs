@@ -8,9 +8,9 @@ use serde_json::Value;
 use uuid::Uuid;
 use verbatim_events::error::{CallError, ErrorKind};
 use verbatim_events::ids::ChatId;
-use verbatim_events::message::{FinishReason, Message, Origin, Role};
+use verbatim_events::message::{FinishReason, Message, Origin, Role, Usage};
 use verbatim_events::model::{
-    CallIdentity, EncodedRequest, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt,
+    CallIdentity, EncodedRequest, Meter, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt, Reading,
 };
 use verbatim_events::part::{LivePart, Part};
 use verbatim_llm::{Anthropic, OpenAiResponses, ProviderOptions, Secret};
@@ -91,6 +91,15 @@ fn request(provider: &dyn ModelProvider, provider_model: &str) -> EncodedRequest
 type Outcome = (Vec<LivePart>, Result<ModelFinished, CallError>);
 
 async fn call(speech: Speech, provider: &dyn ModelProvider, stand_in: Option<&StandIn>) -> Outcome {
+    call_metered(speech, provider, stand_in, &Meter::default()).await
+}
+
+async fn call_metered(
+    speech: Speech,
+    provider: &dyn ModelProvider,
+    stand_in: Option<&StandIn>,
+    meter: &Meter,
+) -> Outcome {
     let parts = Arc::new(Mutex::new(Vec::new()));
     let (kept, taken) = (Arc::clone(&parts), stand_in.map(|stand_in| stand_in.taken.clone()));
     let sink: PartSink = Box::new(move |part| {
@@ -101,7 +110,7 @@ async fn call(speech: Speech, provider: &dyn ModelProvider, stand_in: Option<&St
     });
     let identity =
         CallIdentity { chat_id: ChatId(Uuid::from_u128(1)), attempt_id: 9, request_id: Uuid::from_u128(0xabc) };
-    let call = provider.call(request(provider, speech.model), identity, sink);
+    let call = provider.call(request(provider, speech.model), identity, sink, meter.clone());
     let end = tokio::time::timeout(PATIENCE, call).await.expect("the call ends");
     let parts = parts.lock().unwrap().clone();
     (parts, end)
@@ -230,4 +239,36 @@ async fn without_its_key_nothing_is_sent() {
         assert_eq!((error.kind, error.retryable), (ErrorKind::MissingKey, false));
         assert!(error.message.contains("ACME_KEY"), "{}", error.message);
     }
+}
+
+#[tokio::test]
+async fn a_meter_shows_what_was_reported_whatever_cut_the_call_off() {
+    let length = "Content-Length: 2";
+    let refusal =
+        || vec![head("503 Service Unavailable", &["Content-Type: application/json", length]), Act::Send("{}".into())];
+    let cut = |speech: Speech| {
+        vec![stream_head(), chunk(speech.begin), chunk(speech.pieces[0]), Act::AwaitParts(1), Act::Reset]
+    };
+    let whole = |speech: Speech| vec![stream_head(), chunk(speech.begin), chunk(speech.pieces[0]), chunk(speech.end)];
+    let usage =
+        |input_tokens, output_tokens| Reading::Reported(Usage { input_tokens, output_tokens, ..Usage::default() });
+    for (speech, script, wanted) in [
+        (ANTHROPIC, cut(ANTHROPIC), usage(3, 0)),
+        (ANTHROPIC, whole(ANTHROPIC), usage(3, 2)),
+        (ANTHROPIC, refusal(), Reading::Nothing),
+        (RESPONSES, cut(RESPONSES), Reading::Unknown),
+        (RESPONSES, whole(RESPONSES), usage(3, 2)),
+        (RESPONSES, refusal(), Reading::Nothing),
+    ] {
+        let stand_in = StandIn::play(vec![script]).await;
+        let provider = provider(speech, &format!("http://{}", stand_in.address), Some(KEY));
+        let meter = Meter::default();
+        let _ = call_metered(speech, provider.as_ref(), Some(&stand_in), &meter).await;
+        assert_eq!(meter.read(), wanted, "{}", speech.name);
+    }
+    // Nobody listens there: nothing was sent.
+    let meter = Meter::default();
+    let provider = provider(ANTHROPIC, "http://127.0.0.1:1", Some(KEY));
+    assert!(call_metered(ANTHROPIC, provider.as_ref(), None, &meter).await.1.is_err());
+    assert_eq!(meter.read(), Reading::Nothing);
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use verbatim_events::error::CallError;
 use verbatim_events::ids::ChatId;
 use verbatim_events::message::{FinishReason, Message, Origin, Role};
-use verbatim_events::model::{CallIdentity, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt};
+use verbatim_events::model::{CallIdentity, Meter, ModelFinished, ModelProvider, ModelSettings, PartSink, Prompt};
 use verbatim_events::part::{LivePart, Part};
 use verbatim_llm::{Anthropic, ProviderOptions, Secret};
 
@@ -89,7 +89,9 @@ async fn call(scripts: Vec<Vec<Act>>, provider_tools: Vec<Value>) -> Outcome {
         true
     });
     let identity = CallIdentity { chat_id: ChatId(Uuid::from_u128(1)), attempt_id: 9, request_id: Uuid::from_u128(2) };
-    let end = tokio::time::timeout(PATIENCE, provider.call(request, identity, sink)).await.expect("the call ends");
+    let end = tokio::time::timeout(PATIENCE, provider.call(request, identity, sink, Meter::default()))
+        .await
+        .expect("the call ends");
     let parts = parts.lock().unwrap().clone();
     (parts, end, stand_in.requests().await)
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use verbatim_events::chat::Chat;
 use verbatim_events::event::{ToolDefinition, UsagePurpose, UsageRecorded};
 use verbatim_events::message::{Message, Role, Usage};
-use verbatim_events::model::{CallIdentity, ModelProvider, ModelSettings, Prompt};
+use verbatim_events::model::{CallIdentity, Meter, ModelProvider, ModelSettings, Prompt};
 use verbatim_events::part::{LivePart, Part};
 use verbatim_events::tool::{OutputSink, ToolAnswer, ToolInvocation};
 use verbatim_events::tool_result::shorten_text;
@@ -135,7 +135,8 @@ impl Advisor {
             attempt_id: invocation.attempt_id,
             request_id: Uuid::now_v7(),
         };
-        let finished = provider.call(request, identity, sink).await.map_err(|failed| failed.error.message)?;
+        let finished =
+            provider.call(request, identity, sink, Meter::default()).await.map_err(|failed| failed.error.message)?;
         let advice = said.lock().trim().to_owned();
         Ok(Asked { advice, settings, usage: finished.usage })
     }

@@ -119,7 +119,11 @@ fn finished_summary(call: &ToolCallFinished) -> String {
 
 fn spent_summary(spent: &UsageRecorded) -> String {
     let Usage { output_tokens, .. } = spent.usage;
-    let tokens = format!("{} + {output_tokens} tokens", spent.usage.context_tokens());
+    let tokens = if spent.usage == Usage::default() && spent.cost_micros.is_none() {
+        "nobody knows how many tokens".to_owned()
+    } else {
+        format!("{} + {output_tokens} tokens", spent.usage.context_tokens())
+    };
     let cost = spent.cost_micros.map_or_else(String::new, |micros| format!(", {}", dollars(micros)));
     format!("{} by {}: {tokens}{cost}", name(&spent.purpose), model(spent.model.as_deref()))
 }

@@ -126,6 +126,7 @@ pub(super) fn schedule_retry(
 ) -> Decided {
     draft.require(&[Status::Running])?;
     draft.fence(attempt_id)?;
+    draft.settle_call()?;
     let retry = RetryScheduled {
         attempt_id,
         attempt: draft.chat.outline.attempts_at_history,
@@ -147,6 +148,7 @@ pub(super) fn abandon_attempt(
 ) -> Decided {
     draft.require(&[Status::Running])?;
     draft.fence(attempt_id)?;
+    draft.settle_call()?;
     draft.push(Event::AttemptAbandoned(AttemptAbandoned { attempt_id, cause, partial: partial.to_vec() }))?;
     Ok(())
 }

@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::chat::{Chat, Status};
 use crate::command::{Command, Context};
 use crate::envelope::{Recorded, microseconds};
-use crate::event::{Event, TurnReason};
+use crate::event::{AttemptAction, Event, TurnReason, UsagePurpose};
 use crate::ids::{AttemptId, ChatId, Version};
 use crate::limits::Limits;
 use crate::rejection::Rejection;
+use crate::spending::CallSpent;
 
 /// What a step of a decision yields.
 pub(super) type Decided<T = ()> = Result<T, Rejection>;
@@ -24,6 +25,8 @@ pub(super) struct Draft<'a> {
     pub limits: &'a Limits,
     /// The window of the model that reads what is said next, in tokens.
     pub context_window: Option<u64>,
+    /// What the model call of the attempt that was open at first has spent.
+    pub call: CallSpent,
     command: &'static str,
     events: Vec<Event>,
 }
@@ -36,6 +39,7 @@ impl<'a> Draft<'a> {
             now: microseconds(context.now),
             limits: context.limits,
             context_window: context.context_window,
+            call: context.call,
             command: command.name(),
             events: Vec::new(),
         }
@@ -46,8 +50,8 @@ impl<'a> Draft<'a> {
         let now = microseconds(context.now);
         let first = Recorded::decided(chat_id, 1, now, created);
         let chat = Chat::begin(&first).map_err(inconsistent)?;
-        let Context { limits, context_window, .. } = context;
-        Ok(Draft { chat, now, limits, context_window, command, events: vec![first.event] })
+        let Context { limits, context_window, call, .. } = context;
+        Ok(Draft { chat, now, limits, context_window, call, command, events: vec![first.event] })
     }
 
     /// Adds an event. Returns its version.
@@ -92,6 +96,21 @@ impl<'a> Draft<'a> {
             None if self.chat.outline.attempt.is_some() => Err(Rejection::Fenced),
             None => Ok(()),
         }
+    }
+
+    /// Says what the open attempt's model call has spent. For whatever closes an attempt without a message of it, just
+    /// before: so each call is counted once, in the append that ends it, and no crash comes between.
+    pub fn settle_call(&mut self) -> Decided {
+        let Some(open) = &self.chat.outline.attempt else { return Ok(()) };
+        let purpose = match open.action {
+            AttemptAction::Generate => UsagePurpose::Answer,
+            AttemptAction::Compact => UsagePurpose::Summary,
+            AttemptAction::RunTools | AttemptAction::LoadContext => return Ok(()),
+        };
+        if let Some(recorded) = self.call.recorded(purpose, open.model.clone(), Some(open.id)) {
+            self.push(Event::UsageRecorded(recorded))?;
+        }
+        Ok(())
     }
 
     /// The time so many milliseconds from now.

@@ -28,6 +28,8 @@ pub(super) fn finish_interruption(draft: &mut Draft<'_>, partial: &[Part]) -> De
     {
         let answer = MessageCommitted {
             model: attempt.model,
+            usage: draft.call.usage(),
+            cost_micros: draft.call.cost_micros(),
             finish_reason: Some(FinishReason::Interrupted),
             attempt_id: Some(attempt.id),
             ..MessageCommitted::new(Role::Assistant, partial.to_vec(), Origin::Model)

@@ -66,6 +66,7 @@ impl Draft<'_> {
 
     /// Ends the open turn. What waits is not promoted.
     pub fn finish_turn(&mut self, outcome: TurnOutcome, ending: Ending) -> Decided {
+        self.settle_call()?;
         let Some(turn) = &self.chat.outline.turn else {
             return Err(self.not_allowed());
         };

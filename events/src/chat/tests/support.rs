@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::message::{FinishReason, Message, Origin, Role, Usage};
 use crate::part::Part;
 use crate::rejection::Rejection;
+use crate::spending::CallSpent;
 
 /// The tool that clients run in these tests.
 pub const CLIENT_TOOL: &str = "lookup";
@@ -41,13 +42,15 @@ pub struct Story {
     pub now: DateTime<Utc>,
     /// The bounds.
     pub limits: Limits,
+    /// What the open attempt's model call has spent.
+    pub call: CallSpent,
 }
 
 impl Story {
     /// Before the chat exists.
     pub fn new() -> Story {
         let now = DateTime::from_timestamp(1_750_000_000, 0).expect("a time of this century");
-        Story { chat: None, log: Vec::new(), now, limits: Limits::default() }
+        Story { chat: None, log: Vec::new(), now, limits: Limits::default(), call: CallSpent::Nothing }
     }
 
     /// A resting chat in which nothing was said.
@@ -92,7 +95,8 @@ impl Story {
 
     /// Decides without consequences.
     pub fn try_out(&self, command: &Command) -> Result<Vec<Event>, Rejection> {
-        decide(self.chat.as_ref(), command, Context::new(self.now, &self.limits))
+        let context = Context { call: self.call, ..Context::new(self.now, &self.limits) };
+        decide(self.chat.as_ref(), command, context)
     }
 
     /// Decides and applies. A second passes.
