@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::chat::Chat;
+use crate::ids::Version;
 use crate::limits::Limits;
 use crate::message::{Message, Origin, Role};
 
@@ -72,12 +73,30 @@ pub fn answers_since_boundary(chat: &Chat) -> usize {
 
 /// The user messages since the boundary that no answer follows: a summary must not swallow them.
 pub fn unanswered_messages(chat: &Chat) -> Vec<Arc<Message>> {
-    let since_boundary = chat.history.iter().rev().take_while(|message| message.id > chat.boundary);
-    let mut unanswered: Vec<_> = since_boundary
-        .take_while(|message| !is_answer(message))
+    unanswered_between(chat, chat.boundary, Version::MAX)
+}
+
+/// As `unanswered_messages`, after one version and before another.
+fn unanswered_between(chat: &Chat, after: Version, before: Version) -> Vec<Arc<Message>> {
+    let there = chat.history.iter().rev().skip_while(|message| message.id >= before);
+    let mut unanswered: Vec<_> = there
+        .take_while(|message| message.id > after && !is_answer(message))
         .filter(|message| message.role == Role::User && message.origin == Origin::User)
         .cloned()
         .collect();
     unanswered.reverse();
     unanswered
+}
+
+/// A whole chat stands where the log never rested: behind a compaction's boundary, and before the last message that came
+/// in its append. Its prompts would lack the summary, or messages that nobody has answered.
+pub fn is_amid_compaction(chat: &Chat) -> bool {
+    /// The boundary, the summary and its mark.
+    const EVENTS: u64 = 3;
+    if !chat.boundary_is_compaction {
+        return false;
+    }
+    let earlier = chat.earlier_boundaries.last().map_or(0, |boundary| boundary.version);
+    let kept = unanswered_between(chat, earlier, chat.boundary).len() as u64;
+    chat.outline.version < chat.boundary + EVENTS - 1 + kept
 }

@@ -82,7 +82,8 @@ pub(super) fn all() -> Vec<Operation> {
         )
         .about(
             "Makes a new chat of the same owner and settings whose history is what this one's was at a version. \
-                 Calls that were open then are answered with an error; the workspace stays with this chat.",
+                 Calls that were open then are answered with an error; the workspace stays with this chat. A version between \
+                 `context_compacted` and the last message that came with it stands for the one before the compaction.",
         )
         .takes([path::chat()])
         .body("ForkChat", true)

@@ -1,7 +1,7 @@
 //! `ForkChat`: from nothing to a resting chat with the history of another one.
 //!
 //! The messages are copied, so the fork needs the other chat no more: what is edited or erased there stays as it is here.
-//! They stand in turns that begin and end with the fork, one from each boundary of the other chat's prompts to the next.
+//! A version amid a compaction's append stands for the one before it. They stand in turns that begin and end with the fork, one from each boundary of the other chat's prompts to the next.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,13 @@ use super::create::refuse_existing;
 use super::draft::{Decided, Draft};
 use crate::chat::Chat;
 use crate::chat::calls::Unanswered;
+use crate::chat::compaction::is_amid_compaction;
 use crate::command::{Context, ForkChat};
 use crate::event::{
     ChatCreated, CompactionSource, ContextCleared, Event, ForkOrigin, MessageCommitted, TurnFinished, TurnOutcome,
     TurnReason, TurnStarted,
 };
+use crate::ids::Version;
 use crate::message::{Message, Usage};
 use crate::rejection::Rejection;
 
@@ -50,8 +52,12 @@ pub(super) fn fork_chat(
         forked_from: Some(ForkOrigin { chat_id: outline.id, version: outline.version, hash: source.head_hash }),
     };
     let mut draft = Draft::begin(fork.id, Event::ChatCreated(created), command, context)?;
-    let boundaries = source.earlier_boundaries.iter().map(|boundary| boundary.version).chain([source.boundary]);
-    let mut messages = source.history.iter().peekable();
+    // A boundary whose summary is not there yet would hide what was said and tell nothing of it: it is as if the compaction
+    // had not begun.
+    let (newest, end) =
+        if is_amid_compaction(source) { (None, source.boundary) } else { (Some(source.boundary), Version::MAX) };
+    let boundaries = source.earlier_boundaries.iter().map(|boundary| boundary.version).chain(newest);
+    let mut messages = source.history.iter().take_while(|message| message.id < end).peekable();
     for boundary in boundaries.filter(|boundary| *boundary > 0) {
         let before = std::iter::from_fn(|| messages.next_if(|message| message.id < boundary));
         copy(&mut draft, before.map(AsRef::as_ref))?;

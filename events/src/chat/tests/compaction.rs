@@ -1,15 +1,19 @@
 //! Compaction and clearing: where prompts start, and what a boundary must not swallow.
 
+use std::sync::Arc;
+
 use super::support::*;
-use crate::chat::{Boundary, NextAction, StateName, open_calls};
-use crate::command::{Busy, Command, Compacted, Step};
+use crate::chat::{Boundary, Chat, NextAction, StateName, decide, evolve, open_calls};
+use crate::command::{Busy, Command, Compacted, Context, ForkChat, Step};
+use crate::envelope::Recorded;
 use crate::event::{
     AttemptAction, CompactionSource, ContextFreshness, ContextMark, ContextSource, Event, Offer, SettingsChanged,
     TurnOutcome, WorkspaceBinding,
 };
-use crate::ids::MessageId;
+use crate::ids::{ChatId, MessageId};
 use crate::message::{Origin, Role, Usage, Visibility};
 use crate::part::Part;
+use crate::prompt::assemble;
 use crate::rejection::Rejection;
 
 pub fn summary(source: CompactionSource, text: &str) -> Step {
@@ -319,4 +323,51 @@ fn only_context_files_are_context() {
     assert!(matches!(story.refused(Command::CommitStep { attempt_id, step }), Rejection::StepMismatch { .. }));
     let events = story.log.iter().filter(|recorded| matches!(recorded.event, Event::MessageCommitted(_)));
     assert_eq!(events.count(), 1);
+}
+
+/// The chat as it was after so many of its events.
+fn chat_after(story: &Story, events: usize) -> Chat {
+    let chat = story.log[..events].iter().fold(None, |chat, recorded| Some(evolve(chat, recorded).expect("legal")));
+    chat.expect("it has events")
+}
+
+/// What the model of a fork would be asked.
+fn asked_in_fork(story: &Story, events: usize) -> Vec<(Role, Vec<Part>)> {
+    let fork = ForkChat { id: ChatId(uuid::Uuid::from_u128(9)), source: Arc::new(chat_after(story, events)) };
+    let id = fork.id;
+    let decided = decide(None, &Command::ForkChat(fork), Context::new(story.now, &story.limits)).expect("it is forked");
+    let versions = 1..;
+    let chat = versions.zip(decided).fold(None, |chat, (version, event)| {
+        Some(evolve(chat, &Recorded::decided(id, version, story.now, event)).expect("a legal event"))
+    });
+    asked(&chat.expect("a fork has events"))
+}
+
+fn asked(chat: &Chat) -> Vec<(Role, Vec<Part>)> {
+    let prompt = assemble(chat, &Offer::default());
+    prompt.messages.iter().map(|message| (message.role, message.parts.clone())).collect()
+}
+
+#[test]
+fn a_fork_from_amid_a_compactions_append_is_one_from_before_it() {
+    // The second compaction begins behind the boundary of the first.
+    let mut story = Story::answered();
+    for text in ["And a comonad?", "And a functor?"] {
+        story.send(text, Busy::Queue);
+        let attempt_id = story.attempt(AttemptAction::Compact);
+        let before = story.log.len();
+        story.must(Command::CommitStep { attempt_id, step: summary(CompactionSource::Automatic, text) });
+        let after = story.log.len();
+        assert_eq!(after - before, 4, "boundary, summary, mark, and the question that nobody has answered");
+        let unforked = asked(&chat_after(&story, before));
+        for amid in before..after {
+            assert_eq!(asked_in_fork(&story, amid), unforked, "after {amid} events");
+        }
+        let whole = asked_in_fork(&story, after);
+        assert_eq!(whole, asked(story.chat()));
+        assert_ne!(whole, unforked);
+        story.answer("So.");
+        story.finish();
+        assert_eq!(asked_in_fork(&story, story.log.len()), asked(story.chat()));
+    }
 }
