@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use support::chat::ChatClient;
+use support::events::Frame;
 use support::provider::{Provider, Reply};
 use support::server::{ServerOptions, TestServer};
 
@@ -178,6 +179,32 @@ async fn stopping_the_maker_stops_its_agents() {
     assert_eq!(last_outcome(&chat).await, "interrupted");
     agent.rest().await;
     assert_eq!(last_outcome(&agent).await, "interrupted");
+}
+
+#[tokio::test]
+async fn taking_back_the_message_that_waits_for_an_agent_stops_that_agent_alone() {
+    let server = TestServer::start(PROGRAM).await;
+    let chat = ChatClient::create(server.client(), json!({})).await;
+    let other = spawn(&chat, "[[slow 60000]] [[tokens 2]]").await;
+    let agent = spawn(&chat, "[[slow 60000]] [[tokens 3]]").await;
+    let sent = chat.send(&tool("wait_agent", &json!({ "agent_id": agent.id }))).await.expect(202);
+    let mut stream = chat.stream(Some("0")).await;
+    let waits = |frame: &Frame| {
+        frame.event == "tool_call_started" && frame.data["version"].as_u64() > sent.body["version"].as_u64()
+    };
+    stream.until(waits).await;
+    let edit = json!({ "content": "Never mind." });
+    chat.client().patch(&chat.path(&format!("/messages/{}", sent.body["message_id"])), edit).await.expect(202);
+    chat.rest().await;
+    agent.rest().await;
+    assert_eq!(last_outcome(&agent).await, "interrupted");
+    assert_eq!(other.get("").await.expect(200).body["status"], "running", "nothing that was said of it is taken back");
+
+    let first = chat.get("/messages?limit=200").await.expect(200).items()[0]["id"].clone();
+    let edit = json!({ "content": "Forget it all." });
+    chat.client().patch(&chat.path(&format!("/messages/{first}")), edit).await.expect(202);
+    other.rest().await;
+    assert_eq!(last_outcome(&other).await, "interrupted");
 }
 
 #[tokio::test]

@@ -210,6 +210,7 @@ impl Core {
         // Said before the message's permits go back: a chat that owes something must never look idle in between.
         self.mind.set_owing(!pending(&after).is_empty());
         self.cancel_abandoned_calls(self.chat.as_deref(), &after);
+        self.stop_withdrawn(self.chat.as_deref(), &witnessed);
         self.chat = Some(Arc::clone(&after));
         let wanted = Wanted::after(&witnessed, &after);
         self.channel.publish(witnessed, Arc::clone(&after));

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use verbatim_events::chat::{CallRecord, Chat, open_calls};
+use verbatim_events::event::Event;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::tool::CallKey;
 
 use super::Core;
+use crate::hydrate::Witnessed;
 use crate::messages::ChatMessage;
 
 /// How long the tools may take to get ready before the model is called without what is missing, in ms.
@@ -83,6 +85,19 @@ impl Core {
         gone.retain(|(key, _)| !after.calls.contains_key(&key.call_id));
         if !gone.is_empty() {
             self.runtime.spawn(self.cancelling(gone));
+        }
+    }
+
+    /// Stops what the calls in the messages that an edit takes back set going elsewhere.
+    pub(super) fn stop_withdrawn(&self, before: Option<&Chat>, witnessed: &[Witnessed]) {
+        let from = witnessed.iter().find_map(|one| match &one.recorded.event {
+            Event::MessagesWithdrawn(withdrawn) => Some(withdrawn.from),
+            _ => None,
+        });
+        if let (Some(before), Some(from)) = (before, from)
+            && let Some(stop) = self.deps.tools.withdrawn(before, from)
+        {
+            self.runtime.spawn(stop);
         }
     }
 

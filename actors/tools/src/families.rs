@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use verbatim_events::chat::Chat;
 use verbatim_events::event::{EffectClass, ToolDefinition};
+use verbatim_events::ids::MessageId;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::tool::{CallKey, ContextFiles, OutputSink, ToolAnswer, ToolInvocation};
 
@@ -68,6 +69,12 @@ pub trait ToolFamily: Send + Sync {
     /// The user stops the chat's turn, whatever it is doing.
     fn stop(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
         let _ = chat;
+        None
+    }
+
+    /// The chat's messages from this one on are taken back; `chat` is as it was before.
+    fn withdrawn(&self, chat: &Chat, from: MessageId) -> Option<BoxFuture<'static, ()>> {
+        let _ = (chat, from);
         None
     }
 }

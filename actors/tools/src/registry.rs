@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use verbatim_events::chat::{Chat, DENIED_BY_POLICY, policy_of};
 use verbatim_events::event::{EffectClass, Offer, ToolDefinition, ToolPolicy};
+use verbatim_events::ids::MessageId;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::tool::{CallKey, ContextFiles, OutputSink, ToolAnswer, ToolBox, ToolInvocation};
 
@@ -91,6 +92,17 @@ fn withheld(chat: &Chat) -> Vec<String> {
     names.filter(|name| is_denied(chat, name)).cloned().collect()
 }
 
+/// All of the work as one; `None` where there is none.
+fn all(work: impl Iterator<Item = BoxFuture<'static, ()>>) -> Option<BoxFuture<'static, ()>> {
+    let work: Vec<_> = work.collect();
+    if work.is_empty() {
+        return None;
+    }
+    Some(Box::pin(async move {
+        futures_util::future::join_all(work).await;
+    }))
+}
+
 impl ToolBox for Registry {
     fn offer(&self, chat: &Chat) -> Arc<Offer> {
         let tools = self.tools(chat);
@@ -103,13 +115,7 @@ impl ToolBox for Registry {
     }
 
     fn prepare(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
-        let work: Vec<_> = self.families.iter().filter_map(|family| family.prepare(chat)).collect();
-        if work.is_empty() {
-            return None;
-        }
-        Some(Box::pin(async move {
-            futures_util::future::join_all(work).await;
-        }))
+        all(self.families.iter().filter_map(|family| family.prepare(chat)))
     }
 
     fn context(&self, chat: &Chat) -> BoxFuture<'static, ContextFiles> {
@@ -119,13 +125,7 @@ impl ToolBox for Registry {
     }
 
     fn turn_began(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
-        let work: Vec<_> = self.families.iter().filter_map(|family| family.turn_began(chat)).collect();
-        if work.is_empty() {
-            return None;
-        }
-        Some(Box::pin(async move {
-            futures_util::future::join_all(work).await;
-        }))
+        all(self.families.iter().filter_map(|family| family.turn_began(chat)))
     }
 
     fn effect_class(&self, chat: &Chat, name: &str) -> Option<EffectClass> {
@@ -170,13 +170,11 @@ impl ToolBox for Registry {
     }
 
     fn stop(&self, chat: &Chat) -> Option<BoxFuture<'static, ()>> {
-        let work: Vec<_> = self.families.iter().filter_map(|family| family.stop(chat)).collect();
-        if work.is_empty() {
-            return None;
-        }
-        Some(Box::pin(async move {
-            futures_util::future::join_all(work).await;
-        }))
+        all(self.families.iter().filter_map(|family| family.stop(chat)))
+    }
+
+    fn withdrawn(&self, chat: &Chat, from: MessageId) -> Option<BoxFuture<'static, ()>> {
+        all(self.families.iter().filter_map(|family| family.withdrawn(chat, from)))
     }
 }
 

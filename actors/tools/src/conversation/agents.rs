@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use uuid::Builder;
 use verbatim_events::chat::{Chat, Outline, Status};
 use verbatim_events::command::{Busy, Command, CreateChat, SendMessage};
 use verbatim_events::event::{ChildKind, ToolDefinition};
-use verbatim_events::ids::ChatId;
+use verbatim_events::ids::{ChatId, MessageId};
 use verbatim_events::message::Role;
 use verbatim_events::part::Part;
-use verbatim_events::tool::{AccessError, ChatAccess, ToolAnswer, ToolInvocation};
+use verbatim_events::tool::{AccessError, CallKey, ChatAccess, ToolAnswer, ToolInvocation};
 
 use super::arguments::{number, optional_text, text};
 
@@ -280,15 +281,38 @@ fn key(invocation: &ToolInvocation) -> String {
 
 /// The id of the agent that a call makes: a UUIDv7 of the moment of the call's message, the rest from the call's address.
 fn agent_id(invocation: &ToolInvocation, maker: &Chat) -> ChatId {
-    let moment = invocation
-        .chat
-        .history
-        .get(invocation.key.message_id)
-        .map_or(maker.outline.created_at, |message| message.created_at);
+    let message = invocation.chat.history.get(invocation.key.message_id);
+    agent_of(&invocation.key, message.map_or(maker.outline.created_at, |message| message.created_at))
+}
+
+fn agent_of(key: &CallKey, moment: DateTime<Utc>) -> ChatId {
     let mut random = [0; 10];
-    random.copy_from_slice(&invocation.key.uuid().into_bytes()[..10]);
+    random.copy_from_slice(&key.uuid().into_bytes()[..10]);
     let moment_ms = u64::try_from(moment.timestamp_millis()).unwrap_or(0);
     ChatId(Builder::from_unix_timestamp_millis(moment_ms, &random).into_uuid())
+}
+
+/// The agents that calls in the chat's messages from this one on made, spoke to or waited for.
+pub(super) fn agents_since(chat: &Chat, from: MessageId) -> Vec<ChatId> {
+    let mut agents = Vec::new();
+    for message in chat.history.iter().rev().take_while(|message| message.id >= from) {
+        for part in &message.parts {
+            let Part::ToolCall { call_id, name, args, provider_executed: false, .. } = part else { continue };
+            let agent = match name.as_str() {
+                "spawn_agent" => {
+                    let key = CallKey { chat_id: chat.outline.id, message_id: message.id, call_id: call_id.clone() };
+                    Some(agent_of(&key, message.created_at))
+                }
+                "wait_agent" | "message_agent" => {
+                    args.get("agent_id").and_then(Value::as_str).and_then(|agent| agent.parse().ok())
+                }
+                _ => None,
+            };
+            // Only this chat's own: what a model writes is no address of anybody else.
+            agents.extend(agent.filter(|agent| chat.outline.agents.contains(agent) && !agents.contains(agent)));
+        }
+    }
+    agents
 }
 
 fn is_busy(outline: &Outline) -> bool {

@@ -13,6 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 use verbatim_events::chat::Chat;
 use verbatim_events::event::{EffectClass, ToolDefinition};
+use verbatim_events::ids::MessageId;
 use verbatim_events::log::BoxFuture;
 use verbatim_events::tool::{ChatAccess, OutputSink, ToolAnswer, ToolInvocation};
 
@@ -108,6 +109,15 @@ impl ToolFamily for ConversationTools {
             return None;
         }
         let (agents, children) = (self.agents.clone(), chat.outline.agents.clone());
+        Some(Box::pin(async move { agents.stop(children).await }))
+    }
+
+    fn withdrawn(&self, chat: &Chat, from: MessageId) -> Option<BoxFuture<'static, ()>> {
+        let children = agents::agents_since(chat, from);
+        if children.is_empty() {
+            return None;
+        }
+        let agents = self.agents.clone();
         Some(Box::pin(async move { agents.stop(children).await }))
     }
 }
