@@ -92,8 +92,12 @@ async fn answer(scope: &Scope, call: CallToRun) -> Option<Vec<Part>> {
         };
         recorded(scope, started).await?;
     }
-    let reattach = matches!(call.record, Some(CallRecord::Started { effect_class: EffectClass::Resumable, .. }));
-    let began = scope.deps.clock.now();
+    // What is found again has run since it was started; what runs again runs from now on.
+    let found = match call.record {
+        Some(CallRecord::Started { effect_class: EffectClass::Resumable, at, .. }) => Some(at),
+        _ => None,
+    };
+    let (reattach, began) = (found.is_some(), found.unwrap_or_else(|| scope.deps.clock.now()));
     let span = spans::tool(scope.chat_id, scope.attempt_id, &call.call_id, &call.name);
     let mut answer = run_one(scope, &call, reattach).instrument(span).await;
     answer.result =

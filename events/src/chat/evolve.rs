@@ -10,6 +10,7 @@ use crate::chat::state::{Boundary, CallRecord, Chat, ChatConfig, PinnedContext, 
 use crate::envelope::Recorded;
 use crate::event::{
     ChatCreated, ContextSource, Event, MessageCommitted, MessageQueued, PromotedTo, QueuedMessagePromoted,
+    ToolCallStarted,
 };
 use crate::ids::{ChatId, Digest, MessageId, QueuedId, Version};
 use crate::message::{Message, Origin, Role};
@@ -135,7 +136,8 @@ impl Chat {
                 self.chain_mut().ask(recorded);
             }
             Event::ToolCallStarted(started) => {
-                let record = CallRecord::Started { attempt_id: started.attempt_id, effect_class: started.effect_class };
+                let ToolCallStarted { attempt_id, effect_class, .. } = *started;
+                let record = CallRecord::Started { attempt_id, effect_class, at: recorded.recorded_at };
                 Arc::make_mut(&mut self.calls).insert(started.call_id.clone(), record);
             }
             Event::ToolCallFinished(finished) => {

@@ -61,6 +61,8 @@ pub enum CallRecord {
         attempt_id: AttemptId,
         /// What to do after a crash.
         effect_class: EffectClass,
+        /// When.
+        at: DateTime<Utc>,
     },
     /// It ended.
     Finished {

@@ -65,6 +65,9 @@ fn calls_run_at_once_and_answer_in_order() {
     });
 }
 
+/// How long nobody is there after the crash, in ms.
+const AWAY_MS: u64 = 5_000;
+
 /// A tool is caught by a crash in the middle; what the next life does is the effect class's matter.
 fn crash_in_the_middle(effect_class: EffectClass, runs_expected: usize, reattached: bool, unknown: bool) {
     run(async {
@@ -80,9 +83,16 @@ fn crash_in_the_middle(effect_class: EffectClass, runs_expected: usize, reattach
         told.recv().await.expect("the tool runs");
         first.shutdown().await;
         gate.open();
+        world.clock.advance_ms(AWAY_MS);
         let second = world.node("n2", &model);
         let mut watcher = Watcher::open(&second, chat_id).await;
         watcher.event("turn_finished").await;
+        let lasted = world.events(chat_id).await.into_iter().find_map(|event| match event {
+            Event::ToolCallFinished(finished) => Some(finished.duration_ms),
+            _ => None,
+        });
+        let expected = if reattached { AWAY_MS } else { 0 };
+        assert_eq!(lasted, (!unknown).then_some(expected), "what is found again has run all the while");
         let mut runs = 1;
         while let Ok(invocation) = told.try_recv() {
             runs += 1;

@@ -226,7 +226,12 @@ fn a_call_that_was_started_before_a_crash_is_known_to_the_next_attempt() {
         batch[0].record,
         Some(CallRecord::Finished { result: json!("done"), is_error: false, attachments: vec![] })
     );
-    let started = CallRecord::Started { attempt_id: first, effect_class: EffectClass::AtMostOnce };
+    let at = story
+        .log
+        .iter()
+        .find(|recorded| matches!(&recorded.event, Event::ToolCallStarted(started) if started.call_id == "c2"));
+    let at = at.expect("it was started").recorded_at;
+    let started = CallRecord::Started { attempt_id: first, effect_class: EffectClass::AtMostOnce, at };
     assert_eq!(batch[1].record, Some(started));
 
     let second = story.attempt(AttemptAction::RunTools);
@@ -259,8 +264,9 @@ fn a_call_that_may_run_twice_is_started_again_after_a_crash() {
         story.must(abandon(first));
         let second = story.attempt(AttemptAction::RunTools);
         story.must(start(second, "c1", effect_class));
+        let at = story.log.last().expect("there are events").recorded_at;
         let record = story.chat().calls.get("c1");
-        assert_eq!(record, Some(&CallRecord::Started { attempt_id: second, effect_class }));
+        assert_eq!(record, Some(&CallRecord::Started { attempt_id: second, effect_class, at }));
     }
 }
 
