@@ -95,6 +95,10 @@ async fn a_chat_made_with_a_template_works_in_its_workspace_and_shows_a_file_of_
         (content.text.trim_end(), content.header("content-type")),
         ("# Proof", Some("text/markdown; charset=utf-8"))
     );
+    for (path, problem) in [("nowhere", "there is no such file"), (".", "it is a directory")] {
+        let (failed, refused) = say(&chat, "attach_file", json!({"path": path})).await;
+        assert!(failed && refused.as_str().is_some_and(|words| words.contains(problem)), "{path}: {refused}");
+    }
     let messages = chat.get("/messages?limit=200").await.expect(200);
     let part = json!({"type": "file", "file_id": id, "media_type": "text/markdown", "name": "README.md"});
     let shows = |message: &Value| message["content"].as_array().is_some_and(|parts| parts.contains(&part));

@@ -383,10 +383,11 @@ impl Inner {
         let files = self.files_of(chat_id).await?;
         let refused = |problem: &dyn std::fmt::Display| ToolAnswer::error(problem.to_string());
         let name = name.unwrap_or_else(|| path.rsplit('/').next().unwrap_or(&path).to_owned());
+        // First whether it is there: what is wrong with the name of no file helps nobody.
+        let bytes = files.load(&path, ATTACHMENT_MAX_BYTES).await.map_err(|error| refused(&error))?;
         let media_type = media_type(&name).ok_or_else(|| {
             refused(&format!("{name}: only images, PDF, text, CSV, JSON and Markdown can be attached"))
         })?;
-        let bytes = files.load(&path, ATTACHMENT_MAX_BYTES).await.map_err(|error| refused(&error))?;
         let Some(store) = &self.store else { return Err(refused(&"no files are kept here")) };
         let size_bytes = bytes.len();
         let content = Some(FileContent { digest: Digest::of(&bytes), size_bytes: size_bytes as u64 });
