@@ -21,6 +21,7 @@ mod probe;
 mod scripted;
 pub mod settings;
 mod shell;
+mod shown;
 mod skills;
 mod survey;
 pub mod template;

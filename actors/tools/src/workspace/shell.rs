@@ -14,6 +14,7 @@ use verbatim_events::tool::{CallKey, OutputSink, ToolAnswer};
 use super::pause::Pause;
 use super::port::CommandPlan;
 use super::settings::WorkspaceSettings;
+use super::shown::{SHOWN_MAX_BYTES, TAIL_MAX_BYTES, shown};
 use crate::confine::Confinement;
 use crate::files::beneath::Beneath;
 use crate::process::{
@@ -27,8 +28,6 @@ const WAIT_MS: u64 = 10_000;
 const WAIT_MAX_MS: u64 = 4 * 60 * 60 * 1_000;
 /// How long the end of a process that was told to end is waited for, in ms.
 const END_WAIT_MS: u64 = 2_000;
-/// Output that the model sees, in bytes: the first two thirds and the last third.
-const SHOWN_MAX_BYTES: usize = 32 * 1024;
 /// Output that is shown to watchers as it comes, in bytes.
 const STREAMED_MAX_BYTES: u64 = 1024 * 1024;
 /// Output that is read at once, in bytes.
@@ -274,19 +273,15 @@ impl Shell {
     /// What a process has come to, with the output that the model sees.
     async fn tell(&self, owner: &OwnerId, id: &ProcessId, status: ProcessStatus) -> Result<ToolAnswer, ToolAnswer> {
         let read = |from_byte, most| self.processes.read_output(owner, id, from_byte, most);
-        let head_bytes = SHOWN_MAX_BYTES / 3 * 2;
         let head = read(0, SHOWN_MAX_BYTES).await.map_err(|error| refused(&error))?;
         let total_bytes = head.total_bytes;
-        let shown = if total_bytes <= SHOWN_MAX_BYTES as u64 {
-            String::from_utf8_lossy(&head.bytes).into_owned()
+        let tail = if total_bytes > SHOWN_MAX_BYTES as u64 {
+            let tail = read(total_bytes - TAIL_MAX_BYTES as u64, TAIL_MAX_BYTES).await;
+            tail.map_err(|error| refused(&error))?.bytes
         } else {
-            let tail_bytes = SHOWN_MAX_BYTES - head_bytes;
-            let tail = read(total_bytes - tail_bytes as u64, tail_bytes).await.map_err(|error| refused(&error))?;
-            let first = &head.bytes[..head.bytes.len().min(head_bytes)];
-            let left_out = total_bytes.saturating_sub((first.len() + tail.bytes.len()) as u64);
-            let (first, last) = (String::from_utf8_lossy(first), String::from_utf8_lossy(&tail.bytes));
-            format!("{first}\n… [{left_out} bytes left out] …\n{last}")
+            Vec::new()
         };
+        let shown = shown(&head.bytes, &tail, total_bytes);
         let mut result = summary(id, &status);
         result["output"] = json!(shown);
         let is_error = match &status.state {
