@@ -148,7 +148,16 @@ pub mod query {
 
     /// Words to search.
     pub fn words() -> Parameter {
-        query("q", "Words that stand in the title or the messages.", json!({"type": "string"}))
+        query(
+            "q",
+            "Words that all stand in the chat, each in its title or in any of its messages; 16 of them count.",
+            json!({"type": "string"}),
+        )
+    }
+
+    /// What templates are searched for.
+    pub fn template_words() -> Parameter {
+        query("q", "What stands in the template's id or description, in whatever case.", json!({"type": "string"}))
     }
 
     /// What sums are told apart by.

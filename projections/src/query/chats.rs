@@ -13,7 +13,7 @@ use crate::handle::ReadModels;
 pub struct ChatFilter {
     /// Only this owner's.
     pub owner: Option<String>,
-    /// Only those whose title holds all these words, or one of whose visible messages does. In a title a word may be any
+    /// Only those in which all these words stand, each in the title or in any visible message. In a title a word may be any
     /// part, in a message the last one may be a beginning.
     pub words: Option<String>,
     /// Only those in this status.
@@ -27,7 +27,7 @@ pub struct ChatFilter {
 }
 
 /// Words of a search that count; the rest is ignored.
-const WORDS_MAX: usize = 32;
+const WORDS_MAX: usize = 16;
 
 /// Where chats stand in their families.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,14 +123,10 @@ fn list_statement(filter: &ChatFilter, limit: usize, after: Option<[u64; 2]>, di
     Statement::once(sql, values)
 }
 
-/// The condition that a chat's title, or one of its visible messages, holds all `words`.
+/// The condition that all `words` stand somewhere in a chat: each in its title, or in one of its visible messages. Of the
+/// last one the beginning is enough. Words without a letter or a digit are in no index: they count where there is no other.
 fn words_condition(words: &[&str], dialect: Dialect) -> (String, Vec<Value>) {
-    let in_title = vec!["title LIKE ? ESCAPE '\\'"; words.len()].join(" AND ");
-    let mut bound: Vec<_> = words.iter().map(|word| Value::text(like_pattern(word))).collect();
-    let Some(query) = words_query(words, dialect) else {
-        return (format!("({in_title})"), bound);
-    };
-    bound.push(Value::text(query));
+    let in_title = "title LIKE ? ESCAPE '\\'";
     let in_messages = match dialect {
         Dialect::Sqlite => {
             "chat_id IN (SELECT messages.chat_id FROM search JOIN messages ON messages.position = search.rowid
@@ -141,7 +137,20 @@ fn words_condition(words: &[&str], dialect: Dialect) -> (String, Vec<Value>) {
              WHERE search.words @@ to_tsquery('simple', ?) AND messages.withdrawn_by IS NULL)"
         }
     };
-    (format!("(({in_title}) OR {in_messages})"), bound)
+    let last = words.iter().rposition(|word| word.contains(char::is_alphanumeric));
+    let Some(last) = last else {
+        let bound = words.iter().map(|word| Value::text(like_pattern(word))).collect();
+        return (format!("({})", vec![in_title; words.len()].join(" AND ")), bound);
+    };
+    let (mut conditions, mut bound) = (Vec::new(), Vec::new());
+    for (index, word) in words.iter().enumerate() {
+        let is_again = words[..index].contains(word) && index != last;
+        if let Some(query) = word_query(word, index == last, dialect).filter(|_| !is_again) {
+            conditions.push(format!("({in_title} OR {in_messages})"));
+            bound.extend([Value::text(like_pattern(word)), Value::text(query)]);
+        }
+    }
+    (conditions.join(" AND "), bound)
 }
 
 /// The pattern of titles that hold `word` as it stands; titles are stored in lower case.
@@ -157,20 +166,21 @@ fn like_pattern(word: &str) -> String {
     pattern
 }
 
-/// All words of a search in the index's own language, quoted so that none is an operator; `None` if there is no word.
-fn words_query(words: &[&str], dialect: Dialect) -> Option<String> {
-    let parts = words.iter().flat_map(|word| word.split(|character: char| !character.is_alphanumeric()));
-    let words: Vec<_> = parts.filter(|part| !part.is_empty()).take(WORDS_MAX).collect();
-    let (last, others) = words.split_last()?;
-    // Of letters and digits alone, so nothing in a word needs escaping.
+/// A word of a search in the index's own language, quoted so that nothing in it is an operator; what stands between signs
+/// are words of one message. `None` if it has neither a letter nor a digit.
+fn word_query(word: &str, may_go_on: bool, dialect: Dialect) -> Option<String> {
+    let parts = word.split(|character: char| !character.is_alphanumeric()).filter(|part| !part.is_empty());
+    let parts: Vec<_> = parts.take(WORDS_MAX).collect();
+    let (last, others) = parts.split_last()?;
+    // Of letters and digits alone, so nothing in a part needs escaping.
     Some(match dialect {
         Dialect::Sqlite => {
-            let others: String = others.iter().map(|word| format!("\"{word}\" ")).collect();
-            format!("{others}\"{last}\"*")
+            let others: String = others.iter().map(|part| format!("\"{part}\" ")).collect();
+            format!("{others}\"{last}\"{}", if may_go_on { "*" } else { "" })
         }
         Dialect::Postgres => {
-            let others: String = others.iter().map(|word| format!("'{word}' & ")).collect();
-            format!("{others}'{last}':*")
+            let others: String = others.iter().map(|part| format!("'{part}' & ")).collect();
+            format!("{others}'{last}'{}", if may_go_on { ":*" } else { "" })
         }
     })
 }

@@ -127,7 +127,7 @@ fn templates() -> Vec<Operation> {
             Operation::new("get", api("/templates"), "listTemplates", "workspaces", "What workspaces can be made from")
                 .about("In the order of their names: the file's and those that were set. Where they lie is shown to auditors and \
                         administrators.")
-                .takes([query::words()])
+                .takes([query::template_words()])
                 .answers(200, "All of them.", page_of(schema_ref("Template"))),
             &[],
         ),
