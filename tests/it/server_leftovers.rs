@@ -16,12 +16,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A command that ends when it is let go.
 const UNTIL_LET_GO: &str = "until [ -e go ]; do sleep 0.02; done";
 
-/// Writes the settings, with the workspaces or without them.
+/// Writes the settings with a template, or takes all workspaces out of the server's sight.
 fn configure(server: &TestServer, has_workspaces: bool) {
     let template = concat!(env!("CARGO_MANIFEST_DIR"), "/../templates/blank");
     let config = format!("[templates.blank]\nprovisioner = \"local\"\npath = {template:?}\n");
     let config = if has_workspaces { config } else { String::new() };
     std::fs::write(server.home().join("verbatim.toml"), config).expect("it can be written");
+    let (here, away) = (server.data_dir().join("workspaces"), server.home().join("workspaces-away"));
+    let (from, to) = if has_workspaces { (away, here) } else { (here, away) };
+    if from.exists() {
+        std::fs::rename(from, to).expect("they can be moved");
+    }
 }
 
 async fn restart(server: &mut TestServer, chat: &ChatClient, has_workspaces: bool) -> ChatClient {
