@@ -269,12 +269,15 @@ fn a_policy_holds_by_name_then_by_server_then_for_all() {
     assert_eq!(crate::chat::policy_of(&std::collections::BTreeMap::new(), "execute"), ToolPolicy::Auto);
 }
 
+/// A chat's policy, and which of three tools of a provider it admits.
+type Admission = (&'static [(&'static str, ToolPolicy)], [bool; 3]);
+
 #[test]
 fn a_tool_of_the_provider_is_offered_where_nobody_need_be_asked() {
     let version = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 3});
     let preview = json!({"type": "web_search_preview_2025_03_11"});
     let code = json!({"type": "code_interpreter", "container": {"type": "auto"}});
-    let rows: [(&[(&str, ToolPolicy)], [bool; 3]); 9] = [
+    let rows: [Admission; 9] = [
         (&[], [true, true, true]),
         (&[("web_search", ToolPolicy::Deny)], [false, false, true]),
         (&[("web_search", ToolPolicy::Ask)], [false, false, true]),
