@@ -94,7 +94,7 @@ async fn a_chat_that_plans_acts_on_nothing() {
     let chat = ChatClient::create(server.client(), json!({ "content": spawn, "plan_mode": true })).await;
     chat.rest().await;
     let refused = last_result(&chat).await;
-    assert!(refused.as_str().is_some_and(|text| text.contains("no tool named")), "{refused}");
+    assert!(refused.as_str().is_some_and(|text| text.contains("only a plan is made now")), "{refused}");
     chat.send(&tool("propose_plan", &json!({ "plan": "1. Look\n2. Leap" }))).await.expect(202);
     chat.rest().await;
     assert_eq!(last_outcome(&chat).await, "stop_after_tool");
@@ -176,6 +176,20 @@ async fn stopping_the_maker_stops_its_agents() {
     stream.until(|frame| frame.data["type"] == "tool_call_started" || frame.data["chat"]["status"] == "running").await;
     chat.post("/interrupt", json!({})).await.expect(202);
     chat.rest().await;
+    assert_eq!(last_outcome(&chat).await, "interrupted");
+    agent.rest().await;
+    assert_eq!(last_outcome(&agent).await, "interrupted");
+}
+
+#[tokio::test]
+async fn stopping_the_maker_that_waits_for_its_client_stops_its_agents() {
+    let server = TestServer::start(PROGRAM).await;
+    let own = json!({ "name": "ask_me", "description": "Asks.", "parameters": { "type": "object" } });
+    let chat = ChatClient::create(server.client(), json!({ "tools": [own] })).await;
+    let agent = spawn(&chat, "[[slow 60000]] [[tokens 2]]").await;
+    chat.send(&tool("ask_me", &json!({}))).await.expect(202);
+    chat.stream(Some("0")).await.until_event("action_required").await;
+    chat.post("/interrupt", json!({})).await.expect(202);
     assert_eq!(last_outcome(&chat).await, "interrupted");
     agent.rest().await;
     assert_eq!(last_outcome(&agent).await, "interrupted");

@@ -211,6 +211,7 @@ impl Core {
         self.mind.set_owing(!pending(&after).is_empty());
         self.cancel_abandoned_calls(self.chat.as_deref(), &after);
         self.stop_withdrawn(self.chat.as_deref(), &witnessed);
+        self.stop_cancelled(&after, &witnessed);
         self.chat = Some(Arc::clone(&after));
         let wanted = Wanted::after(&witnessed, &after);
         self.channel.publish(witnessed, Arc::clone(&after));

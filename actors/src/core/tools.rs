@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use verbatim_events::chat::{CallRecord, Chat, open_calls};
-use verbatim_events::event::Event;
+use verbatim_events::event::{ActionResolution, Event};
 use verbatim_events::log::BoxFuture;
 use verbatim_events::tool::CallKey;
 
@@ -97,6 +97,18 @@ impl Core {
         if let (Some(before), Some(from)) = (before, from)
             && let Some(stop) = self.deps.tools.withdrawn(before, from)
         {
+            self.runtime.spawn(stop);
+        }
+    }
+
+    /// Stops what the chat set going elsewhere where its user stops a turn that waits for a client: that is one append, and
+    /// no interruption follows that would see to it.
+    pub(super) fn stop_cancelled(&self, after: &Chat, witnessed: &[Witnessed]) {
+        let is_cancelled = witnessed.iter().any(|one| match &one.recorded.event {
+            Event::ActionResolved(resolved) => resolved.resolution == ActionResolution::Cancelled,
+            _ => false,
+        });
+        if is_cancelled && let Some(stop) = self.deps.tools.stop(after) {
             self.runtime.spawn(stop);
         }
     }
