@@ -16,7 +16,7 @@ use crate::PROGRAM;
 ///
 /// States: no such chat; waiting, error, running, requires action, 1 with a queue; X archived. Cells: the chat's status in
 /// the answer by its first letter (W, E, R, I, A), `ok` for an answer without one, else the refusal: `-` not allowed,
-/// `x` archived, `n` no such chat, `q` no such queued message.
+/// `x` archived, `n` no such chat, `q` no such queued message, `u` a call that waits for something else.
 const TABLE: &str = "
     command         N   W   E0  E1  R0  R1  A0  A1  XW  XE0 XE1
     send queue      n   R   R   R   R   R   A   A   x   x   x
@@ -29,7 +29,7 @@ const TABLE: &str = "
     promote queued  n   q   q   R   q   I   q   R   x   x   x
     interrupt       n   -   -   -   I   I   W   R   x   x   x
     tool results    n   -   -   -   -   -   R   R   x   x   x
-    approvals       n   -   -   -   -   -   -   -   x   x   x
+    approvals       n   -   -   -   -   -   u   u   x   x   x
     archive         n   W   E   E   -   -   -   -   W   E   E
     unarchive       n   W   E   E   R   R   A   A   W   E   E
     rename          n   W   E   E   R   R   A   A   W   E   E
@@ -146,6 +146,7 @@ fn check(command: &str, state: &str, cell: &str, answer: &Answer) {
         (409, "archived") => "x".to_owned(),
         (404, "chat_not_found") => "n".to_owned(),
         (404, "queued_message_not_found") => "q".to_owned(),
+        (400, "unknown_call") => "u".to_owned(),
         (status, code) => format!("{status} {code}"),
     };
     assert_eq!(found, cell, "{command} in {state}: {} {}", answer.status, answer.text);
