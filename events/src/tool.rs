@@ -163,7 +163,7 @@ pub trait ToolBox: Send + Sync {
         None
     }
 
-    /// The chat's messages from this one on are taken back; `chat` is as it was before. What their calls set going elsewhere
+    /// The chat's messages from this one on are about to be taken back. What their calls set going elsewhere
     /// is to stop, as with `stop`; what other calls did goes on. `None` where there is nothing.
     fn withdrawn(&self, chat: &Chat, from: MessageId) -> Option<BoxFuture<'static, ()>> {
         let _ = (chat, from);

@@ -212,6 +212,13 @@ async fn taking_back_the_message_that_waits_for_an_agent_stops_that_agent_alone(
     chat.rest().await;
     agent.rest().await;
     assert_eq!(last_outcome(&agent).await, "interrupted");
+    // First the agent, then the word that its call is gone: no crash in between leaves it at work.
+    let log = server.client().get("/log").await.expect(200).text;
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let place = |chat: &ChatClient, event: &str| {
+        lines.iter().position(|line| line["chat_id"] == chat.id.as_str() && line["type"] == event).expect("an event")
+    };
+    assert!(place(&agent, "interrupt_requested") < place(&chat, "messages_withdrawn"));
     assert_eq!(other.get("").await.expect(200).body["status"], "running", "nothing that was said of it is taken back");
 
     let first = chat.get("/messages?limit=200").await.expect(200).items()[0]["id"].clone();

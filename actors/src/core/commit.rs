@@ -73,6 +73,7 @@ impl Core {
             if planned.events.is_empty() && meta.idempotency.is_none() {
                 return Ok(Answer { outcome, position: self.deps.log.known_head(), replayed: false });
             }
+            self.stop_elsewhere(before.as_deref(), &planned.witnessed, meta).await?;
             let append = self.append_of(&planned, before.as_deref(), meta, &outcome);
             let began = Instant::now();
             let appended = self.deps.log.append(append).await;
@@ -210,8 +211,6 @@ impl Core {
         // Said before the message's permits go back: a chat that owes something must never look idle in between.
         self.mind.set_owing(!pending(&after).is_empty());
         self.cancel_abandoned_calls(self.chat.as_deref(), &after);
-        self.stop_withdrawn(self.chat.as_deref(), &witnessed);
-        self.stop_cancelled(&after, &witnessed);
         self.chat = Some(Arc::clone(&after));
         let wanted = Wanted::after(&witnessed, &after);
         self.channel.publish(witnessed, Arc::clone(&after));

@@ -9,6 +9,7 @@ use verbatim_events::log::BoxFuture;
 use verbatim_events::tool::CallKey;
 
 use super::Core;
+use crate::handle::{Meta, SendError};
 use crate::hydrate::Witnessed;
 use crate::messages::ChatMessage;
 
@@ -63,19 +64,15 @@ impl Core {
             return;
         }
         let cancelling = self.cancelling(calls);
-        let work = self.runtime.spawn(async move {
-            tokio::join!(cancelling, async {
+        self.wait_for_ends(async move {
+            let stopping = async {
                 if let Some(stop) = stop {
                     stop.await;
                 }
-            })
-        });
-        tokio::select! {
-            _ = work => {}
-            () = self.deps.clock.sleep_ms(CANCEL_MAX_MS) => {
-                tracing::warn!(chat.id = %self.chat_id, "What a tool left running has not ended yet.");
-            }
-        }
+            };
+            tokio::join!(cancelling, stopping);
+        })
+        .await;
     }
 
     /// Ends what no longer belongs to any call: the message that held it was withdrawn, or its turn ended without it.
@@ -88,28 +85,48 @@ impl Core {
         }
     }
 
-    /// Stops what the calls in the messages that an edit takes back set going elsewhere.
-    pub(super) fn stop_withdrawn(&self, before: Option<&Chat>, witnessed: &[Witnessed]) {
-        let from = witnessed.iter().find_map(|one| match &one.recorded.event {
-            Event::MessagesWithdrawn(withdrawn) => Some(withdrawn.from),
+    /// Stops what the chat set going elsewhere and no interruption will see to: what the calls in messages that are taken back
+    /// began, and everything where a user stops a turn that waits for a client. Done before the log says so: a crash in
+    /// between leaves a request that was not answered, and asking again does it again. What was done under the same key
+    /// before stops nothing.
+    pub(super) async fn stop_elsewhere(
+        &self,
+        before: Option<&Chat>,
+        witnessed: &[Witnessed],
+        meta: &Meta,
+    ) -> Result<(), SendError> {
+        let Some(before) = before else { return Ok(()) };
+        let stops = witnessed.iter().filter_map(|one| match &one.recorded.event {
+            Event::MessagesWithdrawn(withdrawn) => self.deps.tools.withdrawn(before, withdrawn.from),
+            Event::ActionResolved(resolved) if resolved.resolution == ActionResolution::Cancelled => {
+                self.deps.tools.stop(before)
+            }
             _ => None,
         });
-        if let (Some(before), Some(from)) = (before, from)
-            && let Some(stop) = self.deps.tools.withdrawn(before, from)
-        {
-            self.runtime.spawn(stop);
+        let stops: Vec<_> = stops.collect();
+        if stops.is_empty() {
+            return Ok(());
         }
+        if let Some(key) = &meta.idempotency
+            && self.deps.log.receipt(&key.owner, &key.key).await?.is_some()
+        {
+            return Ok(());
+        }
+        self.wait_for_ends(async move {
+            join_all(stops).await;
+        })
+        .await;
+        Ok(())
     }
 
-    /// Stops what the chat set going elsewhere where its user stops a turn that waits for a client: that is one append, and
-    /// no interruption follows that would see to it.
-    pub(super) fn stop_cancelled(&self, after: &Chat, witnessed: &[Witnessed]) {
-        let is_cancelled = witnessed.iter().any(|one| match &one.recorded.event {
-            Event::ActionResolved(resolved) => resolved.resolution == ActionResolution::Cancelled,
-            _ => false,
-        });
-        if is_cancelled && let Some(stop) = self.deps.tools.stop(after) {
-            self.runtime.spawn(stop);
+    /// Waits for what is told to end, but not for ever; it goes on beside the chat.
+    async fn wait_for_ends(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let work = self.runtime.spawn(work);
+        tokio::select! {
+            _ = work => {}
+            () = self.deps.clock.sleep_ms(CANCEL_MAX_MS) => {
+                tracing::warn!(chat.id = %self.chat_id, "What a tool left running has not ended yet.");
+            }
         }
     }
 
