@@ -1,5 +1,6 @@
 //! Housekeeping: chats that nobody has used for long are archived, archived ones are erased, what commands left behind is
-//! removed, what they left running for nobody is ended, and files that no chat shows are let go. The first two are off until a setting says after how many days.
+//! removed, what they left running for nobody is ended, and files that no chat shows are let go. The first two are off
+//! until a setting says after how many days.
 //!
 //! A pass looks at the rows of the read models, oldest first, asks each chat itself before it does anything, and does a
 //! bounded number of things; the next pass begins anew, so neither a crash nor a missed pass leaves anything undone.

@@ -87,7 +87,7 @@ pub(super) fn title(said: &str) -> Option<String> {
 /// A label out of a model's answer, if it is one: a few words and no sentence.
 pub(super) fn label(said: &str) -> Option<String> {
     let said = answer(said)?.trim();
-    if said.lines().count() > 1 || said.trim_end().contains(is_no_part_of_a_line) {
+    if said.lines().count() > 1 || said.contains(is_no_part_of_a_line) {
         return None;
     }
     let line = undecorated(said);
